@@ -1,0 +1,148 @@
+package quota
+
+// Actor is who sends a command: taken from the request's subject, never from its body.
+type Actor struct {
+	Principal string `cbor:"1,keyasint,omitempty"`
+	Agent     string `cbor:"2,keyasint,omitempty"` // empty for operators
+}
+
+// Command is one of the types below. A command is validated by Decide; the caller only has to decode it.
+type Command interface{ command() }
+
+// Reserve asks to hold units on every limit that binds.
+type Reserve struct {
+	Actor       Actor
+	Reservation string // the id of the reservation to be, unique in the ledger
+	Provider    string // required unless Account is given
+	Account     string // optional: only this account
+	Model       string
+	TaskType    string // free text for analysis; see pkg/estimate for the known ones
+	Complexity  string
+	Priority    Priority // 0 means normal
+	Amount      Amount   // Requests 0 means 1
+	Lifetime    Millis   // 0 means Policy.MaxLifetime
+	Lease       Millis   // 0 means Policy.Lease
+}
+
+// UsageItem is actual usage of one provider call, or a difference since the last report.
+type UsageItem struct {
+	OccurredAt Instant // 0 means now; later than now means now
+	// CallID is the provider's request id. With it Tokens are cumulative: the largest of each class is kept, and a
+	// call seen twice counts once. Without it they are a difference.
+	CallID   string
+	Model    string // empty means the reservation's model
+	Tokens   Tokens
+	Requests int64 // 0 means one for a call not seen before, none for an item without a call id and without tokens
+	Batch    bool  // billed at the provider's batch discount
+}
+
+// Report records usage and keeps the reservation open. Without items it is a sign of life that renews the lease.
+type Report struct {
+	Actor       Actor
+	Reservation string
+	// Account and Model charge usage whose reservation is not known; both are optional.
+	Account string
+	Model   string
+	Items   []UsageItem
+}
+
+// Settle records the last usage and closes the reservation; what is left returns.
+type Settle struct {
+	Actor       Actor
+	Reservation string
+	Account     string // as in Report
+	Model       string
+	Items       []UsageItem
+}
+
+// Release closes a reservation without further usage.
+type Release struct {
+	Actor       Actor
+	Reservation string
+	Reason      string
+}
+
+// Extend asks for more time, more units, or both.
+type Extend struct {
+	Actor       Actor
+	Reservation string
+	Amount      Amount
+	Lifetime    Millis // from now; capped by the hard cap counted from the grant
+}
+
+// Observe hands in what the provider said of one window.
+type Observe struct {
+	Actor        Actor
+	Account      string
+	Window       string // a Limit.Name of the account, or a Limit.ID
+	Used         *int64 // in the limit's unit
+	PercentMilli *int64 // thousandths of a percent
+	Capacity     *int64 // in the limit's unit
+	ResetAt      Instant
+	Tier         string
+	Source       string
+	At           Instant // when the provider said it; 0 means now
+}
+
+// Acknowledge forgets notices the agent has seen.
+type Acknowledge struct {
+	Actor   Actor
+	Notices []uint64
+}
+
+// Revoke closes a reservation against its holder's will.
+type Revoke struct {
+	Actor       Actor
+	Reservation string
+	Reason      string
+}
+
+// BlockTarget says what a block covers.
+type BlockTarget string
+
+// The targets of blocks.
+const (
+	BlockWorkspace BlockTarget = "workspace"
+	BlockAccount   BlockTarget = "account"
+	BlockTeam      BlockTarget = "team"
+	BlockAgent     BlockTarget = "agent"
+)
+
+// Block stops new grants ("bursar hold"); what is held stays held.
+type Block struct {
+	Actor  Actor
+	Target BlockTarget
+	Name   string // empty for the workspace
+	Reason string
+}
+
+// Unblock lifts a block ("bursar resume").
+type Unblock struct {
+	Actor  Actor
+	Target BlockTarget
+	Name   string
+}
+
+// ApplyConfig replaces the configuration.
+type ApplyConfig struct {
+	Actor  Actor
+	Config Config
+	// IfVersion refuses the change with CodeConflict unless the present version is this one; 0 means any.
+	IfVersion uint64
+}
+
+// Tick lets time pass: it expires leases, warns of those that end soon and rolls windows over.
+type Tick struct{}
+
+func (Reserve) command()     {}
+func (Report) command()      {}
+func (Settle) command()      {}
+func (Release) command()     {}
+func (Extend) command()      {}
+func (Observe) command()     {}
+func (Acknowledge) command() {}
+func (Revoke) command()      {}
+func (Block) command()       {}
+func (Unblock) command()     {}
+func (ApplyConfig) command() {}
+func (Tick) command()        {}

@@ -1,0 +1,74 @@
+package quota
+
+// limitIndex finds the limits that can concern a command without walking all of them. It is rebuilt when the
+// configuration changes.
+type limitIndex struct {
+	byID      map[string]*Limit
+	byAccount map[string][]*Limit
+	elsewhere []*Limit // limits without an account
+}
+
+func newLimitIndex(c *Config) limitIndex {
+	x := limitIndex{byID: make(map[string]*Limit, len(c.Limits)), byAccount: map[string][]*Limit{}}
+	for i := range c.Limits {
+		l := &c.Limits[i]
+		x.byID[l.ID] = l
+		if l.Scope.Account == "" {
+			x.elsewhere = append(x.elsewhere, l)
+		} else {
+			x.byAccount[l.Scope.Account] = append(x.byAccount[l.Scope.Account], l)
+		}
+	}
+	return x
+}
+
+// binding lists the limits that cover work with these labels, in the order of the configuration, account limits first.
+func (s *State) binding(l *Labels) []*Limit {
+	found := make([]*Limit, 0, 8)
+	for _, limit := range s.index.byAccount[l.Account] {
+		if s.covers(&limit.Scope, l) {
+			found = append(found, limit)
+		}
+	}
+	for _, limit := range s.index.elsewhere {
+		if s.covers(&limit.Scope, l) {
+			found = append(found, limit)
+		}
+	}
+	return found
+}
+
+func (s *State) covers(scope *Scope, l *Labels) bool {
+	if scope.Account != "" && scope.Account != l.Account ||
+		scope.Team != "" && scope.Team != l.Team ||
+		scope.Agent != "" && scope.Agent != l.Agent {
+		return false
+	}
+	if scope.ModelGroup == "" {
+		return true
+	}
+	provider, ok := s.Config.Provider(l.Provider)
+	return ok && provider.InGroup(scope.ModelGroup, l.Model)
+}
+
+// measure gives what an amount counts on a limit, in the limit's unit. cost is the amount's price in micro-USD.
+func (l *Limit) measure(a Amount, cost int64) int64 {
+	if l.Window.Kind == WindowConcurrent {
+		return 0
+	}
+	switch l.Unit {
+	case UnitRequests:
+		return a.Requests
+	case UnitMicroUSD:
+		return cost
+	default:
+		return l.weights().weigh(a.Tokens)
+	}
+}
+
+func (l *Limit) weights() Weights {
+	if l.Weights == (Weights{}) {
+		return DefaultWeights(l.Unit)
+	}
+	return l.Weights
+}
