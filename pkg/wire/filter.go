@@ -1,0 +1,119 @@
+package wire
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Filters: subjects with wildcards, to subscribe to or to grant.
+
+// VerbFilter returns the filter that one verb of a kind is served on for every principal (and agent)
+// of a workspace: quota.v1.<workspace>.agent.*.*.<verb>, ….admin.*.<verb> or ….query.*.<name>.
+// Events and notices are not served, they are an [ErrSubject].
+func VerbFilter(workspace string, kind Kind, verb string) (string, error) {
+	prefix, err := kindPrefix(workspace, kind)
+	if err != nil {
+		return "", err
+	}
+	if err := checkVerb(verb, false); err != nil {
+		return "", err
+	}
+	switch kind {
+	case KindAgent:
+		return prefix + ".*.*." + verb, nil
+	case KindAdmin, KindQuery:
+		return prefix + ".*." + verb, nil
+	}
+	return "", fmt.Errorf("%w: %q subjects are not served", ErrSubject, kind)
+}
+
+// KindFilter returns the filter of everything of a kind in a workspace, quota.v1.<workspace>.<kind>.>.
+func KindFilter(workspace string, kind Kind) (string, error) {
+	if !kind.known() {
+		return "", fmt.Errorf("%w: unknown kind %q", ErrSubject, kind)
+	}
+	prefix, err := kindPrefix(workspace, kind)
+	if err != nil {
+		return "", err
+	}
+	return prefix + ".>", nil
+}
+
+// PrincipalFilter returns the filter of everything of a kind that belongs to one principal,
+// quota.v1.<workspace>.<kind>.<principal>.>.
+func PrincipalFilter(workspace string, kind Kind, principal string) (string, error) {
+	if !kind.known() {
+		return "", fmt.Errorf("%w: unknown kind %q", ErrSubject, kind)
+	}
+	prefix, err := kindPrefix(workspace, kind)
+	if err != nil {
+		return "", err
+	}
+	token, err := EncodeToken(principal)
+	if err != nil {
+		return "", fmt.Errorf("principal: %w", err)
+	}
+	return prefix + "." + token + ".>", nil
+}
+
+// LedgerKey returns the key of a workspace in the buckets that hold one key per workspace.
+func LedgerKey(workspace string) (string, error) { return EncodeToken(workspace) }
+
+// WorkspaceOfLedgerSubject returns the workspace that a subject of the ledger stream belongs to.
+func WorkspaceOfLedgerSubject(subject string) (string, error) {
+	key, ok := strings.CutPrefix(subject, kvSubjectPrefix+BucketLedger+".")
+	if !ok {
+		return "", fmt.Errorf("%w: %q is not a key of bucket %s", ErrSubject, subject, BucketLedger)
+	}
+	return DecodeToken(key)
+}
+
+// InboxPrefix returns the prefix of all inboxes of a principal, _INBOX.<workspace>.<principal>. A
+// principal connects with it (nats.CustomInboxPrefix) and may subscribe to nothing else below
+// [InboxRoot].
+func InboxPrefix(workspace, principal string) (string, error) {
+	ws, err := EncodeToken(workspace)
+	if err != nil {
+		return "", fmt.Errorf("workspace: %w", err)
+	}
+	p, err := EncodeToken(principal)
+	if err != nil {
+		return "", fmt.Errorf("principal: %w", err)
+	}
+	return InboxRoot + "." + ws + "." + p, nil
+}
+
+// ServiceInboxPrefix returns the prefix of the inboxes of one of our own services' connections.
+func ServiceInboxPrefix(role string) (string, error) {
+	token, err := EncodeToken(role)
+	if err != nil {
+		return "", fmt.Errorf("role: %w", err)
+	}
+	return ServiceInboxRoot + "." + token, nil
+}
+
+// ReplyAllowed reports whether a request of a principal may be answered at reply.
+//
+// NATS checks what a client publishes to, not what it names as the reply subject, so a responder that
+// answers blindly lends its own permissions to every requester. A reply is allowed only below the
+// requester's own inbox prefix, in a subject that is well formed and has no wildcards. A request
+// that fails this is dropped and counted, never answered.
+func ReplyAllowed(workspace, principal, reply string) bool {
+	prefix, err := InboxPrefix(workspace, principal)
+	if err != nil || len(reply) > maxReplyBytes {
+		return false
+	}
+	rest, ok := strings.CutPrefix(reply, prefix+".")
+	if !ok {
+		return false
+	}
+	for token := range strings.SplitSeq(rest, ".") {
+		if token == "" || token == "*" || token == ">" || strings.ContainsAny(token, " \t\r\n") {
+			return false
+		}
+	}
+	return true
+}
+
+// maxReplyBytes bounds a reply subject: the longest prefix and room for a client's own suffix.
+const maxReplyBytes = len(InboxRoot) + 2*(MaxTokenBytes+1) + 256
