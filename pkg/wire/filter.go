@@ -117,3 +117,19 @@ func ReplyAllowed(workspace, principal, reply string) bool {
 
 // maxReplyBytes bounds a reply subject: the longest prefix and room for a client's own suffix.
 const maxReplyBytes = len(InboxRoot) + 2*(MaxTokenBytes+1) + 256
+
+// ParseInboxPrefix returns the workspace and the principal whose inboxes have the given prefix, the
+// inverse of [InboxPrefix]. Errors: [ErrSubject], [ErrToken].
+func ParseInboxPrefix(prefix string) (workspace, principal string, err error) {
+	tokens := strings.Split(prefix, ".")
+	if len(tokens) != 3 || tokens[0] != InboxRoot {
+		return "", "", fmt.Errorf("%w: %q is not %s.<workspace>.<principal>", ErrSubject, prefix, InboxRoot)
+	}
+	if workspace, err = DecodeToken(tokens[1]); err != nil {
+		return "", "", fmt.Errorf("workspace: %w", err)
+	}
+	if principal, err = DecodeToken(tokens[2]); err != nil {
+		return "", "", fmt.Errorf("principal: %w", err)
+	}
+	return workspace, principal, nil
+}

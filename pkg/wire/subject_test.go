@@ -87,6 +87,18 @@ func TestFilters(t *testing.T) {
 	}
 }
 
+func TestParseInboxPrefix(t *testing.T) {
+	t.Parallel()
+	if ws, p, err := ParseInboxPrefix("_INBOX.a=2Eb.ci"); err != nil || ws != "a.b" || p != "ci" {
+		t.Errorf("got %q, %q, %v", ws, p, err)
+	}
+	for _, bad := range []string{"", "_INBOX", "_INBOX.acme", "_INBOX.acme.ci.x", "X.acme.ci", "_INBOX.acme.*"} {
+		if ws, p, err := ParseInboxPrefix(bad); err == nil {
+			t.Errorf("%q parses to %q, %q", bad, ws, p)
+		}
+	}
+}
+
 func TestReplyAllowed(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
