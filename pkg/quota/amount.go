@@ -141,10 +141,10 @@ type Rate struct {
 	Output       int64 `cbor:"5,keyasint,omitempty"`
 }
 
-// Prices looks up rates; pkg/price implements it. ok is false when the model is unknown at that instant, which is
-// never the same as free.
+// Prices looks up rates; pkg/price implements it. batch asks for the provider's batch discount. ok is false when the
+// model is unknown at that instant, which is never the same as free.
 type Prices interface {
-	Rate(model string, at Instant) (r Rate, ok bool)
+	Rate(model string, at Instant, batch bool) (r Rate, ok bool)
 }
 
 func (r Rate) sum(t Tokens) (s sum128) {

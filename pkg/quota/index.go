@@ -1,18 +1,24 @@
 package quota
 
+import "time"
+
 // limitIndex finds the limits that can concern a command without walking all of them. It is rebuilt when the
 // configuration changes.
 type limitIndex struct {
 	byID      map[string]*Limit
 	byAccount map[string][]*Limit
-	elsewhere []*Limit // limits without an account
+	elsewhere []*Limit                  // limits without an account
+	zones     map[string]*time.Location // of calendar windows, by limit
 }
 
 func newLimitIndex(c *Config) limitIndex {
-	x := limitIndex{byID: make(map[string]*Limit, len(c.Limits)), byAccount: map[string][]*Limit{}}
+	x := limitIndex{byID: make(map[string]*Limit, len(c.Limits)), byAccount: map[string][]*Limit{}, zones: map[string]*time.Location{}}
 	for i := range c.Limits {
 		l := &c.Limits[i]
 		x.byID[l.ID] = l
+		if l.Window.Kind == WindowCalendar {
+			x.zones[l.ID] = location(l.Window.Zone)
+		}
 		if l.Scope.Account == "" {
 			x.elsewhere = append(x.elsewhere, l)
 		} else {

@@ -33,6 +33,7 @@ type State struct {
 	nextWindow  Instant // the earliest end of an open window; 0 for none
 	liveByAgent map[Actor]int
 	index       limitIndex
+	broken      []string // invariants found broken while applying
 }
 
 type blockKey struct {
@@ -191,9 +192,11 @@ func (s *State) NextDue() Instant {
 	return next
 }
 
-// dueAt is when a tick next concerns the reservation: to warn, or to expire.
+// dueAt is when a tick next concerns the reservation: to warn, or to expire. Leases that are renewed all the time are
+// too short to be warned of.
 func (r *Reservation) dueAt(p *Policy) Instant {
-	if warnAt := r.Expires.Add(-p.ExpiringNotice); !r.Warned && p.ExpiringNotice > 0 && warnAt > r.At {
+	longEnough := r.Lease == 0 || r.Lease > 2*p.ExpiringNotice
+	if warnAt := r.Expires.Add(-p.ExpiringNotice); !r.Warned && p.ExpiringNotice > 0 && longEnough && warnAt > r.At {
 		return warnAt
 	}
 	return r.Expires

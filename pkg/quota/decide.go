@@ -1,0 +1,313 @@
+package quota
+
+import (
+	"fmt"
+	"strings"
+)
+
+// MaxStringLen bounds every name and text in a command, in bytes.
+const MaxStringLen = 256
+
+// Env is what a decision depends on besides state and command.
+type Env struct {
+	Now    Instant // never before State.Now
+	Prices Prices
+}
+
+// Decide answers a command: the events that make it so, to be applied in order, and the result. It changes nothing and
+// is deterministic. A command that is refused for quota yields a ReservationDenied event; one that is invalid yields none.
+// The caller must have applied the events of a [Tick] at env.Now first.
+func Decide(s *State, cmd Command, env Env) ([]Event, Result) {
+	d := decider{state: s, env: env}
+	switch c := cmd.(type) {
+	case Reserve:
+		return d.reserve(c)
+	case Report:
+		return d.report(c)
+	case Settle:
+		return d.settle(c)
+	case Release:
+		return d.release(c)
+	case Extend:
+		return d.extend(c)
+	case Observe:
+		return d.observe(c)
+	case Acknowledge:
+		return d.acknowledge(c)
+	case Revoke:
+		return d.revoke(c)
+	case Block:
+		return d.block(c)
+	case Unblock:
+		return d.unblock(c)
+	case ApplyConfig:
+		return d.applyConfig(c)
+	case Tick:
+		return d.tick(), Result{}
+	default:
+		return nil, invalid("unknown command %T", cmd)
+	}
+}
+
+// decider carries what every rule needs.
+type decider struct {
+	state *State
+	env   Env
+}
+
+func invalid(format string, args ...any) Result {
+	return Result{Code: CodeInvalid, Message: fmt.Sprintf(format, args...)}
+}
+
+func notFound(id string, recorded bool) Result {
+	r := Result{Code: CodeAllocationNotFound, Reservation: id, Recorded: recorded,
+		Message: fmt.Sprintf("no open or recently closed reservation %q of this agent", id)}
+	if recorded {
+		r.Message += "; the usage is recorded all the same"
+	}
+	return r
+}
+
+// checkText refuses texts that are too long; names and values alternate.
+func checkText(pairs ...string) error {
+	for i := 0; i < len(pairs); i += 2 {
+		if len(pairs[i+1]) > MaxStringLen {
+			return fmt.Errorf("%s has %d bytes, at most %d are allowed", pairs[i], len(pairs[i+1]), MaxStringLen)
+		}
+	}
+	return nil
+}
+
+// owned finds a reservation of the actor's, open or recently closed; nil for none, and for somebody else's, so that
+// nothing is learned of those.
+func (s *State) owned(id string, actor Actor) *Reservation {
+	r := s.reservations[id]
+	if r == nil {
+		r = s.closed[id]
+	}
+	if r == nil || r.actor() != actor {
+		return nil
+	}
+	return r
+}
+
+// Reserve: the candidates are tried in the order of the configuration; the first that can grant does.
+
+func (d decider) reserve(c Reserve) ([]Event, Result) {
+	s := d.state
+	principal, problem := d.validateReserve(&c)
+	if problem != nil {
+		return nil, *problem
+	}
+	labels := Labels{
+		Principal: c.Actor.Principal, Agent: c.Actor.Agent, Team: principal.Team, Provider: c.Provider, Account: c.Account,
+		Model: c.Model, TaskType: c.TaskType, Complexity: c.Complexity, Priority: min(c.Priority, principal.MaxPriority),
+	}
+	candidates, r := d.candidates(&c, &principal, &labels)
+	if r == nil {
+		r = s.stopped(&labels)
+	}
+	if r == nil && len(s.reservations) >= MaxLiveReservations {
+		r = &refusal{code: CodeConcurrentLimitExceeded, limit: "ledger", requested: 1, capacity: MaxLiveReservations, retryable: true,
+			retryAfter: s.untilExpiry(d.env.Now), message: fmt.Sprintf("the ledger holds %d live reservations, its bound", MaxLiveReservations)}
+	}
+	if r != nil {
+		return d.deny(&labels, "", c.Amount, r)
+	}
+	rate, priced := d.env.Prices.Rate(c.Model, d.env.Now, false)
+	cost := rate.CostCeil(c.Amount.Tokens)
+	var best *refusal
+	bestLabels := labels
+	for _, account := range candidates {
+		labels.Account, labels.Provider = account.ID, account.Provider
+		asks, r := d.try(account, &labels, c.Amount, cost, priced)
+		if r == nil {
+			return d.grant(&c, labels, asks, rate, priced, cost)
+		}
+		if best == nil || best.lastsLonger(r) {
+			best, bestLabels = r, labels
+		}
+	}
+	return d.deny(&bestLabels, "", c.Amount, best)
+}
+
+func (d decider) validateReserve(c *Reserve) (Principal, *Result) {
+	fail := func(format string, args ...any) (Principal, *Result) {
+		r := invalid(format, args...)
+		return Principal{}, &r
+	}
+	if c.Amount.Requests == 0 {
+		c.Amount.Requests = 1
+	}
+	if c.Priority == 0 {
+		c.Priority = PriorityNormal
+	}
+	err := checkText("principal", c.Actor.Principal, "agent", c.Actor.Agent, "reservation", c.Reservation, "provider", c.Provider,
+		"account", c.Account, "model", c.Model, "task_type", c.TaskType, "complexity", c.Complexity)
+	switch {
+	case err != nil:
+		return fail("%v", err)
+	case c.Actor.Principal == "" || c.Actor.Agent == "" || c.Reservation == "":
+		return fail("principal, agent and reservation id must not be empty")
+	case c.Provider == "" && c.Account == "":
+		return fail("name a provider or an account")
+	case c.Model == "":
+		return fail("name a model: limits and prices depend on it")
+	case c.Priority < PriorityLow || c.Priority > PriorityCritical:
+		return fail("priority must be low, normal, high or critical")
+	case c.Lifetime < 0 || c.Lease < 0:
+		return fail("lifetime and lease must not be negative")
+	case d.state.reservations[c.Reservation] != nil || d.state.closed[c.Reservation] != nil:
+		return fail("reservation id %q is in use", c.Reservation)
+	}
+	if err := c.Amount.validate(); err != nil {
+		return fail("%v", err)
+	}
+	principal, ok := d.state.Config.Principal(c.Actor.Principal)
+	if !ok {
+		return fail("principal %q is not in the configuration; an operator can add it with bursar apply", c.Actor.Principal)
+	}
+	if principal.MaxPriority == 0 {
+		principal.MaxPriority = PriorityNormal
+	}
+	return principal, nil
+}
+
+// candidates lists the accounts that may serve the request.
+func (d decider) candidates(c *Reserve, p *Principal, l *Labels) ([]*Account, *refusal) {
+	config := &d.state.Config
+	if c.Account != "" {
+		account, ok := config.Account(c.Account)
+		if ok && c.Provider != "" && account.Provider != c.Provider {
+			ok = false
+		}
+		if ok {
+			l.Provider = account.Provider
+		} else if c.Provider == "" {
+			return nil, &refusal{code: CodeSubscriptionInfoUnavailable, message: fmt.Sprintf("there is no account %q", c.Account)}
+		}
+	}
+	if _, ok := config.Provider(l.Provider); !ok {
+		return nil, &refusal{code: CodeProviderNotSupported,
+			message: fmt.Sprintf("provider %q is not configured; known are %s", l.Provider, strings.Join(config.providerNames(), ", "))}
+	}
+	var found []*Account
+	for i := range config.Accounts {
+		a := &config.Accounts[i]
+		if a.Provider == l.Provider && (c.Account == "" || a.ID == c.Account) && oneOf(a.Teams, p.Team) && oneOf(p.Accounts, a.ID) {
+			found = append(found, a)
+		}
+	}
+	if len(found) == 0 {
+		return nil, &refusal{code: CodeSubscriptionInfoUnavailable,
+			message: fmt.Sprintf("no account of provider %q is open to team %q; an operator can add one with bursar apply", l.Provider, p.Team)}
+	}
+	return found, nil
+}
+
+func (c *Config) providerNames() []string {
+	names := make([]string, len(c.Providers))
+	for i := range c.Providers {
+		names[i] = c.Providers[i].Name
+	}
+	return names
+}
+
+// oneOf tells whether a name is in a list that allows everything when it is empty.
+func oneOf(list []string, name string) bool {
+	for _, n := range list {
+		if n == name {
+			return true
+		}
+	}
+	return len(list) == 0
+}
+
+// try asks one account.
+func (d decider) try(account *Account, l *Labels, amount Amount, cost int64, priced bool) ([]ask, *refusal) {
+	if r := d.state.blocked(BlockAccount, account.ID); r != nil {
+		return nil, r
+	}
+	if r := d.state.usable(account, d.env.Now); r != nil {
+		return nil, r
+	}
+	asks := d.state.asks(l, amount, cost, priced)
+	return asks, d.state.admitAll(asks, d.env.Now)
+}
+
+// stopped tells whether an operator's block covers the work wherever it runs.
+func (s *State) stopped(l *Labels) *refusal {
+	if r := s.blocked(BlockWorkspace, ""); r != nil {
+		return r
+	}
+	if r := s.blocked(BlockTeam, l.Team); r != nil {
+		return r
+	}
+	return s.blocked(BlockAgent, l.Agent)
+}
+
+func (s *State) blocked(target BlockTarget, name string) *refusal {
+	b, ok := s.blocks[blockKey{target, name}]
+	if !ok {
+		return nil
+	}
+	message := strings.TrimSpace(fmt.Sprintf("an operator holds back %s %s", target, name))
+	if b.Reason != "" {
+		message += ": " + b.Reason
+	}
+	return &refusal{code: CodeUnavailable, message: message, retryable: true, retryAfter: retryBlocked}
+}
+
+func (d decider) grant(c *Reserve, l Labels, asks []ask, rate Rate, priced bool, cost int64) ([]Event, Result) {
+	policy := &d.state.Config.Policy
+	now := d.env.Now
+	deadline := now.Add(within(c.Lifetime, policy.MaxLifetime))
+	lease := c.Lease
+	if lease == 0 {
+		lease = policy.Lease
+	}
+	expires := deadline
+	if lease > 0 {
+		lease = max(lease, policy.MinLease)
+		expires = min(deadline, now.Add(lease))
+	}
+	e := &ReservationGranted{
+		At: now, Reservation: c.Reservation, Labels: l, Amount: c.Amount, Holds: holds(asks), Rate: rate, Unpriced: !priced,
+		CostHeld: cost, Expires: expires, Deadline: deadline, Lease: lease, Config: d.state.Config.Version,
+	}
+	return []Event{e}, Result{
+		Reservation: e.Reservation, Provider: l.Provider, Account: l.Account, Model: l.Model, Priority: l.Priority,
+		Granted: c.Amount, CostHeld: cost, Unpriced: !priced, Expires: expires, Pace: paceAfter(asks, now), Version: e.Config,
+	}
+}
+
+// within caps a span; nothing asked means all that is allowed.
+func within(asked, most Millis) Millis {
+	if asked <= 0 || asked > most {
+		return most
+	}
+	return asked
+}
+
+// paceAfter is the wait once the asks are debited.
+func paceAfter(asks []ask, now Instant) (wait Millis) {
+	for _, a := range asks {
+		if a.limit.Window.Kind == WindowBucket {
+			wait = max(wait, a.counter.bucketWait(a.limit, now, a.units))
+		}
+	}
+	return wait
+}
+
+// deny records a refusal.
+func (d decider) deny(l *Labels, reservation string, amount Amount, r *refusal) ([]Event, Result) {
+	e := &ReservationDenied{
+		At: d.env.Now, Reservation: reservation, Labels: *l, Amount: amount, Code: r.code, Limit: r.limit, Requested: r.requested,
+		Available: r.available, Retryable: r.retryable, RetryAfter: r.retryAfter, Config: d.state.Config.Version,
+	}
+	return []Event{e}, Result{
+		Code: r.code, Message: r.message, Retryable: r.retryable, RetryAfter: r.retryAfter, Reservation: reservation, Provider: l.Provider,
+		Account: l.Account, Model: l.Model, Limit: r.limit, Requested: r.requested, Available: r.available, Capacity: r.capacity,
+		Version: e.Config,
+	}
+}

@@ -1,0 +1,102 @@
+package quota
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Snapshot is a state in a form that can be stored: a keyframe. Its order is deterministic, so that equal states give
+// equal snapshots. Its cbor numbers are never reused.
+type Snapshot struct {
+	Now          Instant        `cbor:"1,keyasint,omitempty"`
+	Config       Config         `cbor:"2,keyasint,omitempty"`
+	Counters     []Counter      `cbor:"3,keyasint,omitempty"`
+	Reservations []Reservation  `cbor:"4,keyasint,omitempty"`
+	Closed       []Reservation  `cbor:"5,keyasint,omitempty"` // oldest first
+	Blocks       []BlockPlaced  `cbor:"6,keyasint,omitempty"`
+	Notices      []AgentNotices `cbor:"7,keyasint,omitempty"`
+	NoticeSeq    uint64         `cbor:"8,keyasint,omitempty"`
+	Calls        []KnownCall    `cbor:"9,keyasint,omitempty"` // oldest first
+	Totals       Totals         `cbor:"10,keyasint,omitempty"`
+}
+
+// AgentNotices are the pending notices of one agent.
+type AgentNotices struct {
+	Actor   Actor    `cbor:"1,keyasint,omitempty"`
+	Notices []Notice `cbor:"2,keyasint,omitempty"`
+}
+
+// KnownCall is what is known of one provider call.
+type KnownCall struct {
+	Principal string `cbor:"1,keyasint,omitempty"`
+	CallID    string `cbor:"2,keyasint,omitempty"`
+	Tokens    Tokens `cbor:"3,keyasint,omitempty"`
+}
+
+// Snapshot copies the state.
+func (s *State) Snapshot() *Snapshot {
+	n := &Snapshot{Now: s.Now, Config: s.Config, Blocks: s.Blocks(), NoticeSeq: s.noticeSeq, Totals: s.totals}
+	for i := range s.Config.Limits {
+		c := *s.counters[s.Config.Limits[i].ID]
+		c.Earlier = slices.Clone(c.Earlier)
+		n.Counters = append(n.Counters, c)
+	}
+	n.Reservations = s.Reservations(false, func(*Reservation) bool { return true })
+	for _, id := range s.closedOrder.all() {
+		n.Closed = append(n.Closed, s.closed[id].copy())
+	}
+	for actor, list := range s.notices {
+		n.Notices = append(n.Notices, AgentNotices{actor, slices.Clone(list)})
+	}
+	slices.SortFunc(n.Notices, func(a, b AgentNotices) int {
+		return cmp.Or(cmp.Compare(a.Actor.Principal, b.Actor.Principal), cmp.Compare(a.Actor.Agent, b.Actor.Agent))
+	})
+	for _, key := range s.callOrder.all() {
+		n.Calls = append(n.Calls, KnownCall{key.principal, key.call, s.calls[key]})
+	}
+	return n
+}
+
+// Restore makes a state of a snapshot. It fails with every invariant that the snapshot breaks.
+func Restore(n *Snapshot) (*State, error) {
+	s := NewState()
+	s.Now, s.Config, s.noticeSeq, s.totals = n.Now, n.Config, n.NoticeSeq, n.Totals
+	s.index = newLimitIndex(&s.Config)
+	for _, c := range n.Counters {
+		c.Earlier = slices.Clone(c.Earlier)
+		s.counters[c.Limit] = &c
+	}
+	s.findNextWindow()
+	for i := range n.Reservations {
+		r := n.Reservations[i].copy()
+		s.reservations[r.ID] = &r
+		s.liveByAgent[r.actor()]++
+		s.schedule(&r)
+	}
+	for i := range n.Closed {
+		r := n.Closed[i].copy()
+		s.closed[r.ID] = &r
+		s.closedOrder.push(r.ID)
+	}
+	for _, b := range n.Blocks {
+		s.blocks[blockKey{b.Target, b.Name}] = b
+	}
+	for _, a := range n.Notices {
+		s.notices[a.Actor] = slices.Clone(a.Notices)
+	}
+	for _, c := range n.Calls {
+		key := callKey{c.Principal, c.CallID}
+		s.calls[key] = c.Tokens
+		s.callOrder.push(key)
+	}
+	if broken := s.Check(); len(broken) > 0 {
+		errs := make([]error, len(broken))
+		for i, b := range broken {
+			errs[i] = errors.New(b)
+		}
+		return nil, fmt.Errorf("the snapshot breaks invariants: %w", errors.Join(errs...))
+	}
+	return s, nil
+}

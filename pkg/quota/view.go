@@ -1,0 +1,109 @@
+package quota
+
+import "sort"
+
+// LimitView is one limit as an operator sees it.
+type LimitView struct {
+	Limit     Limit
+	Start     Instant // 0 while a session window is not open, and for buckets and concurrent limits
+	End       Instant
+	Capacity  int64 // 0 where it is not known
+	Used      int64 // for buckets: what is missing to the burst, never negative
+	Held      int64
+	Outside   int64
+	Available int64
+	Over      int64
+	Observed  *Observation
+	Fresh     bool // the observation may be relied on
+}
+
+// Spent is what counts towards warnings.
+func (v *LimitView) Spent() int64 { return v.Used + v.Outside }
+
+func (s *State) viewLimit(l *Limit, now Instant) LimitView {
+	c := s.counters[l.ID]
+	v := LimitView{Limit: *l, Start: c.Start, End: c.End, Capacity: c.capacity(l), Held: c.Held, Used: c.Used, Outside: c.outside(l)}
+	if c.Observed != nil {
+		o := *c.Observed
+		v.Observed, v.Fresh = &o, c.fresh(now, s.Config.Policy.ObservationLead)
+	}
+	switch l.Window.Kind {
+	case WindowConcurrent:
+		v.Available = max(0, l.Capacity-c.Held)
+		v.Over = max(0, c.Held-l.Capacity)
+	case WindowBucket:
+		level := c.bucketLevel(l, now) / int64(l.Window.Duration)
+		v.Used = l.burst() - max(0, level)
+		v.Available, v.Over, v.Held = max(0, level), max(0, -level), 0
+		v.Capacity = l.burst()
+	default:
+		v.Available = c.available(l)
+		if v.Capacity > 0 {
+			v.Over = max(0, v.Used+v.Outside+v.Held-v.Capacity)
+		}
+	}
+	return v
+}
+
+// Limits lists every limit in the order of the configuration. now may be later than State.Now; windows that end
+// between the two are shown as of State.Now.
+func (s *State) Limits(now Instant) []LimitView {
+	views := make([]LimitView, len(s.Config.Limits))
+	for i := range s.Config.Limits {
+		views[i] = s.viewLimit(&s.Config.Limits[i], max(now, s.Now))
+	}
+	return views
+}
+
+// Reservation finds one of an actor's reservations, open or recently closed.
+func (s *State) Reservation(id string, actor Actor) (Reservation, bool) {
+	r := s.owned(id, actor)
+	if r == nil {
+		return Reservation{}, false
+	}
+	return r.copy(), true
+}
+
+// Reservations lists those that match, oldest first: the live ones, and the recently closed ones if asked for.
+func (s *State) Reservations(closedToo bool, match func(*Reservation) bool) []Reservation {
+	var found []Reservation
+	add := func(set map[string]*Reservation) {
+		for _, r := range set {
+			if match(r) {
+				found = append(found, r.copy())
+			}
+		}
+	}
+	add(s.reservations)
+	if closedToo {
+		add(s.closed)
+	}
+	sort.Slice(found, func(i, j int) bool {
+		if found[i].At != found[j].At {
+			return found[i].At < found[j].At
+		}
+		return found[i].ID < found[j].ID
+	})
+	return found
+}
+
+func (r *Reservation) copy() Reservation {
+	clone := *r
+	clone.Holds = append([]Hold(nil), r.Holds...)
+	return clone
+}
+
+// Notices lists what an agent has not acknowledged, oldest first.
+func (s *State) Notices(actor Actor) []Notice { return append([]Notice(nil), s.notices[actor]...) }
+
+// Blocks lists the operator's blocks, by target and name.
+func (s *State) Blocks() []BlockPlaced {
+	list := make([]BlockPlaced, 0, len(s.blocks))
+	for _, b := range s.blocks {
+		list = append(list, b)
+	}
+	sort.Slice(list, func(i, j int) bool {
+		return list[i].Target < list[j].Target || list[i].Target == list[j].Target && list[i].Name < list[j].Name
+	})
+	return list
+}
