@@ -130,6 +130,9 @@ func (d decider) observe(c Observe) ([]Event, Result) {
 		return nil, *problem
 	}
 	s, now := d.state, d.env.Now
+	if latest := now.Add(l.longest() + resetTolerance); c.ResetAt > latest {
+		return nil, invalid("resets_at is later than a window of %s can last from now (%s)", l.ID, latest.Time())
+	}
 	counter := s.counters[l.ID]
 	o := observation(&c, now)
 	e := &ObservationRecorded{At: now, Actor: c.Actor, Account: l.Scope.Account, Limit: l.ID, Observation: o, Span: counter.span()}
@@ -208,6 +211,20 @@ func observation(c *Observe, now Instant) Observation {
 		o.Capacity = *c.Capacity
 	}
 	return o
+}
+
+// longest is how long a window of the limit lasts at most.
+func (l *Limit) longest() Millis {
+	switch {
+	case l.Window.Kind != WindowCalendar:
+		return l.Window.Duration
+	case l.Window.Period == PeriodMonth:
+		return 31*Day + Hour
+	case l.Window.Period == PeriodWeek:
+		return 7*Day + Hour
+	default:
+		return Day + Hour
+	}
 }
 
 // leastPercentMilli is the smallest percentage from which a capacity is computed: below it rounding decides.

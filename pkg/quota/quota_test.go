@@ -2,6 +2,7 @@ package quota
 
 import (
 	"fmt"
+	"reflect"
 	"testing"
 	"time"
 )
@@ -70,7 +71,7 @@ func (l *ledger) do(cmd Command) ([]Event, Result) {
 	before := l.state.Limits(l.now)
 	l.apply(events)
 	if len(events) == 1 && events[0].Kind() == KindReservationDenied {
-		if after := l.state.Limits(l.now); fmt.Sprint(before) != fmt.Sprint(after) {
+		if after := l.state.Limits(l.now); !reflect.DeepEqual(before, after) {
 			l.t.Fatalf("a refusal changed the limits:\n%v\n%v", before, after)
 		}
 	}
@@ -367,6 +368,7 @@ func TestObservations(t *testing.T) {
 	if v := l.limit("s"); v.Fresh {
 		t.Fatalf("5 minutes before the reset it is stale: %+v", v)
 	}
+	l.wait(3*Minute + 30*Second)
 	l.must(Observe{Actor: ann, Account: "max-1", Window: "s", PercentMilli: percent(1), ResetAt: t0.Add(9 * Hour)})
 	if v := l.limit("s"); v.Used != 0 || v.Outside != 10 || v.Start != t0.Add(4*Hour) || v.End != t0.Add(9*Hour) {
 		t.Fatalf("a later reset rolls the window over: %+v", v)

@@ -1,0 +1,174 @@
+package quota
+
+import (
+	"fmt"
+	"reflect"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// Random commands, sensible and not, keep every invariant; the events alone give the same state; a snapshot restores it.
+func TestAnyCommandsKeepTheBooks(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		l := &ledger{t: failer{t, rt}, state: NewState(), now: t0}
+		replay := NewState()
+		for range rapid.IntRange(1, 60).Draw(rt, "steps") {
+			l.now = l.now.Add(Millis(rapid.SampledFrom([]int64{0, 1, 1000, 61_000, 3_600_000, 20_000_000}).Draw(rt, "wait")))
+			cmd := drawCommand(rt, l)
+			admittedBefore := overAdmitted(l)
+			events, result := l.do(cmd)
+			if result.OK() && !spends(cmd) {
+				if over := overAdmitted(l); over > admittedBefore {
+					rt.Fatalf("%T over-admitted by %d: %+v", cmd, over-admittedBefore, result)
+				}
+			}
+			for _, e := range events {
+				Apply(replay, e)
+			}
+		}
+		want := l.state.Snapshot()
+		if got := replay.Snapshot(); !equal(got, want) {
+			rt.Fatalf("the events fold to\n%+v\nnot to\n%+v", got, want)
+		}
+		restored, err := Restore(want)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		if got := restored.Snapshot(); !equal(got, want) || restored.NextDue() != l.state.NextDue() {
+			rt.Fatalf("the snapshot restores to\n%+v\nnot to\n%+v", got, want)
+		}
+	})
+}
+
+// equal compares what snapshots hold; where a reservation stands in its heap is not part of it.
+func equal(a, b *Snapshot) bool {
+	for _, s := range []*Snapshot{a, b} {
+		for i := range s.Reservations {
+			s.Reservations[i].heapIndex = 0
+		}
+		for i := range s.Closed {
+			s.Closed[i].heapIndex = 0
+		}
+	}
+	return reflect.DeepEqual(a, b)
+}
+
+// overAdmitted is by how much holds and spending exceed the limits' capacities.
+func overAdmitted(l *ledger) (over int64) {
+	for _, v := range l.state.Limits(l.now) {
+		if v.Limit.Window.Kind != WindowBucket {
+			over += v.Over
+		}
+	}
+	return over
+}
+
+// spends tells whether a command may rightly push a limit over: what has happened is recorded, and limits can shrink.
+func spends(cmd Command) bool {
+	switch cmd.(type) {
+	case Report, Settle, Observe, ApplyConfig:
+		return true
+	}
+	return false
+}
+
+type failer struct {
+	testing.TB
+	rt *rapid.T
+}
+
+func (f failer) Fatalf(format string, args ...any) { f.rt.Fatalf(format, args...) }
+
+func drawCommand(t *rapid.T, l *ledger) Command {
+	actor := rapid.SampledFrom([]Actor{{"ann", "a1"}, {"ann", "a2"}, {"bob", "b1"}, {"", ""}}).Draw(t, "actor")
+	id := fmt.Sprintf("r%d", rapid.IntRange(1, max(1, l.next)).Draw(t, "reservation"))
+	model := rapid.SampledFrom([]string{"opus-4", "sonnet", "unpriced", ""}).Draw(t, "model")
+	account := rapid.SampledFrom([]string{"", "max-1", "api-1", "nowhere"}).Draw(t, "account")
+	switch rapid.IntRange(0, 11).Draw(t, "command") {
+	case 0, 1, 2:
+		l.next++
+		return Reserve{
+			Actor: actor, Reservation: fmt.Sprintf("r%d", l.next), Model: model, Account: account,
+			Provider: rapid.SampledFrom([]string{"claude", "openai", "acme"}).Draw(t, "provider"),
+			Amount:   drawAmount(t), Lifetime: drawMillis(t), Lease: drawMillis(t), Priority: Priority(rapid.IntRange(0, 5).Draw(t, "priority")),
+		}
+	case 3, 4:
+		return Report{Actor: actor, Reservation: id, Account: account, Model: model, Items: drawItems(t, l)}
+	case 5:
+		return Settle{Actor: actor, Reservation: id, Account: account, Model: model, Items: drawItems(t, l)}
+	case 6:
+		return Release{Actor: actor, Reservation: id}
+	case 7:
+		return Extend{Actor: actor, Reservation: id, Amount: drawAmount(t), Lifetime: drawMillis(t)}
+	case 8:
+		return drawObservation(t, l, account)
+	case 9:
+		return rapid.SampledFrom([]Command{
+			Revoke{Reservation: id, Reason: "enough"}, Block{Target: BlockAccount, Name: "max-1"}, Unblock{Target: BlockAccount, Name: "max-1"},
+			Block{Target: BlockTeam, Name: "core"}, Unblock{Target: BlockTeam, Name: "core"},
+		}).Draw(t, "admin")
+	case 10:
+		return Acknowledge{Actor: actor, Notices: []uint64{1, 2, 3}}
+	default:
+		return ApplyConfig{Config: drawConfig(t)}
+	}
+}
+
+func drawMillis(t *rapid.T) Millis {
+	return Millis(rapid.SampledFrom([]int64{0, 1, 60_000, 3_600_000, -5, 1 << 50}).Draw(t, "ms"))
+}
+
+func drawAmount(t *rapid.T) Amount {
+	n := rapid.SampledFrom([]int64{0, 1, 7, 100, 450, 2000, MaxTokensPerClass, -1})
+	return Amount{Tokens{Input: n.Draw(t, "input"), CacheRead: n.Draw(t, "cache"), Output: n.Draw(t, "output")}, rapid.SampledFrom([]int64{0, 1, 3}).Draw(t, "requests")}
+}
+
+func drawItems(t *rapid.T, l *ledger) []UsageItem {
+	items := make([]UsageItem, rapid.IntRange(0, 3).Draw(t, "items"))
+	for i := range items {
+		amount := drawAmount(t)
+		items[i] = UsageItem{
+			OccurredAt: l.now.Add(-drawMillis(t)), CallID: rapid.SampledFrom([]string{"", "c1", "c2"}).Draw(t, "call"),
+			Model: rapid.SampledFrom([]string{"", "opus-4", "unpriced"}).Draw(t, "itemModel"), Tokens: amount.Tokens, Requests: amount.Requests,
+			Batch: rapid.Bool().Draw(t, "batch"),
+		}
+	}
+	return items
+}
+
+func drawObservation(t *rapid.T, l *ledger, account string) Command {
+	o := Observe{Account: account, Window: rapid.SampledFrom([]string{"session", "weekly", "b", "x"}).Draw(t, "window"), At: l.now.Add(-drawMillis(t))}
+	if rapid.Bool().Draw(t, "percent") {
+		p := rapid.SampledFrom([]int64{0, 500, 40_000, 100_000, 120_000, -1}).Draw(t, "percentMilli")
+		o.PercentMilli = &p
+	}
+	if rapid.Bool().Draw(t, "reset") {
+		o.ResetAt = l.now.Add(drawMillis(t))
+	}
+	if rapid.Bool().Draw(t, "tier") {
+		o.Tier = "max"
+	}
+	return o
+}
+
+func drawConfig(t *rapid.T) Config {
+	all := []Limit{
+		session("s", rapid.SampledFrom([]int64{0, 500, 1000}).Draw(t, "capacity")),
+		{ID: "w", Name: "weekly", Scope: Scope{Account: "max-1", ModelGroup: "opus"}, Unit: UnitTokens, Capacity: 3000, Window: Window{Kind: WindowSession, Duration: 7 * Day}, Weights: Weights{Input: 500, Output: 1500}},
+		{ID: "d", Scope: Scope{Team: "core"}, Unit: UnitRequests, Capacity: 20, Window: Window{Kind: WindowCalendar, Period: PeriodDay, Zone: "Europe/Berlin"}},
+		{ID: "m", Unit: UnitMicroUSD, Capacity: 50_000, Window: Window{Kind: WindowCalendar, Period: PeriodMonth}},
+		{ID: "b", Name: "b", Scope: Scope{Account: "api-1"}, Unit: UnitInputTokens, Capacity: 600, Window: Window{Kind: WindowBucket, Duration: Minute}},
+		{ID: "c", Scope: Scope{Agent: "a1"}, Unit: UnitRequests, Capacity: 2, Window: Window{Kind: WindowConcurrent}},
+	}
+	var limits []Limit
+	for i, l := range all {
+		if rapid.Bool().Draw(t, fmt.Sprint("limit", i)) {
+			limits = append(limits, l)
+		}
+	}
+	c := testConfig(limits...)
+	c.Policy.ClosedKept = rapid.SampledFrom([]int{1, 3, 10_000}).Draw(t, "closedKept")
+	return c
+}
