@@ -91,7 +91,7 @@ type supervisor struct {
 	log      *slog.Logger
 	drain    time.Duration
 	stopping chan struct{}
-	release  context.Context // ends with the drain time; set when the release begins
+	release  context.Context //nolint:containedctx // the one deadline of the release, set when it begins
 	cancel   context.CancelFunc
 	live     []*livePart
 	failures []error
@@ -101,7 +101,7 @@ type supervisor struct {
 // so that parts end one after the other.
 type livePart struct {
 	Part
-	ctx    context.Context
+	ctx    context.Context //nolint:containedctx // handed to Run on the part's own goroutine
 	cancel context.CancelFunc
 	ended  chan struct{} // closed when Run returned
 	err    error         // of Run; read only after ended

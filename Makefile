@@ -1,0 +1,78 @@
+# Bursar: build, test and run. `make` alone prints what there is.
+#
+# A target is for people when its line has a "##" text; `make lint` fails if one lacks it. What make
+# sets up for itself goes to .tools/ (linters; built once per machine, kept in the user's cache
+# folder) and .cache/ (the ClickHouse engine), never outside the checkout and that cache folder.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+GO      ?= go
+MODULES := schemas pkg services
+# Where `make run` keeps the ledger, the events and ClickHouse.
+DATA_DIR ?= data
+# Real traces for `make test-data`; see docs/test-data.md.
+BURSAR_TEST_DATA ?= $(abspath ../shared/data)
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+GOLANGCI_VERSION    := v2.15.0
+GOVULNCHECK_VERSION := v1.9.0
+TOOLS_CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/bursar/tools
+GOLANGCI    := .tools/golangci-lint-$(GOLANGCI_VERSION)
+GOVULNCHECK := .tools/govulncheck-$(GOVULNCHECK_VERSION)
+
+BINARIES := $(notdir $(wildcard services/*/cmd/*))
+
+.PHONY: help
+help: ## Print this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Compile every binary into bin/
+	@mkdir -p bin
+	@for main in services/*/cmd/*/; do \
+		$(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/ "./$$main"; \
+	done
+	@echo "built: $(addprefix bin/,$(BINARIES))"
+
+.PHONY: test
+test: setup ## Run every test with the race detector
+	$(GO) test -race -timeout 20m work
+
+.PHONY: lint
+lint: $(GOLANGCI) ## Check formatting, style, vet, structure and module tidiness
+	$(GOLANGCI) run $(foreach module,$(MODULES),./$(module)/...)
+	cd tools && GOWORK=off ../$(GOLANGCI) run ./... && GOWORK=off $(GO) test ./...
+
+.PHONY: tidy-check
+tidy-check: ## Check that each module is tidy and builds without the workspace
+	@for module in $(MODULES) tools; do \
+		echo "$$module: go mod tidy -diff, go vet"; \
+		(cd "$$module" && GOWORK=off $(GO) mod tidy -diff && GOWORK=off $(GO) vet ./...); \
+	done
+
+.PHONY: vulncheck
+vulncheck: $(GOVULNCHECK) ## Look for known vulnerabilities, where the database is reachable
+	scripts/vulncheck $(GOVULNCHECK) $(MODULES)
+
+.PHONY: fmt
+fmt: $(GOLANGCI) ## Format every Go file
+	$(GOLANGCI) fmt $(foreach module,$(MODULES),./$(module)/...)
+
+.PHONY: clean
+clean: ## Remove what was built; keeps data/ and the ClickHouse engine
+	rm -rf bin .tools
+	$(GO) clean -testcache
+
+# A tool is built once per machine and version, outside the checkout, and linked here.
+$(GOLANGCI): TOOL := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+$(GOVULNCHECK): TOOL := golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION)
+$(GOLANGCI) $(GOVULNCHECK):
+	@mkdir -p .tools "$(TOOLS_CACHE)/$(@F)"
+	@if [ -z "$$(ls -A "$(TOOLS_CACHE)/$(@F)")" ]; then \
+		echo "building $(@F) (once per machine; golangci-lint takes some minutes)"; \
+		GOWORK=off GOBIN="$(TOOLS_CACHE)/$(@F)" $(GO) install $(TOOL); \
+	fi
+	@ln -sf "$(TOOLS_CACHE)/$(@F)"/* $@
