@@ -1,8 +1,8 @@
 # Bursar: build, test and run. `make` alone prints what there is.
 #
 # A target is for people when its line has a "##" text; `make lint` fails if one lacks it. What make
-# sets up for itself goes to .tools/ (linters; built once per machine, kept in the user's cache
-# folder) and .cache/ (the ClickHouse engine), never outside the checkout and that cache folder.
+# sets up for itself (linters, the ClickHouse engine) is made once per machine and kept in the user's
+# cache folder; the linters are linked into .tools/.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -28,6 +28,10 @@ BINARIES := $(notdir $(wildcard services/*/cmd/*))
 .PHONY: help
 help: ## Print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: ## Install the ClickHouse engine into the user's cache folder
+	@scripts/install-clickhouse.sh
 
 .PHONY: build
 build: ## Compile every binary into bin/
