@@ -105,9 +105,10 @@ func (c *Catalogue) Lookup(q Query) (rate quota.Rate, ok bool) {
 	return quota.Rate{}, false
 }
 
-// Rate gives the ordinary price of a model at an instant; it makes a Catalogue a [quota.Prices].
-func (c *Catalogue) Rate(model string, at quota.Instant) (quota.Rate, bool) {
-	return c.Lookup(Query{Model: model, At: at})
+// Rate gives the price of a model at an instant, for a batch call or an ordinary one; it makes a
+// Catalogue a [quota.Prices].
+func (c *Catalogue) Rate(model string, at quota.Instant, batch bool) (quota.Rate, bool) {
+	return c.Lookup(Query{Model: model, At: at, Batch: batch})
 }
 
 // Resolve gives the model name under which the catalogue keeps a price; ok is false where it keeps none.

@@ -97,7 +97,7 @@ func TestBuiltInFigures(t *testing.T) {
 			}
 		}
 	}
-	rate, _ := c.Rate("claude-haiku-4-5-20251001", at(t, "2026-07-24T00:00:00Z"))
+	rate, _ := c.Rate("claude-haiku-4-5-20251001", at(t, "2026-07-24T00:00:00Z"), false)
 	if cost := rate.Cost(quota.Tokens{Input: 1_000_000, Output: 200_000, CacheRead: 10_000_000}); cost != 3_000_000 {
 		t.Errorf("1 M in, 0.2 M out and 10 M cached of Haiku 4.5 cost %d micro-USD, want 3,000,000", cost)
 	}
@@ -210,7 +210,7 @@ func TestOverrides(t *testing.T) {
 			}
 		})
 	}
-	if got, _ := c.Rate("claude-sonnet-4-5", 1); got != ordinary {
+	if got, _ := c.Rate("claude-sonnet-4-5", 1, false); got != ordinary {
 		t.Errorf("the receiver changed: %+v", got)
 	}
 	for name, bad := range map[string][]quota.PriceOverride{
@@ -264,7 +264,7 @@ func FuzzResolve(f *testing.F) {
 		if again, ok := c.Resolve(model); !ok || again != model {
 			t.Fatalf("%q resolves to %q, which resolves to %q, %v", name, model, again, ok)
 		}
-		if _, ok := c.Rate(name, 1); !ok {
+		if _, ok := c.Rate(name, 1, false); !ok {
 			t.Fatalf("%q resolves to %q but has no price", name, model)
 		}
 	})
@@ -284,7 +284,7 @@ func FuzzReadEntries(f *testing.F) {
 func BenchmarkRateOfSnapshot(b *testing.B) {
 	c := builtIn(b)
 	for b.Loop() {
-		if _, ok := c.Rate("claude-sonnet-4-5-20250929", 1_780_000_000_000); !ok {
+		if _, ok := c.Rate("claude-sonnet-4-5-20250929", 1_780_000_000_000, false); !ok {
 			b.Fatal("unknown")
 		}
 	}
