@@ -1,0 +1,193 @@
+package ledger
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"slices"
+
+	"github.com/klauspost/compress/s2"
+
+	"github.com/bursarhq/bursar/pkg/quota"
+)
+
+// The fixed part of a record; see the package comment.
+const (
+	formatVersion = 1
+	headerBytes   = 16
+	codecPlain    = 0
+	codecS2       = 1
+	// compressFrom is the size from which compression is tried: below it the gain is a few bytes.
+	compressFrom = 256
+)
+
+const commitMagic = "BQL"
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// head is the part of a commit's body before events and answers.
+type head struct {
+	_      struct{} `cbor:",toarray"`
+	Ledger ID
+	Epoch  uint64
+	Number uint64
+	ID     ID
+	Prev   Hash
+	At     quota.Instant
+	Totals quota.Totals
+}
+
+// storedAnswer is an Answer in the record.
+type storedAnswer struct {
+	_        struct{} `cbor:",toarray"`
+	Key      Key
+	Params   Params
+	IssuedAt quota.Instant
+	Result   quota.Result
+}
+
+// Builder encodes a commit while its decisions are made, so that little is left to do when it is sent. The zero value
+// is empty and ready; after Reset it may be used again.
+type Builder struct {
+	events   bytes.Buffer
+	answers  bytes.Buffer
+	nEvents  int
+	nAnswers int
+}
+
+// Mark is a position in a builder to go back to.
+type Mark struct{ events, answers, nEvents, nAnswers int }
+
+// Mark gives the present position.
+func (b *Builder) Mark() Mark { return Mark{b.events.Len(), b.answers.Len(), b.nEvents, b.nAnswers} }
+
+// Undo forgets everything added since the mark.
+func (b *Builder) Undo(m Mark) {
+	b.events.Truncate(m.events)
+	b.answers.Truncate(m.answers)
+	b.nEvents, b.nAnswers = m.nEvents, m.nAnswers
+}
+
+// Reset forgets everything.
+func (b *Builder) Reset() { b.Undo(Mark{}) }
+
+// Len is the size of what was added, in bytes before compression.
+func (b *Builder) Len() int { return b.events.Len() + b.answers.Len() }
+
+// Events is how many events were added.
+func (b *Builder) Events() int { return b.nEvents }
+
+// Answers is how many answers were added.
+func (b *Builder) Answers() int { return b.nAnswers }
+
+// AddEvent appends one event. It fails with ErrVersion on a type that has no number in the record.
+func (b *Builder) AddEvent(e quota.Event) error {
+	n, ok := number(e)
+	if !ok {
+		return fmt.Errorf("%w: event type %T has no number in format %d", ErrVersion, e, formatVersion)
+	}
+	b.events.WriteByte(cborArray | 2)
+	appendHeader(&b.events, cborUint, uint64(n))
+	if err := encoding.MarshalToBuffer(e, &b.events); err != nil {
+		return fmt.Errorf("encode %s: %w", e.Kind(), err)
+	}
+	b.nEvents++
+	return nil
+}
+
+// AddAnswer appends one answer.
+func (b *Builder) AddAnswer(a *Answer) error {
+	if err := encoding.MarshalToBuffer(&storedAnswer{Key: a.Key, Params: a.Params, IssuedAt: a.IssuedAt, Result: a.Result}, &b.answers); err != nil {
+		return fmt.Errorf("encode answer: %w", err)
+	}
+	b.nAnswers++
+	return nil
+}
+
+// Seal gives the bytes of the commit that consists of c's head and of the events and answers added here; c's own
+// Events and Answers are not looked at. It fails with ErrTooLarge when the result exceeds a bound of the record.
+func (b *Builder) Seal(c *Commit) ([]byte, error) {
+	if b.nEvents > MaxEvents || b.nAnswers > MaxAnswers {
+		return nil, fmt.Errorf("%w: %d events and %d answers, at most %d and %d fit one commit", ErrTooLarge, b.nEvents, b.nAnswers, MaxEvents, MaxAnswers)
+	}
+	var body bytes.Buffer
+	body.Grow(512 + b.Len())
+	body.WriteByte(cborArray | 3)
+	if err := encoding.MarshalToBuffer(&head{Ledger: c.Ledger, Epoch: c.Epoch, Number: c.Number, ID: c.ID, Prev: c.Prev, At: c.At, Totals: c.Totals}, &body); err != nil {
+		return nil, fmt.Errorf("encode commit head: %w", err)
+	}
+	appendHeader(&body, cborArray, uint64(b.nEvents))
+	body.Write(b.events.Bytes())
+	appendHeader(&body, cborArray, uint64(b.nAnswers))
+	body.Write(b.answers.Bytes())
+	return pack(commitMagic, body.Bytes(), MaxCommitBytes)
+}
+
+// Encode gives the bytes of a commit. It fails as Builder.Seal does.
+func Encode(c *Commit) ([]byte, error) {
+	var b Builder
+	for _, e := range c.Events {
+		if err := b.AddEvent(e); err != nil {
+			return nil, err
+		}
+	}
+	for i := range c.Answers {
+		if err := b.AddAnswer(&c.Answers[i]); err != nil {
+			return nil, err
+		}
+	}
+	return b.Seal(c)
+}
+
+// pack puts header and checksum before a body and compresses it where that helps.
+func pack(magic string, body []byte, most int) ([]byte, error) {
+	if len(body) > MaxBodyBytes {
+		return nil, fmt.Errorf("%w: the body has %d bytes, at most %d are allowed", ErrTooLarge, len(body), MaxBodyBytes)
+	}
+	out := make([]byte, headerBytes, headerBytes+max(len(body), s2.MaxEncodedLen(len(body))))
+	out[4] = codecPlain
+	if len(body) >= compressFrom {
+		if packed := s2.Encode(out[headerBytes:cap(out)], body); len(packed) < len(body) {
+			out, out[4] = out[:headerBytes+len(packed)], codecS2
+		}
+	}
+	if out[4] == codecPlain {
+		out = append(out[:headerBytes], body...)
+	}
+	copy(out, magic)
+	out[3] = formatVersion
+	binary.BigEndian.PutUint32(out[8:], uint32(len(body)))
+	binary.BigEndian.PutUint32(out[12:], checksum(out))
+	if len(out) > most {
+		return nil, fmt.Errorf("%w: %d bytes encoded, at most %d are allowed", ErrTooLarge, len(out), most)
+	}
+	return slices.Clip(out), nil
+}
+
+// checksum covers all of a record but itself.
+func checksum(record []byte) uint32 {
+	return crc32.Update(crc32.Checksum(record[:12], castagnoli), castagnoli, record[headerBytes:])
+}
+
+// The CBOR major types that are written by hand, shifted to where they stand.
+const (
+	cborUint  = 0 << 5
+	cborArray = 4 << 5
+)
+
+// appendHeader writes a CBOR major type with its number in the shortest form.
+func appendHeader(b *bytes.Buffer, major byte, n uint64) {
+	switch {
+	case n < 24:
+		b.WriteByte(major | byte(n))
+	case n <= 0xff:
+		b.Write([]byte{major | 24, byte(n)})
+	case n <= 0xffff:
+		b.Write(binary.BigEndian.AppendUint16([]byte{major | 25}, uint16(n)))
+	case n <= 0xffff_ffff:
+		b.Write(binary.BigEndian.AppendUint32([]byte{major | 26}, uint32(n)))
+	default:
+		b.Write(binary.BigEndian.AppendUint64([]byte{major | 27}, n))
+	}
+}
