@@ -1,0 +1,99 @@
+package schema
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"github.com/bursarhq/bursar/pkg/chembed"
+	"github.com/bursarhq/bursar/services/analytics/internal/chtest"
+)
+
+func TestMain(m *testing.M) {
+	chembed.MaybeRunChild()
+	os.Exit(m.Run())
+}
+
+func TestMigrate(t *testing.T) {
+	t.Parallel()
+	server := chtest.Start(t)
+	writer := chtest.Open(t, server, chembed.UserWriter)
+	for range 2 {
+		if err := Migrate(t.Context(), writer); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all, err := steps()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := one[uint64](t, writer, "SELECT count() FROM bursar.schema_migrations"); got != uint64(len(all)) {
+		t.Errorf("%d steps noted after two runs, want each of the %d once", got, len(all))
+	}
+	analyst := chtest.Open(t, server, chembed.UserAnalyst)
+	checkViewsAreEmptyAndDocumented(t, writer, analyst)
+
+	const edit = "INSERT INTO bursar.schema_migrations (name, checksum) SELECT 'migrations/0001_ledger_events.sql', 'other'"
+	if err := writer.Exec(t.Context(), edit); err != nil {
+		t.Fatal(err)
+	}
+	if err := Migrate(t.Context(), writer); !errors.Is(err, ErrEdited) {
+		t.Errorf("with an edited migration: %v, want ErrEdited", err)
+	}
+}
+
+// checkViewsAreEmptyAndDocumented reads every view as an analyst before there is any data.
+func checkViewsAreEmptyAndDocumented(t *testing.T, writer, analyst driver.Conn) {
+	t.Helper()
+	rows, err := writer.Query(t.Context(), "SELECT name, comment FROM system.tables WHERE database = 'analyst' ORDER BY name")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]string{}
+	for rows.Next() {
+		var name, comment string
+		if err := rows.Scan(&name, &comment); err != nil {
+			t.Fatal(err)
+		}
+		names[name] = comment
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		t.Fatal(err)
+	}
+	const want = 17
+	if len(names) != want {
+		t.Errorf("%d views, want %d", len(names), want)
+	}
+	for name, comment := range names {
+		if comment == "" {
+			t.Errorf("view %s has no comment", name)
+		}
+		if got := one[uint64](t, analyst, "SELECT count() FROM analyst."+name); got != 0 {
+			t.Errorf("view %s has %d rows before there is any event", name, got)
+		}
+		if err := analyst.Exec(t.Context(), "SELECT * FROM analyst."+name); err != nil {
+			t.Errorf("reading all columns of %s: %v", name, err)
+		}
+	}
+}
+
+func one[T any](t *testing.T, conn driver.Conn, query string) T {
+	t.Helper()
+	var value T
+	if err := conn.QueryRow(t.Context(), query).Scan(&value); err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	return value
+}
+
+func TestSplit(t *testing.T) {
+	t.Parallel()
+	got := split("SELECT 'a;b';\n\nSELECT 2 -- x; y\n  ;  \r\nSELECT 3\n")
+	want := []string{"SELECT 'a;b'", "SELECT 2 -- x; y", "SELECT 3"}
+	if strings.Join(got, "|") != strings.Join(want, "|") {
+		t.Errorf("split into %q, want %q", got, want)
+	}
+}

@@ -1,0 +1,19 @@
+CREATE OR REPLACE VIEW analyst.denials
+COMMENT 'One row per refusal to reserve or to extend: who, for what, which limit bound'
+AS SELECT
+    workspace,
+    at AS denied_at,
+    principal, agent, team, provider, account, model, task_type, complexity, priority,
+    reservation,
+    code,
+    CAST(code, 'String') IN ('insufficient_quota', 'concurrent_limit_exceeded') AS exhausted,
+    limit_id,
+    requested,
+    available,
+    retryable,
+    retry_after_ms,
+    input_tokens + cache_read_tokens + cache_write_5m_tokens + cache_write_1h_tokens + output_tokens AS asked_tokens,
+    config_version,
+    ledger_id, commit, idx
+FROM bursar.ledger_events FINAL
+WHERE kind = 'reservation.denied';
