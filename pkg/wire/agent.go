@@ -1,0 +1,211 @@
+package wire
+
+import (
+	"github.com/bursarhq/bursar/pkg/estimate"
+	"github.com/bursarhq/bursar/pkg/quota"
+)
+
+// EstimateRequest asks what a task will take. It changes nothing.
+type EstimateRequest struct {
+	Acks
+	TaskType     string `json:"task_type"`             // code_generation, code_review, documentation, analysis, quick_query
+	Complexity   string `json:"complexity,omitzero"`   // low or simple, medium or normal, high or complex
+	Files        *int64 `json:"files,omitzero"`        // files the task touches, at least 1; absent scales nothing
+	Urgent       bool   `json:"urgent,omitzero"`       // raises the proposed priority to high
+	Conservative bool   `json:"conservative,omitzero"` // adds a margin of 30 %
+	Model        string `json:"model,omitzero"`        // prices the estimate
+}
+
+// EstimateReply is an estimate. Tokens and Priority go into a reserve as they stand.
+type EstimateReply struct {
+	Tokens       Tokens   `json:"tokens"`
+	TotalTokens  int64    `json:"total_tokens"`
+	Priority     string   `json:"priority"`
+	Complexity   string   `json:"complexity"`              // low, medium or high
+	CostMicroUSD int64    `json:"cost_micro_usd,omitzero"` // of Model, rounded up
+	Unpriced     bool     `json:"unpriced,omitzero"`       // no model was named, or it has no price
+	Notices      []Notice `json:"notices,omitzero"`
+}
+
+// StatusRequest asks how the agent stands, or one of its reservations.
+type StatusRequest struct {
+	Acks
+	ReservationID string `json:"reservation_id,omitzero"`
+}
+
+// StatusReply is how an agent stands.
+type StatusReply struct {
+	Now           Time              `json:"now"` // ledger time
+	Principal     string            `json:"principal"`
+	Agent         string            `json:"agent"`
+	Team          string            `json:"team,omitzero"`
+	ConfigVersion uint64            `json:"config_version,omitzero"`
+	Limits        []Limit           `json:"limits,omitzero"`       // those that can bind the agent
+	Reservations  []ReservationView `json:"reservations,omitzero"` // its open ones, or the one asked for
+	Totals        *Totals           `json:"totals,omitzero"`       // of the workspace
+	Notices       []Notice          `json:"notices,omitzero"`
+}
+
+// ListRequest asks for the agent's reservations, oldest first.
+type ListRequest struct {
+	Acks
+	Closed bool   `json:"closed,omitzero"` // the recently closed ones too
+	Limit  int64  `json:"limit,omitzero"`  // items of one reply; default 100
+	After  string `json:"after,omitzero"`  // Next of the reply before
+}
+
+// ReservationsReply answers list and reservations.
+type ReservationsReply struct {
+	Now          Time              `json:"now"`
+	Reservations []ReservationView `json:"reservations"`
+	Next         string            `json:"next,omitzero"` // there is more: ask again with it as after
+	Notices      []Notice          `json:"notices,omitzero"`
+}
+
+// Bounds of a list.
+const (
+	DefaultListLimit = 100
+	MaxListLimit     = 500
+)
+
+// ObserveRequest hands in what the provider said of one window.
+type ObserveRequest struct {
+	Identified
+	Acks
+	Account string `json:"account"`
+	Window  string `json:"window"` // the name of one of the account's windows, such as session or weekly, or a limit's id
+	// At least one of the following is required.
+	Used        *int64   `json:"used,omitzero"`         // in the limit's unit
+	UsedPercent *Percent `json:"used_percent,omitzero"` // 0 to 1000, at most three decimals
+	Capacity    *int64   `json:"capacity,omitzero"`     // in the limit's unit
+	ResetsAt    Time     `json:"resets_at,omitzero"`
+	Tier        string   `json:"tier,omitzero"`
+	Source      string   `json:"source,omitzero"`      // where it was read: statusline, headers, …
+	ObservedAt  Time     `json:"observed_at,omitzero"` // when the provider said it; default now
+}
+
+// ObserveReply answers an observation.
+type ObserveReply struct {
+	Account   string   `json:"account"`
+	LimitID   string   `json:"limit_id"`
+	Recorded  bool     `json:"recorded"`
+	Effective bool     `json:"effective"`         // false: older than what is known, kept and without effect
+	Capacity  int64    `json:"capacity,omitzero"` // of the limit, after it
+	Message   string   `json:"message,omitzero"`
+	Notices   []Notice `json:"notices,omitzero"`
+}
+
+// Verb is estimate.
+func (*EstimateRequest) Verb() string { return VerbEstimate }
+
+// Verb is status.
+func (*StatusRequest) Verb() string { return VerbStatus }
+
+// Verb is list.
+func (*ListRequest) Verb() string { return VerbList }
+
+// Verb is observe.
+func (*ObserveRequest) Verb() string { return VerbObserve }
+
+// Append appends the request's JSON.
+func (r *EstimateRequest) Append(b []byte) []byte { return estimateObject.append(b, r) }
+
+// Append appends the request's JSON.
+func (r *StatusRequest) Append(b []byte) []byte { return statusObject.append(b, r) }
+
+// Append appends the request's JSON.
+func (r *ListRequest) Append(b []byte) []byte { return listObject.append(b, r) }
+
+// Append appends the request's JSON.
+func (r *ObserveRequest) Append(b []byte) []byte { return observeObject.append(b, r) }
+
+func (r *EstimateRequest) decode(d *decoder) { estimateObject.decode(d, r) }
+func (r *StatusRequest) decode(d *decoder)   { statusObject.decode(d, r) }
+func (r *ListRequest) decode(d *decoder)     { listObject.decode(d, r) }
+
+func (r *ObserveRequest) decode(d *decoder) {
+	observeObject.decode(d, r)
+	if d.failed == nil && r.Used == nil && r.UsedPercent == nil && r.Capacity == nil && r.ResetsAt == 0 && r.Tier == "" {
+		d.fail("tell at least one of used, used_percent, capacity, resets_at and tier")
+	}
+}
+
+// ParamsHash identifies what is asked for.
+func (r *ObserveRequest) ParamsHash() ParamsHash { return hashOf(VerbObserve, r) }
+
+// Command makes a quota.Observe.
+func (r *ObserveRequest) Command(by quota.Actor, _ string) quota.Command {
+	return quota.Observe{
+		Actor: by, Account: r.Account, Window: r.Window, Used: r.Used, PercentMilli: (*int64)(r.UsedPercent), Capacity: r.Capacity,
+		ResetAt: r.ResetsAt.Instant(), Tier: r.Tier, Source: r.Source, At: r.ObservedAt.Instant(),
+	}
+}
+
+// Task is what the estimator is asked. The error is an *[Error] with code invalid for an unknown complexity.
+func (r *EstimateRequest) Task() (estimate.Task, error) {
+	complexity, err := estimate.ParseComplexity(r.Complexity)
+	if err != nil {
+		return estimate.Task{}, NewError(quota.CodeInvalid, "complexity: %v", err)
+	}
+	task := estimate.Task{
+		Type: estimate.Type(r.TaskType), Complexity: complexity, Files: estimate.UsualFiles, Urgent: r.Urgent, Conservative: r.Conservative,
+	}
+	if r.Files != nil {
+		task.Files = *r.Files
+	}
+	return task, nil
+}
+
+// EstimateReplyOf converts an estimate and, where priced, what it costs at the given rate.
+func EstimateReplyOf(e estimate.Estimate, rate quota.Rate, priced bool, notices []Notice) EstimateReply {
+	tokens := quota.Tokens{Input: e.InputTokens, Output: e.OutputTokens}
+	reply := EstimateReply{
+		Tokens: Tokens(tokens), TotalTokens: e.TotalTokens, Priority: string(e.Priority), Complexity: string(e.Complexity),
+		Unpriced: !priced, Notices: notices,
+	}
+	if priced {
+		reply.CostMicroUSD = rate.CostCeil(tokens)
+	}
+	return reply
+}
+
+// ObserveReplyOf converts the result of an observation.
+func ObserveReplyOf(r *quota.Result, notices []Notice) ObserveReply {
+	return ObserveReply{r.Account, r.Limit, r.Recorded, r.Effective, r.Capacity, r.Message, notices}
+}
+
+var estimateObject = object[EstimateRequest]{
+	ackNotices(func(r *EstimateRequest) *[]uint64 { return &r.AckNotices }),
+	mustName("task_type", MaxNameBytes, func(r *EstimateRequest) *string { return &r.TaskType }),
+	name("complexity", MaxNameBytes, func(r *EstimateRequest) *string { return &r.Complexity }),
+	optional("files", 1, estimate.MaxFiles, func(r *EstimateRequest) **int64 { return &r.Files }),
+	boolean("urgent", func(r *EstimateRequest) *bool { return &r.Urgent }),
+	boolean("conservative", func(r *EstimateRequest) *bool { return &r.Conservative }),
+	name("model", MaxNameBytes, func(r *EstimateRequest) *string { return &r.Model }),
+}
+
+var statusObject = object[StatusRequest]{
+	ackNotices(func(r *StatusRequest) *[]uint64 { return &r.AckNotices }),
+	name("reservation_id", MaxTextBytes, func(r *StatusRequest) *string { return &r.ReservationID }),
+}
+
+var listObject = object[ListRequest]{
+	ackNotices(func(r *ListRequest) *[]uint64 { return &r.AckNotices }),
+	boolean("closed", func(r *ListRequest) *bool { return &r.Closed }),
+	integer("limit", 1, MaxListLimit, func(r *ListRequest) *int64 { return &r.Limit }),
+	name("after", MaxTextBytes, func(r *ListRequest) *string { return &r.After }),
+}
+
+var observeObject = object[ObserveRequest]{
+	requestID(func(r *ObserveRequest) *string { return &r.RequestID }),
+	ackNotices(func(r *ObserveRequest) *[]uint64 { return &r.AckNotices }),
+	mustName("account", MaxNameBytes, func(r *ObserveRequest) *string { return &r.Account }),
+	mustName("window", MaxTextBytes, func(r *ObserveRequest) *string { return &r.Window }),
+	optional("used", 0, quota.MaxCapacity, func(r *ObserveRequest) **int64 { return &r.Used }),
+	percent("used_percent", int64(MaxPercent), func(r *ObserveRequest) **Percent { return &r.UsedPercent }),
+	optional("capacity", 0, quota.MaxCapacity, func(r *ObserveRequest) **int64 { return &r.Capacity }),
+	instant("resets_at", func(r *ObserveRequest) *Time { return &r.ResetsAt }),
+	name("tier", MaxNameBytes, func(r *ObserveRequest) *string { return &r.Tier }),
+	name("source", MaxTextBytes, func(r *ObserveRequest) *string { return &r.Source }),
+	instant("observed_at", func(r *ObserveRequest) *Time { return &r.ObservedAt }),
+}

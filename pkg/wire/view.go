@@ -1,0 +1,199 @@
+package wire
+
+import "github.com/bursarhq/bursar/pkg/quota"
+
+// Limit is one limit and how it stands. Figures are in its unit.
+type Limit struct {
+	LimitID    string `json:"limit_id"`
+	Name       string `json:"name,omitzero"` // the window's name at the provider
+	Account    string `json:"account,omitzero"`
+	ModelGroup string `json:"model_group,omitzero"`
+	Team       string `json:"team,omitzero"`
+	Agent      string `json:"agent,omitzero"`
+	Unit       string `json:"unit"`   // tokens, input_tokens, output_tokens, requests, micro_usd
+	Window     string `json:"window"` // session, calendar, bucket, concurrent
+	// StartsAt and ResetsAt bound the present window; absent while a session is not open, for buckets and for concurrent.
+	StartsAt  Time  `json:"starts_at,omitzero"`
+	ResetsAt  Time  `json:"resets_at,omitzero"`
+	Capacity  int64 `json:"capacity"` // 0 while it is not known
+	Used      int64 `json:"used"`
+	Held      int64 `json:"held"`
+	Outside   int64 `json:"outside,omitzero"` // spending that did not pass us, by observation
+	Available int64 `json:"available"`        // capacity + over = available + held + used + outside
+	Over      int64 `json:"over,omitzero"`
+	// UsedPercent is used and outside of the capacity, or what the provider said while the capacity is not known.
+	UsedPercent *Percent     `json:"used_percent,omitzero"`
+	Observed    *Observation `json:"observed,omitzero"` // the last of this window
+	Fresh       bool         `json:"fresh,omitzero"`    // the observation may be relied on
+}
+
+// Observation is what a provider said of a window.
+type Observation struct {
+	Used        *int64   `json:"used,omitzero"`
+	UsedPercent *Percent `json:"used_percent,omitzero"`
+	Capacity    int64    `json:"capacity,omitzero"`
+	ResetsAt    Time     `json:"resets_at,omitzero"`
+	Tier        string   `json:"tier,omitzero"`
+	Source      string   `json:"source,omitzero"`
+	ObservedAt  Time     `json:"observed_at,omitzero"`
+}
+
+// Account is one subscription or API organisation with its limits.
+type Account struct {
+	Account  string   `json:"account"`
+	Provider string   `json:"provider"`
+	Kind     string   `json:"kind"` // subscription or api
+	Tier     string   `json:"tier,omitzero"`
+	Teams    []string `json:"teams,omitzero"` // who may use it; absent means every team
+	Limits   []Limit  `json:"limits,omitzero"`
+}
+
+// Block is an operator's order that nothing new is granted.
+type Block struct {
+	Target string `json:"target"`
+	Name   string `json:"name,omitzero"`
+	Reason string `json:"reason,omitzero"`
+	At     Time   `json:"at,omitzero"`
+	By     string `json:"by,omitzero"` // a principal
+}
+
+// ReservationView is a reservation with whose it is and what it holds.
+type ReservationView struct {
+	Reservation
+	Principal  string `json:"principal"`
+	Agent      string `json:"agent"`
+	Team       string `json:"team,omitzero"`
+	TaskType   string `json:"task_type,omitzero"`
+	Complexity string `json:"complexity,omitzero"`
+	GrantedAt  Time   `json:"granted_at,omitzero"`
+	DeadlineAt Time   `json:"deadline_at,omitzero"` // no lease reaches beyond it
+	ClosedAt   Time   `json:"closed_at,omitzero"`
+	LeaseMS    int64  `json:"lease_ms,omitzero"`
+	// UsedPercent is the tokens used of the tokens granted; absent where none were granted.
+	UsedPercent *Percent `json:"used_percent,omitzero"`
+	Holds       []Hold   `json:"holds,omitzero"`
+}
+
+// Hold is what a reservation keeps on one limit: granted = within + returned + held.
+type Hold struct {
+	LimitID  string `json:"limit_id"`
+	Granted  int64  `json:"granted,omitzero"`
+	Held     int64  `json:"held,omitzero"`
+	Within   int64  `json:"within,omitzero"` // used out of the hold
+	Returned int64  `json:"returned,omitzero"`
+	Over     int64  `json:"over,omitzero"` // used beyond it
+}
+
+// Totals count over the whole life of a ledger, but for the present figures Live, LiveAgents and HeldTokens.
+type Totals struct {
+	Granted        int64 `json:"granted"` // reservations
+	Denied         int64 `json:"denied"`
+	Exhausted      int64 `json:"exhausted"` // denials because quota ran out
+	Settled        int64 `json:"settled"`
+	Released       int64 `json:"released"`
+	Expired        int64 `json:"expired"`
+	Revoked        int64 `json:"revoked"`
+	Overruns       int64 `json:"overruns"` // reservations that used more than granted
+	Live           int64 `json:"live"`
+	LiveAgents     int64 `json:"live_agents"`
+	ReservedTokens int64 `json:"reserved_tokens"`
+	UsedTokens     int64 `json:"used_tokens"`
+	ReturnedTokens int64 `json:"returned_tokens"`
+	OverrunTokens  int64 `json:"overrun_tokens"`
+	HeldTokens     int64 `json:"held_tokens"`
+	UnpricedTokens int64 `json:"unpriced_tokens"`
+	Requests       int64 `json:"requests"` // provider requests used
+	UsageEvents    int64 `json:"usage_events"`
+	CostMicroUSD   int64 `json:"cost_micro_usd"`
+}
+
+// LimitOf converts a view of a limit.
+func LimitOf(v *quota.LimitView) Limit {
+	l := Limit{
+		LimitID: v.Limit.ID, Name: v.Limit.Name, Account: v.Limit.Scope.Account, ModelGroup: v.Limit.Scope.ModelGroup,
+		Team: v.Limit.Scope.Team, Agent: v.Limit.Scope.Agent, Unit: string(v.Limit.Unit), Window: string(v.Limit.Window.Kind),
+		StartsAt: TimeOf(v.Start), ResetsAt: TimeOf(v.End), Capacity: v.Capacity, Used: v.Used, Held: v.Held, Outside: v.Outside,
+		Available: v.Available, Over: v.Over, Fresh: v.Fresh, UsedPercent: percentOf(v.Spent(), v.Capacity),
+	}
+	if v.Limit.Window.Kind == quota.WindowConcurrent {
+		l.UsedPercent = percentOf(v.Held, v.Capacity)
+	}
+	if v.Observed != nil {
+		o := observationOf(*v.Observed)
+		l.Observed = &o
+		if l.UsedPercent == nil {
+			l.UsedPercent = o.UsedPercent
+		}
+	}
+	return l
+}
+
+// percentOf is a part of a whole in thousandths of a percent, cut off; nil where there is no whole.
+func percentOf(part, whole int64) *Percent {
+	if whole <= 0 || part < 0 {
+		return nil
+	}
+	const perWhole = 100_000
+	p := Percent(float64(part) / float64(whole) * perWhole)
+	if part <= (1<<63-1)/perWhole {
+		p = Percent(part * perWhole / whole)
+	}
+	return &p
+}
+
+func observationOf(o quota.Observation) Observation {
+	v := Observation{Capacity: o.Capacity, ResetsAt: TimeOf(o.ResetAt), Tier: o.Tier, Source: o.Source, ObservedAt: TimeOf(o.At)}
+	if o.Used >= 0 {
+		v.Used = &o.Used
+	}
+	if o.PercentMilli >= 0 {
+		p := Percent(o.PercentMilli)
+		v.UsedPercent = &p
+	}
+	return v
+}
+
+// AccountOf converts an account with the limits that are its own.
+func AccountOf(a *quota.Account, limits []Limit) Account {
+	return Account{Account: a.ID, Provider: a.Provider, Kind: string(a.Kind), Tier: a.Tier, Teams: a.Teams, Limits: limits}
+}
+
+// BlockOf converts a block.
+func BlockOf(b *quota.BlockPlaced) Block {
+	return Block{Target: string(b.Target), Name: b.Name, Reason: b.Reason, At: TimeOf(b.At), By: b.Actor.Principal}
+}
+
+// ReservationViewOf converts a reservation.
+func ReservationViewOf(r *quota.Reservation) ReservationView {
+	v := ReservationView{
+		Reservation: Reservation{
+			ReservationID: r.ID, Provider: r.Labels.Provider, Account: r.Labels.Account, Model: r.Labels.Model,
+			Priority: priorityName(r.Labels.Priority), Granted: amountOf(r.Granted), Used: amountOf(r.Used), CostHeldMicroUSD: r.CostHeld,
+			CostUsedMicroUSD: r.CostUsed, Unpriced: r.Unpriced, ExpiresAt: TimeOf(r.Expires), Outcome: string(r.Outcome),
+		},
+		Principal: r.Labels.Principal, Agent: r.Labels.Agent, Team: r.Labels.Team, TaskType: r.Labels.TaskType,
+		Complexity: r.Labels.Complexity, GrantedAt: TimeOf(r.At), DeadlineAt: TimeOf(r.Deadline), ClosedAt: TimeOf(r.ClosedAt),
+		LeaseMS: int64(r.Lease), UsedPercent: percentOf(r.Used.Tokens.Total(), r.Granted.Tokens.Total()),
+	}
+	for _, h := range r.Holds {
+		v.Holds = append(v.Holds, Hold{h.Limit, h.Granted, h.Held, h.Within, h.Returned, h.Over})
+	}
+	return v
+}
+
+func priorityName(p quota.Priority) string {
+	if p == 0 {
+		return ""
+	}
+	return p.String()
+}
+
+// TotalsOf converts the totals of a state with its number of live reservations and agents.
+func TotalsOf(t quota.Totals, live, agents int) Totals {
+	return Totals{
+		Granted: t.Granted, Denied: t.Denied, Exhausted: t.Exhausted, Settled: t.Settled, Released: t.Released, Expired: t.Expired,
+		Revoked: t.Revoked, Overruns: t.Overruns, Live: int64(live), LiveAgents: int64(agents), ReservedTokens: t.Reserved,
+		UsedTokens: t.Used, ReturnedTokens: t.Returned, OverrunTokens: t.Overrun, HeldTokens: t.HeldTokens(), UnpricedTokens: t.Unpriced,
+		Requests: t.Requests, UsageEvents: t.UsageEvents, CostMicroUSD: t.Cost,
+	}
+}
