@@ -1,0 +1,45 @@
+package fleet
+
+import "github.com/bursarhq/bursar/pkg/quota"
+
+// prices charges one rate for every model but one.
+type prices struct{}
+
+// Rate implements quota.Prices.
+func (prices) Rate(model string, _ quota.Instant, batch bool) (quota.Rate, bool) {
+	if model == "unheard-of" {
+		return quota.Rate{}, false
+	}
+	rate := quota.Rate{Input: 3_000_000, CacheRead: 300_000, CacheWrite5m: 3_750_000, CacheWrite1h: 6_000_000, Output: 15_000_000}
+	if batch {
+		rate.Input /= 2
+		rate.Output /= 2
+	}
+	return rate, true
+}
+
+// config gives limits that bind now and then.
+func config() quota.Config {
+	return quota.Config{
+		Providers: []quota.Provider{
+			{Name: "claude", ModelGroups: []quota.ModelGroup{{Name: "opus", Models: []string{"opus-*"}}}},
+			{Name: "openai"},
+		},
+		Accounts: []quota.Account{
+			{ID: "max-1", Provider: "claude", Kind: quota.KindSubscription},
+			{ID: "api-1", Provider: "openai", Kind: quota.KindAPI},
+		},
+		Limits: []quota.Limit{
+			{ID: "max-1/session", Name: "session", Scope: quota.Scope{Account: "max-1"}, Unit: quota.UnitTokens, Capacity: 3_000_000,
+				Window: quota.Window{Kind: quota.WindowSession, Duration: 5 * quota.Hour}},
+			{ID: "api-1/day", Name: "day", Scope: quota.Scope{Account: "api-1"}, Unit: quota.UnitTokens, Capacity: 9_000_000,
+				Window: quota.Window{Kind: quota.WindowCalendar, Period: quota.PeriodDay, Zone: "Europe/Berlin"}},
+			{ID: "core/hour", Name: "hour", Scope: quota.Scope{Team: "core"}, Unit: quota.UnitTokens, Capacity: 4_000_000,
+				Window: quota.Window{Kind: quota.WindowSession, Duration: quota.Hour}},
+			{ID: "all/live", Name: "live", Unit: quota.UnitRequests, Capacity: 400, Window: quota.Window{Kind: quota.WindowConcurrent}},
+		},
+		Principals: []quota.Principal{{Name: "ann", Team: "core", MaxPriority: quota.PriorityCritical}},
+		Unlisted:   &quota.Principal{Team: "guests", MaxPriority: quota.PriorityNormal},
+		Policy:     quota.DefaultPolicy(),
+	}
+}

@@ -1,0 +1,202 @@
+// Package store writes ledger events into ClickHouse, and tells which are there.
+//
+// What it guarantees, with the insert loop of package consume on top: every commit is in
+// bursar.ledger_events exactly once. A batch goes in by one INSERT of one block into one partition,
+// which ClickHouse stores whole or not at all. When the outcome of an INSERT is not known, the next
+// caller must settle it first (Settle): it waits until no INSERT of ours runs any more, and only then
+// can Held say which commits are there.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"github.com/bursarhq/bursar/services/analytics/internal/record"
+)
+
+const (
+	// insertTimeout bounds one INSERT of at most MaxRows rows. It is far above what one takes (below
+	// 1 s), so that a server that is merely slow is not asked twice.
+	insertTimeout = 60 * time.Second
+	// queryTimeout bounds the small questions.
+	queryTimeout = 30 * time.Second
+	// settlePoll is how often a running INSERT is asked after.
+	settlePoll = 100 * time.Millisecond
+
+	// MaxRows is the most rows of one INSERT: far below the million at which ClickHouse would cut it
+	// into two blocks.
+	MaxRows = 50_000
+)
+
+// Store is the connection to ClickHouse. It is safe for concurrent use.
+type Store struct {
+	conn driver.Conn
+}
+
+// New returns a store on a connection of the writer.
+func New(conn driver.Conn) *Store { return &Store{conn: conn} }
+
+// Insert stores a batch. After an error it is not known whether the batch is stored.
+func (s *Store) Insert(ctx context.Context, b *record.Batch) error {
+	ctx, cancel := context.WithTimeout(ctx, insertTimeout)
+	defer cancel()
+	prepared, err := s.conn.PrepareBatch(insertContext(ctx), b.Statement())
+	if err != nil {
+		return fmt.Errorf("preparing an insert of events: %w", err)
+	}
+	if err := b.WriteTo(prepared); err != nil {
+		return errors.Join(fmt.Errorf("filling an insert of events: %w", err), prepared.Abort())
+	}
+	if err := prepared.Send(); err != nil {
+		return fmt.Errorf("inserting %d rows of events: %w", b.Rows(), err)
+	}
+	return nil
+}
+
+// insertContext states the settings that the guarantee rests on, whatever the server's profile says.
+func insertContext(ctx context.Context) context.Context {
+	return clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{
+		"async_insert":          0,
+		"insert_deduplicate":    0,
+		"max_insert_block_size": 1_048_576,
+	}))
+}
+
+// Settle returns when no INSERT into the tables of events runs any more, so that what Held and
+// Positions say is final. The user of the connection must be the one that inserts.
+func (s *Store) Settle(ctx context.Context) error {
+	const running = `SELECT count() FROM system.processes
+		WHERE query_kind = 'Insert' AND query LIKE 'INSERT INTO bursar.ledger\_%'`
+	ticker := time.NewTicker(settlePoll)
+	defer ticker.Stop()
+	for {
+		n, err := queryOne[uint64](ctx, s.conn, running)
+		if err != nil {
+			return fmt.Errorf("looking for inserts that still run: %w", err)
+		}
+		if n == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+		}
+	}
+}
+
+// Held returns which commits of a ledger, from number first to last, are stored whole.
+func (s *Store) Held(ctx context.Context, ledgerID string, first, last uint64) (map[uint64]bool, error) {
+	const query = `SELECT commit FROM bursar.ledger_events
+		WHERE ledger_id = ? AND commit BETWEEN ? AND ?
+		GROUP BY commit
+		HAVING countIf(idx = -1) > 0 AND uniqExact(idx) = max(events) + 1
+		UNION ALL
+		SELECT DISTINCT commit FROM bursar.ledger_unreadable WHERE ledger_id = ? AND commit BETWEEN ? AND ?`
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+	defer cancel()
+	rows, err := s.conn.Query(ctx, query, ledgerID, first, last, ledgerID, first, last)
+	if err != nil {
+		return nil, fmt.Errorf("looking which commits are stored: %w", err)
+	}
+	held := map[uint64]bool{}
+	for rows.Next() {
+		var commit uint64
+		if err := rows.Scan(&commit); err != nil {
+			return nil, errors.Join(err, rows.Close())
+		}
+		held[commit] = true
+	}
+	return held, errors.Join(rows.Err(), rows.Close())
+}
+
+// Position says how far a ledger is stored.
+type Position struct {
+	Workspace string
+	// First is the number of the first commit that is stored, Last that of the last one before a gap.
+	First, Last uint64
+}
+
+// Positions returns how far each ledger is stored without a gap, by ledger id.
+func (s *Store) Positions(ctx context.Context) (map[string]Position, error) {
+	const query = `WITH
+	held AS
+	(
+		SELECT ledger_id, workspace, commit FROM bursar.ledger_events WHERE idx = -1
+		UNION DISTINCT
+		SELECT ledger_id, workspace, commit FROM bursar.ledger_unreadable WHERE ledger_id != ''
+	),
+	runs AS
+	(
+		SELECT ledger_id, workspace, commit, commit - row_number() OVER (PARTITION BY ledger_id ORDER BY commit) AS run
+		FROM held
+	)
+	SELECT ledger_id, any(workspace), min(commit) AS first, max(commit) AS last
+	FROM runs
+	GROUP BY ledger_id, run
+	ORDER BY ledger_id, first
+	LIMIT 1 BY ledger_id`
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+	defer cancel()
+	rows, err := s.conn.Query(ctx, query)
+	if err != nil {
+		return nil, fmt.Errorf("looking how far the ledgers are stored: %w", err)
+	}
+	positions := map[string]Position{}
+	for rows.Next() {
+		var ledgerID string
+		var p Position
+		if err := rows.Scan(&ledgerID, &p.Workspace, &p.First, &p.Last); err != nil {
+			return nil, errors.Join(err, rows.Close())
+		}
+		positions[ledgerID] = p
+	}
+	return positions, errors.Join(rows.Err(), rows.Close())
+}
+
+// Unreadable is a commit that cannot be read.
+type Unreadable struct {
+	Workspace string
+	// LedgerID and Commit are what its neighbours tell; empty and 0 if there are none.
+	LedgerID string
+	Commit   uint64
+	// Revision is its place in the stream.
+	Revision uint64
+	StoredAt time.Time
+	Reason   string
+	Raw      []byte
+}
+
+// InsertUnreadable stores commits that cannot be read. A repeat is stored once.
+func (s *Store) InsertUnreadable(ctx context.Context, all []Unreadable) error {
+	ctx, cancel := context.WithTimeout(ctx, insertTimeout)
+	defer cancel()
+	const statement = "INSERT INTO bursar.ledger_unreadable (workspace, ledger_id, commit, revision, stored_at, reason, raw)"
+	prepared, err := s.conn.PrepareBatch(insertContext(ctx), statement)
+	if err != nil {
+		return fmt.Errorf("preparing an insert of unreadable commits: %w", err)
+	}
+	for _, u := range all {
+		if err := prepared.Append(u.Workspace, u.LedgerID, u.Commit, u.Revision, u.StoredAt, u.Reason, string(u.Raw)); err != nil {
+			return errors.Join(fmt.Errorf("filling an insert of unreadable commits: %w", err), prepared.Abort())
+		}
+	}
+	if err := prepared.Send(); err != nil {
+		return fmt.Errorf("inserting %d unreadable commits: %w", len(all), err)
+	}
+	return nil
+}
+
+// queryOne asks for one value.
+func queryOne[T any](ctx context.Context, conn driver.Conn, query string, args ...any) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+	defer cancel()
+	var value T
+	err := conn.QueryRow(ctx, query, args...).Scan(&value)
+	return value, err
+}
