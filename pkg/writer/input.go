@@ -26,7 +26,11 @@ type Demote struct{}
 type Drain struct{}
 
 // Loaded hands in the ledger that a Load recovered: folded up to the newest revision that was found. The writer owns it from then on.
-type Loaded struct{ Ledger *ledger.Ledger }
+type Loaded struct {
+	Ledger *ledger.Ledger
+	// SinceKeyframe is how many commits were folded after the keyframe.
+	SinceKeyframe int
+}
 
 // LoadFailed says that a Load did not succeed. Corrupt says that the log itself is damaged, which halts the ledger.
 type LoadFailed struct {
@@ -65,12 +69,16 @@ type PublishOutcome struct {
 	Err      error  // what the store said, for messages
 }
 
-// ReadOutcome hands in what a Read found: the revisions after Read.After, in order; at least the first of them when
-// there is one, and all that were there if possible. Err says that the read failed and Entries mean nothing.
+// ReadOutcome hands in what a Read found.
 type ReadOutcome struct {
-	Read    uint64
+	Read uint64
+	// Entries are the revisions after Read.After, in order and without gaps from the first on: at least the first when
+	// there is one, all of them if possible, with the time at which the server stored them.
 	Entries []ledger.Entry
-	Err     error
+	// Last is the newest revision of the key, 0 when it does not exist. It is looked at when there are no entries.
+	Last uint64
+	// Err says that the read failed; the rest then means nothing.
+	Err error
 }
 
 func (Elect) input()          {}

@@ -1,0 +1,44 @@
+package writer
+
+import (
+	"time"
+
+	"github.com/bursarhq/bursar/pkg/ledger"
+	"github.com/bursarhq/bursar/pkg/quota"
+)
+
+// Bounds and times of the protocol.
+const (
+	// MaxWaiting is how many requests may be unanswered at a time; beyond it they are told unavailable at once.
+	MaxWaiting = 20_000
+	// MaxWait is how long a request waits for its commit before it is told unavailable. Its decision stays: who asks
+	// again with the same request id gets it.
+	MaxWait = 10 * time.Second
+	// MaxClockError is how far this clock may be off the server's when a reign begins.
+	MaxClockError = 5 * quota.Second
+	// MaxClockStep is how far ledger time may advance beyond the monotonic time elapsed.
+	MaxClockStep = quota.Second
+	// MaxDraftBytes is the size, before compression, at which a group is closed; with its head it always fits MaxCommitBytes.
+	MaxDraftBytes = ledger.MaxCommitBytes - 2048
+
+	// DefaultKeyframeCommits and DefaultKeyframeBytes are after how much a keyframe is due, whichever comes first.
+	DefaultKeyframeCommits = 5_000
+	DefaultKeyframeBytes   = 64 << 20
+
+	// An outcome that stays open is looked into again after retryFirst, then twice as long each time up to retryMost.
+	retryFirst = 50 * time.Millisecond
+	retryMost  = time.Second
+	// retryFull is how long a full bucket is left alone.
+	retryFull = 2 * time.Second
+	// alarmAfter is from when on an outcome that is not known is an alarm.
+	alarmAfter = 5 * time.Second
+	// maxClaims is how often a claim is renewed because the writer before was still committing.
+	maxClaims = 20
+)
+
+// What a client is told to wait before it asks again.
+const (
+	waitForLeader = 250 * quota.Millis(1)
+	waitForRoom   = quota.Second
+	waitForSpace  = 5 * quota.Second
+)
