@@ -195,6 +195,8 @@ func NewRequest(kind Kind, verb string) Request {
 		return newAgentRequest(verb)
 	case KindAdmin:
 		return newAdminRequest(verb)
+	case KindQuery:
+		return newQueryRequest(verb)
 	}
 	return nil
 }
