@@ -121,6 +121,7 @@ type Fault struct {
 	Column  int64  `json:"column,omitzero"`
 	Path    string `json:"path,omitzero"`
 	Message string `json:"message"`
+	Hint    string `json:"hint,omitzero"` // what to write instead
 }
 
 // Error gives the code and the message.
@@ -157,6 +158,7 @@ var faultObject = object[Fault]{
 	integer("column", 0, maxInteger, func(f *Fault) *int64 { return &f.Column }),
 	text("path", maxReplyTextBytes, func(f *Fault) *string { return &f.Path }),
 	must(text("message", maxReplyTextBytes, func(f *Fault) *string { return &f.Message })),
+	text("hint", maxReplyTextBytes, func(f *Fault) *string { return &f.Hint }),
 }
 
 // Bounds of what a reader accepts from a server.

@@ -1,0 +1,145 @@
+package wire
+
+import (
+	"fmt"
+
+	"github.com/bursarhq/bursar/pkg/quota"
+)
+
+// about is what the envelope of an event takes from it.
+type about struct {
+	subject string
+	at      quota.Instant // 0 where the event does not tell: then it is the commit's
+	actor   quota.Actor
+}
+
+// publicForm converts a ledger event to its data and what the envelope says of it.
+func publicForm(e quota.Event) (data any, a about, err error) {
+	switch e := e.(type) {
+	case *quota.ReservationGranted:
+		return grantedData(e), about{e.Reservation, e.At, holder(&e.Labels)}, nil
+	case *quota.ReservationDenied:
+		return deniedData(e), about{e.Reservation, e.At, holder(&e.Labels)}, nil
+	case *quota.ReservationExtended:
+		return extendedData(e), about{e.Reservation, e.At, holder(&e.Labels)}, nil
+	case *quota.ReservationRenewed:
+		return ReservationRenewedData{e.Reservation, TimeOf(e.Expires)}, about{subject: e.Reservation, at: e.At}, nil
+	case *quota.ReservationExpiring:
+		return ReservationExpiringData{e.Reservation, labelsOf(&e.Labels), TimeOf(e.Expires)}, about{e.Reservation, e.At, holder(&e.Labels)}, nil
+	case *quota.ReservationClosed:
+		return closedData(e), about{e.Reservation, e.At, holder(&e.Labels)}, nil
+	case *quota.UsageRecorded:
+		return usageData(e), about{e.Reservation, e.At, holder(&e.Labels)}, nil
+	default:
+		return otherForm(e)
+	}
+}
+
+// otherForm converts the events that belong to no reservation.
+func otherForm(e quota.Event) (data any, a about, err error) {
+	switch e := e.(type) {
+	case *quota.EpochClaimed:
+		return EpochClaimedData{e.Epoch, e.Writer}, about{}, nil
+	case *quota.ConfigApplied:
+		return ConfigAppliedData{actorOf(e.Actor), ConfigOf(&e.Config), spansOf(e.Opened)}, about{"", e.At, e.Actor}, nil
+	case *quota.WindowOpened:
+		return WindowOpenedData{spanOf(e.Span)}, about{subject: e.Span.Limit, at: e.At}, nil
+	case *quota.WindowRolled:
+		return WindowRolledData{spanOf(e.Ended), e.Used, spanOf(e.Next)}, about{subject: e.Ended.Limit, at: e.At}, nil
+	case *quota.LimitWarning:
+		return LimitWarningData{
+			e.Limit, TimeOf(e.Window), e.Threshold, e.Spent, e.Capacity, e.Account, e.Team,
+		}, about{subject: e.Limit, at: e.At}, nil
+	case *quota.ObservationRecorded:
+		return ObservationRecordedData{
+			actorOf(e.Actor), e.Account, e.Limit, observationOf(e.Observation), e.Effective, spanOf(e.Span), e.Capacity,
+		}, about{e.Limit, e.At, e.Actor}, nil
+	case *quota.BlockPlaced:
+		return BlockPlacedData{actorOf(e.Actor), string(e.Target), e.Name, e.Reason}, about{e.Name, e.At, e.Actor}, nil
+	case *quota.BlockLifted:
+		return BlockLiftedData{actorOf(e.Actor), string(e.Target), e.Name}, about{e.Name, e.At, e.Actor}, nil
+	case *quota.NoticesAcknowledged:
+		return NoticesAcknowledgedData{actorOf(e.Actor), e.Notices}, about{"", e.At, e.Actor}, nil
+	default:
+		return nil, about{}, fmt.Errorf("event %T has no public form", e)
+	}
+}
+
+func holder(l *quota.Labels) quota.Actor { return quota.Actor{Principal: l.Principal, Agent: l.Agent} }
+
+func actorOf(a quota.Actor) Actor { return Actor(a) }
+
+func labelsOf(l *quota.Labels) Labels {
+	return Labels{
+		l.Principal, l.Agent, l.Team, l.Provider, l.Account, l.Model, l.TaskType, l.Complexity, priorityName(l.Priority),
+	}
+}
+
+func spanOf(s quota.WindowSpan) Span { return Span{s.Limit, TimeOf(s.Start), TimeOf(s.End)} }
+
+func spansOf(spans []quota.WindowSpan) []Span {
+	converted := make([]Span, len(spans))
+	for i, s := range spans {
+		converted[i] = spanOf(s)
+	}
+	return converted
+}
+
+func limitAmounts(amounts []quota.LimitAmount) []LimitAmount {
+	converted := make([]LimitAmount, len(amounts))
+	for i, a := range amounts {
+		converted[i] = LimitAmount{a.Limit, a.Amount}
+	}
+	return converted
+}
+
+// rateOf converts a price; nil where there is none.
+func rateOf(r quota.Rate, unpriced bool) *Rate {
+	if unpriced {
+		return nil
+	}
+	rate := Rate(r)
+	return &rate
+}
+
+func grantedData(e *quota.ReservationGranted) ReservationGrantedData {
+	return ReservationGrantedData{
+		ReservationID: e.Reservation, Labels: labelsOf(&e.Labels), Amount: amountOf(e.Amount), Holds: limitAmounts(e.Holds),
+		Rate: rateOf(e.Rate, e.Unpriced), Unpriced: e.Unpriced, CostHeldMicroUSD: e.CostHeld, ExpiresAt: TimeOf(e.Expires),
+		DeadlineAt: TimeOf(e.Deadline), LeaseMS: int64(e.Lease), ConfigVersion: e.Config,
+	}
+}
+
+func deniedData(e *quota.ReservationDenied) ReservationDeniedData {
+	return ReservationDeniedData{
+		ReservationID: e.Reservation, Labels: labelsOf(&e.Labels), Amount: amountOf(e.Amount), Code: string(e.Code), LimitID: e.Limit,
+		Requested: e.Requested, Available: e.Available, Retryable: e.Retryable, RetryAfterMS: int64(e.RetryAfter), ConfigVersion: e.Config,
+	}
+}
+
+func extendedData(e *quota.ReservationExtended) ReservationExtendedData {
+	return ReservationExtendedData{
+		ReservationID: e.Reservation, Labels: labelsOf(&e.Labels), Amount: amountOf(e.Amount), Holds: limitAmounts(e.Holds),
+		CostHeldMicroUSD: e.CostHeld, ExpiresAt: TimeOf(e.Expires),
+	}
+}
+
+func closedData(e *quota.ReservationClosed) ReservationClosedData {
+	return ReservationClosedData{
+		ReservationID: e.Reservation, Labels: labelsOf(&e.Labels), Outcome: string(e.Outcome), By: actorOf(e.By), Reason: e.Reason,
+		Returned: limitAmounts(e.Returned), Granted: amountOf(e.Granted), Used: amountOf(e.Used), CostHeldMicroUSD: e.CostHeld,
+		CostUsedMicroUSD: e.CostUsed, GrantedAt: TimeOf(e.GrantedAt),
+	}
+}
+
+func usageData(e *quota.UsageRecorded) UsageRecordedData {
+	charges := make([]Charge, len(e.Charges))
+	for i, c := range e.Charges {
+		charges[i] = Charge{c.Limit, TimeOf(c.Window), c.Amount, c.Within}
+	}
+	return UsageRecordedData{
+		ReservationID: e.Reservation, Standing: string(e.Standing), Labels: labelsOf(&e.Labels), OccurredAt: TimeOf(e.OccurredAt),
+		CallID: e.CallID, Tokens: Tokens(e.Tokens), Requests: e.Requests, Rate: rateOf(e.Rate, e.Unpriced), CostMicroUSD: e.Cost,
+		Unpriced: e.Unpriced, Batch: e.Batch, Charges: charges, GrantedAt: TimeOf(e.GrantedAt), OverrunTokens: e.Overrun,
+	}
+}

@@ -1,0 +1,121 @@
+package wire
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/bursarhq/bursar/pkg/quota"
+)
+
+const testAt = quota.Instant(1_772_357_400_000) // 2026-03-01T09:30:00Z
+
+// everyEvent has one event of each kind.
+func everyEvent() []quota.Event {
+	by := quota.Actor{Principal: "ci", Agent: "worker"}
+	labels := quota.Labels{Principal: "ci", Agent: "worker", Team: "core", Provider: "claude", Account: "max-1", Model: "claude-sonnet-4-5", TaskType: "code_review", Complexity: "medium", Priority: quota.PriorityNormal}
+	amount := quota.Amount{Tokens: quota.Tokens{Input: 6000, Output: 2000}, Requests: 1}
+	rate := quota.Rate{Input: 3_000_000, CacheRead: 300_000, CacheWrite5m: 3_750_000, CacheWrite1h: 6_000_000, Output: 15_000_000}
+	held := []quota.LimitAmount{{Limit: "max-1/session", Amount: 8000}}
+	span := quota.WindowSpan{Limit: "max-1/session", Start: testAt, End: testAt.Add(5 * quota.Hour)}
+	next := quota.WindowSpan{Limit: "max-1/session"}
+	config := quota.Config{
+		Version: 3, Policy: quota.DefaultPolicy(),
+		Providers: []quota.Provider{{Name: "claude", ModelGroups: []quota.ModelGroup{{Name: "opus", Models: []string{"claude-opus-*"}}}, Tiers: []quota.Tier{{Name: "max", Capacities: map[string]int64{"session": 100}}}}},
+		Accounts:  []quota.Account{{ID: "max-1", Provider: "claude", Kind: quota.KindSubscription, Tier: "max", Teams: []string{"core"}}},
+		Limits: []quota.Limit{
+			{ID: "max-1/session", Name: "session", Scope: quota.Scope{Account: "max-1"}, Unit: quota.UnitTokens, Window: quota.Window{Kind: quota.WindowSession, Duration: 5 * quota.Hour}, Weights: quota.DefaultWeights(quota.UnitTokens), Thresholds: []int64{80}},
+		},
+		Principals: []quota.Principal{{Name: "ci", Team: "core", Accounts: []string{"max-1"}, MaxPriority: quota.PriorityHigh}},
+		Unlisted:   &quota.Principal{Team: "core"},
+		Prices:     []quota.PriceOverride{{Model: "x", From: testAt, Rate: rate}},
+	}
+	return []quota.Event{
+		&quota.EpochClaimed{Epoch: 2, Writer: "host-1"},
+		&quota.ConfigApplied{At: testAt, Actor: quota.Actor{Principal: "root"}, Config: config, Opened: []quota.WindowSpan{span}},
+		&quota.ReservationGranted{At: testAt, Reservation: "r-1", Labels: labels, Amount: amount, Holds: held, Rate: rate, CostHeld: 48_000, Expires: testAt.Add(quota.Minute), Deadline: testAt.Add(quota.Hour), Lease: quota.Minute, Config: 3},
+		&quota.ReservationDenied{At: testAt, Labels: labels, Amount: amount, Code: quota.CodeInsufficientQuota, Limit: "max-1/session", Requested: 8000, Available: 10, Retryable: true, RetryAfter: quota.Minute, Config: 3},
+		&quota.ReservationExtended{At: testAt, Reservation: "r-1", Labels: labels, Amount: amount, Holds: held, CostHeld: 48_000, Expires: testAt.Add(quota.Hour)},
+		&quota.ReservationRenewed{At: testAt, Reservation: "r-1", Expires: testAt.Add(quota.Hour)},
+		&quota.ReservationExpiring{At: testAt, Reservation: "r-1", Labels: labels, Expires: testAt.Add(quota.Minute)},
+		&quota.ReservationClosed{At: testAt, Reservation: "r-1", Labels: labels, Outcome: quota.OutcomeSettled, By: by, Reason: "done", Returned: held, Granted: amount, Used: amount, CostHeld: 48_000, CostUsed: 47_000, GrantedAt: testAt},
+		&quota.UsageRecorded{At: testAt, Reservation: "r-1", Standing: quota.StandingOpen, Labels: labels, OccurredAt: testAt, CallID: "msg_1", Tokens: quota.Tokens{Input: 10, CacheRead: 5}, Requests: 1, Rate: rate, Cost: 31, Batch: true, Charges: []quota.Charge{{Limit: "max-1/session", Window: testAt, Amount: 15, Within: 15}}, GrantedAt: testAt, Overrun: 2},
+		&quota.WindowOpened{At: testAt, Span: span},
+		&quota.WindowRolled{At: testAt, Ended: span, Used: 500, Next: next},
+		&quota.LimitWarning{At: testAt, Limit: "max-1/session", Window: testAt, Threshold: 75, Spent: 80, Capacity: 100, Account: "max-1", Team: "core"},
+		&quota.ObservationRecorded{At: testAt, Actor: by, Account: "max-1", Limit: "max-1/session", Observation: quota.Observation{Used: -1, PercentMilli: 42_500, Capacity: 100, ResetAt: testAt.Add(quota.Hour), Tier: "max", Source: "statusline", At: testAt}, Effective: true, Span: span, Capacity: 100},
+		&quota.BlockPlaced{At: testAt, Actor: quota.Actor{Principal: "root"}, Target: quota.BlockTeam, Name: "core", Reason: "freeze"},
+		&quota.BlockLifted{At: testAt, Actor: quota.Actor{Principal: "root"}, Target: quota.BlockTeam, Name: "core"},
+		&quota.NoticesAcknowledged{At: testAt, Actor: by, Notices: []uint64{1, 2}},
+	}
+}
+
+func TestEventsSurviveTheTrip(t *testing.T) {
+	t.Parallel()
+	for i, e := range everyEvent() {
+		made, err := NewEvent(Place{Workspace: "a b/c", LedgerID: "led", Commit: 1 << 40, Index: i, At: testAt}, e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := json.Marshal(made)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ours := made.Append(nil); string(ours) != string(body) {
+			t.Errorf("Append gives\n%s, encoding/json\n%s", ours, body)
+		}
+		read, err := DecodeEvent(body)
+		if err != nil {
+			t.Fatalf("%s: %v", body, err)
+		}
+		if read.Kind() != e.Kind() || read.Workspace() != "a b/c" || read.CommitNumber() != 1<<40 || int(read.Index) != i || !strings.HasPrefix(read.ID, "led.1099511627776.") || read.Time.Instant() != testAt {
+			t.Errorf("%s is read as %+v", body, read)
+		}
+	}
+	if _, err := NewEvent(Place{}, nil); err == nil {
+		t.Error("no event has a public form")
+	}
+}
+
+func TestEventRoute(t *testing.T) {
+	t.Parallel()
+	for _, e := range everyEvent() {
+		principal, agent := EventRoute(e)
+		subject, err := EventSubject("w", principal, agent, e.Kind())
+		if err != nil {
+			t.Errorf("%s: %v", e.Kind(), err)
+		}
+		if _, ok := e.(*quota.UsageRecorded); ok && subject != "quota.v1.w.event.ci.worker.usage.recorded" {
+			t.Errorf("usage goes to %s", subject)
+		}
+	}
+}
+
+func TestDecodeEventRefuses(t *testing.T) {
+	t.Parallel()
+	for name, body := range map[string]string{
+		"not JSON":      `x`,
+		"other version": `{"specversion":"0.3","id":"1","source":"/workspaces/w","type":"t","time":"2026-03-01T09:30:00Z","datacontenttype":"application/json"}`,
+		"no id":         `{"specversion":"1.0","source":"/workspaces/w","type":"t","time":"2026-03-01T09:30:00Z","datacontenttype":"application/json"}`,
+		"no time":       `{"specversion":"1.0","id":"1","source":"/workspaces/w","type":"t","datacontenttype":"application/json"}`,
+		"other content": `{"specversion":"1.0","id":"1","source":"/workspaces/w","type":"t","time":"2026-03-01T09:30:00Z","datacontenttype":"text/xml"}`,
+		"too large":     strings.Repeat(" ", MaxEventBytes+1),
+	} {
+		if e, err := DecodeEvent([]byte(body)); err == nil {
+			t.Errorf("%s: read as %+v", name, e)
+		}
+	}
+}
+
+func BenchmarkNewEvent(b *testing.B) {
+	events := everyEvent()
+	var buf []byte
+	b.ReportAllocs()
+	for b.Loop() {
+		e, err := NewEvent(Place{Workspace: "w", LedgerID: "led", Commit: 7}, events[2])
+		if err != nil {
+			b.Fatal(err)
+		}
+		buf = e.Append(buf[:0])
+	}
+}
