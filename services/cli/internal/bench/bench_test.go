@@ -1,0 +1,193 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestEverySystemIsMeasuredOrNamed runs the whole benchmark, very short, against the real servers.
+func TestEverySystemIsMeasuredOrNamed(t *testing.T) {
+	t.Parallel()
+	o := DefaultOptions()
+	o.Clients, o.Repetitions = []int{1, 8}, 1
+	o.Duration, o.WarmUp = 50*time.Millisecond, 10*time.Millisecond
+	var calls int
+	o.Progress = func(done, total int, _ string) {
+		if calls++; done >= total {
+			t.Errorf("progress %d of %d", done, total)
+		}
+	}
+	report, err := Throughput(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if calls == 0 {
+		t.Error("progress was never reported")
+	}
+	for _, system := range []string{"echo", "redis", "postgres"} {
+		checkSystem(t, report, system, len(o.Clients))
+	}
+	for _, row := range report.Rows {
+		if row.PerSecond <= 0 || row.Ratio <= 0 || row.P50MS <= 0 || row.P99MS < row.P50MS {
+			t.Errorf("row %+v has a hole", row)
+		}
+		if strings.HasPrefix(row.Name, "echo") && row.Ratio != 1 {
+			t.Errorf("the echo is %v of itself", row.Ratio)
+		}
+	}
+	var out bytes.Buffer
+	report.Write(&out)
+	for _, want := range []string{"of echo", "decisions/s", "connections: 4 shared"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the report lacks %q:\n%s", want, out.String())
+		}
+	}
+}
+
+// checkSystem wants rows for a system at every number of clients, or its absence because it is not
+// installed; any other absence is a fault.
+func checkSystem(t *testing.T, report *Report, system string, sizes int) {
+	t.Helper()
+	for _, absence := range report.Absent {
+		if strings.HasPrefix(strings.ToLower(absence.System), system) {
+			t.Logf("%s: %s", absence.System, absence.Reason)
+			if absence.Reason != errNotInstalled.Error() {
+				t.Errorf("%s failed: %s", absence.System, absence.Reason)
+			}
+			return
+		}
+	}
+	rows := 0
+	for _, row := range report.Rows {
+		if strings.HasPrefix(row.Name, system) {
+			rows++
+		}
+	}
+	if rows < 2*sizes { // two durability classes each
+		t.Errorf("%d rows for %s, want at least %d", rows, system, 2*sizes)
+	}
+}
+
+func TestOptionsReportEveryFaultAtOnce(t *testing.T) {
+	t.Parallel()
+	_, err := Throughput(t.Context(), Options{Clients: []int{0}, WarmUp: -1})
+	for _, want := range []string{"0 clients", "0 repetitions", "duration", "warm-up", "0 connections"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v lacks %q", err, want)
+		}
+	}
+}
+
+// scripted is a session that fails at its n-th reserve.
+type scripted struct{ failAt, calls int }
+
+var errScripted = errors.New("scripted")
+
+func (s *scripted) reserve(context.Context, int) error {
+	if s.calls++; s.calls == s.failAt {
+		return errScripted
+	}
+	return nil
+}
+func (s *scripted) release(context.Context, int) error { return nil }
+func (s *scripted) close() error                       { return nil }
+
+func TestAFailedClientEndsTheMeasurement(t *testing.T) {
+	t.Parallel()
+	_, err := load{clients: 1, duration: time.Minute}.run(t.Context(), &scripted{failAt: 3})
+	if !errors.Is(err, errScripted) || !strings.Contains(err.Error(), "client 0: reserve") {
+		t.Errorf("error %v, want the client's", err)
+	}
+}
+
+// A side that fails is named with the reason, and the others go on.
+func TestASideThatFailsIsNamed(t *testing.T) {
+	t.Parallel()
+	o := DefaultOptions()
+	o.Clients, o.Repetitions, o.Duration, o.WarmUp = []int{1}, 2, 10*time.Millisecond, 0
+	good := side{description: description{Name: "echo"}, echo: 0,
+		connect: func(context.Context, int) (session, error) { return &scripted{}, nil }}
+	bad := side{description: description{Name: "bad"}, echo: 0,
+		connect: func(context.Context, int) (session, error) { return nil, errScripted }}
+	r := &run{options: o, sides: []side{good, bad}, samples: map[cell][]sample{}, failed: map[int]error{}}
+	if err := r.measureAll(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	report := r.report()
+	if len(report.Rows) != 1 || len(report.Absent) != 1 || !strings.Contains(report.Absent[0].Reason, "scripted") {
+		t.Errorf("report %+v, want one row and one named absence", report)
+	}
+}
+
+func TestOrderTurnsWithEachRepetition(t *testing.T) {
+	t.Parallel()
+	o := DefaultOptions()
+	o.Clients, o.Repetitions, o.Duration, o.WarmUp = []int{1}, 3, time.Millisecond, 0
+	var order []string
+	o.Progress = func(_, _ int, what string) { order = append(order, what[:1]) }
+	r := &run{options: o, samples: map[cell][]sample{}, failed: map[int]error{}}
+	for _, name := range []string{"a", "b", "c"} {
+		r.sides = append(r.sides, side{description: description{Name: name},
+			connect: func(context.Context, int) (session, error) { return &scripted{}, nil }})
+	}
+	if err := r.measureAll(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(order, ""); got != "abcbcacab" {
+		t.Errorf("order %s, want abcbcacab", got)
+	}
+}
+
+func TestSummariseTakesMediansAndRatiosWithinARepetition(t *testing.T) {
+	t.Parallel()
+	echoes := []sample{{perSecond: 100}, {perSecond: 1000}, {perSecond: 10}}
+	samples := []sample{
+		{perSecond: 80, p50: time.Millisecond, p99: 9 * time.Millisecond},
+		{perSecond: 700, p50: 3 * time.Millisecond, p99: 7 * time.Millisecond},
+		{perSecond: 9, p50: 2 * time.Millisecond, p99: 8 * time.Millisecond},
+	}
+	got := summarise("s", 64, samples, echoes)
+	want := Row{
+		Clients: 64, Name: "s",
+		PerSecond: 80, Ratio: 0.8, RatioMin: 0.7, RatioMax: 0.9, P50MS: 2, P99MS: 8,
+	}
+	if got != want {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+func TestPercentile(t *testing.T) {
+	t.Parallel()
+	var hundred []time.Duration
+	for i := range 100 {
+		hundred = append(hundred, time.Duration(i+1))
+	}
+	tests := []struct {
+		name    string
+		values  []time.Duration
+		percent int
+		want    time.Duration
+	}{
+		{"none", nil, 99, 0},
+		{"one", []time.Duration{7}, 50, 7},
+		{"median of a hundred", hundred, 50, 50},
+		{"p99 of a hundred", hundred, 99, 99},
+		{"p99 of three is the highest", []time.Duration{1, 2, 3}, 99, 3},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if !slices.IsSorted(tt.values) {
+				t.Fatal("values are not sorted")
+			}
+			if got := percentile(tt.values, tt.percent); got != tt.want {
+				t.Errorf("got %d, want %d", got, tt.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,145 @@
+package bench
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
+)
+
+// Report is what a benchmark found. Its JSON is the documented shape of `bursar bench --json`.
+type Report struct {
+	Machine     Machine       `json:"machine"`
+	Repetitions int           `json:"repetitions"`
+	DurationMS  int64         `json:"duration_ms"` // of one measurement of one system
+	Systems     []description `json:"systems"`
+	Rows        []Row         `json:"rows"`
+	Absent      []Absence     `json:"absent"`
+}
+
+// Machine is where it was measured.
+type Machine struct {
+	OS   string `json:"os"`
+	Arch string `json:"arch"`
+	CPUs int    `json:"cpus"`
+	Go   string `json:"go"`
+}
+
+// Row is one system at one number of clients. Each figure is the median over the repetitions.
+type Row struct {
+	Clients int    `json:"clients"`
+	Name    string `json:"name"` // of the system
+	// PerSecond counts durable decisions: a reserve and its release are two.
+	PerSecond float64 `json:"per_second"`
+	// Ratio is the median of the ratios to the echo within each repetition; RatioMin and RatioMax are
+	// the ends of their range.
+	Ratio    float64 `json:"ratio"`
+	RatioMin float64 `json:"ratio_min"`
+	RatioMax float64 `json:"ratio_max"`
+	P50MS    float64 `json:"p50_ms"` // of the reserve
+	P99MS    float64 `json:"p99_ms"`
+}
+
+// Absence is a system that was not, or not fully, measured, and why.
+type Absence struct {
+	System string `json:"system"`
+	Reason string `json:"reason"`
+}
+
+func (r *run) report() *Report {
+	report := &Report{
+		Machine:     Machine{OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.NumCPU(), Go: runtime.Version()},
+		Repetitions: r.options.Repetitions,
+		DurationMS:  r.options.Duration.Milliseconds(),
+		Systems:     []description{},
+		Rows:        []Row{},
+		Absent:      append([]Absence{}, r.absent...),
+	}
+	for _, side := range r.sides {
+		report.Systems = append(report.Systems, side.description)
+	}
+	for _, clients := range r.options.Clients {
+		for index, side := range r.sides {
+			if samples := r.samples[cell{index, clients}]; len(samples) > 0 {
+				report.Rows = append(report.Rows, summarise(side.Name, clients, samples, r.samples[cell{side.echo, clients}]))
+			}
+		}
+	}
+	return report
+}
+
+// summarise takes medians. The i-th sample and the i-th echo are of the same repetition, as a side that
+// failed once is measured no further.
+func summarise(name string, clients int, samples, echoes []sample) Row {
+	var ratios []float64
+	for i, s := range samples {
+		if echoes[i].perSecond > 0 {
+			ratios = append(ratios, s.perSecond/echoes[i].perSecond)
+		}
+	}
+	row := Row{
+		Clients: clients, Name: name,
+		PerSecond: median(samples, func(s sample) float64 { return s.perSecond }),
+		P50MS:     median(samples, func(s sample) float64 { return milliseconds(s.p50) }),
+		P99MS:     median(samples, func(s sample) float64 { return milliseconds(s.p99) }),
+	}
+	if len(ratios) > 0 {
+		row.Ratio = median(ratios, func(ratio float64) float64 { return ratio })
+		row.RatioMin, row.RatioMax = slices.Min(ratios), slices.Max(ratios)
+	}
+	return row
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// median gives the middle value (of an even number, the upper of the two middle ones), 0 for none.
+func median[T any, N cmp.Ordered](items []T, value func(T) N) N {
+	var zero N
+	if len(items) == 0 {
+		return zero
+	}
+	values := make([]N, 0, len(items))
+	for _, item := range items {
+		values = append(values, value(item))
+	}
+	slices.Sort(values)
+	return values[len(values)/2]
+}
+
+// Write prints the report for people, in 80 columns where it can.
+func (r *Report) Write(out io.Writer) {
+	fmt.Fprintf(out, "%d processors, %s/%s, %s; median of %d repetitions of %d ms, systems taking turns\n",
+		r.Machine.CPUs, r.Machine.OS, r.Machine.Arch, r.Machine.Go, r.Repetitions, r.DurationMS)
+	for _, system := range r.Systems {
+		fmt.Fprintf(out, "  %-16s %s; %s, %s; connections: %s\n",
+			system.Name, system.System, system.Durability, system.Setting, system.Layout)
+	}
+	t := table.NewWriter()
+	t.SetOutputMirror(out)
+	t.SetStyle(table.StyleLight)
+	t.Style().Format.Header = text.FormatDefault
+	t.AppendHeader(table.Row{"clients", "system", "decisions/s", "of echo", "range", "p50 ms", "p99 ms"})
+	var right []table.ColumnConfig
+	for _, number := range []int{1, 3, 4, 5, 6, 7} {
+		right = append(right, table.ColumnConfig{Number: number, Align: text.AlignRight, AlignHeader: text.AlignRight})
+	}
+	t.SetColumnConfigs(right)
+	for i, row := range r.Rows {
+		if i > 0 && r.Rows[i-1].Clients != row.Clients {
+			t.AppendSeparator()
+		}
+		t.AppendRow(table.Row{
+			row.Clients, row.Name, fmt.Sprintf("%.0f", row.PerSecond), fmt.Sprintf("%.2f", row.Ratio),
+			fmt.Sprintf("%.2f–%.2f", row.RatioMin, row.RatioMax), fmt.Sprintf("%.2f", row.P50MS), fmt.Sprintf("%.2f", row.P99MS),
+		})
+	}
+	t.Render()
+	for _, absence := range r.Absent {
+		fmt.Fprintf(out, "not measured: %s: %s\n", absence.System, absence.Reason)
+	}
+}

@@ -1,0 +1,143 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// run is one benchmark under way.
+type run struct {
+	options Options
+	sides   []side
+	closers []func() error
+	absent  []Absence
+	samples map[cell][]sample
+	failed  map[int]error // by index of sides: measured no further
+}
+
+// cell is one place in the report: a system at a number of clients.
+type cell struct{ side, clients int }
+
+// side is one system with one durability class and one way of connecting.
+type side struct {
+	description
+	// echo is the index in run.sides of the echo that this side is compared with.
+	echo int
+	// connect opens what so many clients need.
+	connect func(ctx context.Context, clients int) (session, error)
+}
+
+// description is what the report says of a side.
+type description struct {
+	Name       string `json:"name"`       // short and unique
+	System     string `json:"system"`     // what it is
+	Durability string `json:"durability"` // a durability class
+	Setting    string `json:"setting"`    // of the system, that gives the class
+	Layout     string `json:"layout"`     // how clients connect
+}
+
+// session is a side with its connections open. Each client calls it from one goroutine.
+type session interface {
+	// reserve takes a hold on three limits for a client that has none.
+	reserve(ctx context.Context, client int) error
+	// release gives it back.
+	release(ctx context.Context, client int) error
+	close() error
+}
+
+// start brings every system up. Only a fault of the NATS server is an error.
+func (r *run) start(ctx context.Context) error {
+	if err := r.startNATS(ctx); err != nil {
+		return err
+	}
+	for _, system := range []struct {
+		name  string
+		start func(context.Context) error
+	}{
+		{"Redis", r.startRedis},
+		{"PostgreSQL", r.startPostgres},
+	} {
+		if err := system.start(ctx); err != nil {
+			r.absent = append(r.absent, Absence{System: system.name, Reason: err.Error()})
+		}
+	}
+	return ctx.Err()
+}
+
+// echoOf gives the index of the echo that a durability class is compared with: the one on the NATS
+// server with that class.
+func (r *run) echoOf(durability string) int {
+	for index, side := range r.sides {
+		if side.Name == "echo-page" && durability == ClassPageCache {
+			return index
+		}
+	}
+	return 0
+}
+
+// measureAll goes through every cell once per repetition. The order within a repetition turns by one
+// each time, so that no side always follows the same other one.
+func (r *run) measureAll(ctx context.Context) error {
+	total := r.options.Repetitions * len(r.options.Clients) * len(r.sides)
+	done := 0
+	for repetition := range r.options.Repetitions {
+		for _, clients := range r.options.Clients {
+			for turn := range r.sides {
+				index := (turn + repetition) % len(r.sides)
+				if r.options.Progress != nil {
+					r.options.Progress(done, total, fmt.Sprintf("%s, %d clients", r.sides[index].Name, clients))
+				}
+				done++
+				if err := r.measure(ctx, index, clients); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (r *run) measure(ctx context.Context, index, clients int) error {
+	if r.failed[index] != nil {
+		return nil
+	}
+	side := r.sides[index]
+	s, err := measureSide(ctx, side, load{
+		clients: clients, warmUp: r.options.WarmUp, duration: r.options.Duration,
+	})
+	switch {
+	case err == nil:
+		at := cell{index, clients}
+		r.samples[at] = append(r.samples[at], s)
+		return nil
+	case ctx.Err() != nil:
+		return fmt.Errorf("benchmark interrupted: %w", ctx.Err())
+	case side.echo == index:
+		return fmt.Errorf("the echo, to which all is compared, failed with %d clients: %w", clients, err)
+	default:
+		r.failed[index] = err
+		r.absent = append(r.absent, Absence{
+			System: side.Name, Reason: fmt.Sprintf("failed with %d clients: %v", clients, err),
+		})
+		return nil
+	}
+}
+
+func measureSide(ctx context.Context, side side, l load) (result sample, err error) {
+	session, err := side.connect(ctx, l.clients)
+	if err != nil {
+		return sample{}, fmt.Errorf("connect: %w", err)
+	}
+	defer func() { err = errors.Join(err, session.close()) }()
+	return l.run(ctx, session)
+}
+
+// close ends what start began, the last first.
+func (r *run) close() error {
+	var faults []error
+	for i := len(r.closers) - 1; i >= 0; i-- {
+		faults = append(faults, r.closers[i]())
+	}
+	return errors.Join(faults...)
+}
