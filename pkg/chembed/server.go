@@ -23,8 +23,9 @@ const (
 	// UserAnalyst may read them, within limits of time, memory and number.
 	UserAnalyst = "bursar_analyst"
 
-	// Database is the default database of the DSN of UserWriter, AnalystDatabase that of UserAnalyst.
-	Database        = "bursar"
+	// Database is the default database of the DSN of UserWriter.
+	Database = "bursar"
+	// AnalystDatabase is the default database of the DSN of UserAnalyst.
 	AnalystDatabase = "analyst"
 )
 

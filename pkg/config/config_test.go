@@ -321,7 +321,7 @@ func TestDurations(t *testing.T) {
 // Whatever is fed in, Parse returns either a configuration or faults with places, and a configuration that it returned
 // is taken by the price catalogue.
 func FuzzParse(f *testing.F) {
-	f.Add([]byte(DefaultYAML()))
+	f.Add(DefaultYAML())
 	for _, folder := range []string{"valid", "invalid", "refused"} {
 		files, err := filepath.Glob("../../schemas/v1/examples/config/" + folder + "/*")
 		if err != nil {

@@ -157,9 +157,7 @@ func (d decider) observe(c Observe) ([]Event, Result) {
 	for _, e := range events {
 		Apply(x, e)
 	}
-	for _, w := range x.warnings(l, now) {
-		events = append(events, w)
-	}
+	events = append(events, x.warnings(l, now)...)
 	return events, Result{Account: l.Scope.Account, Limit: l.ID, Recorded: true, Effective: true, Capacity: x.counters[l.ID].capacity(l)}
 }
 

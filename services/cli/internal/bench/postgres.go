@@ -74,7 +74,7 @@ func (r *run) startPostgresServer(ctx context.Context) (dsn string, err error) {
 		return "", err
 	}
 	// The server is stopped by its closer, not by ctx, so that it can end in good order.
-	cmd := exec.Command(server, "-D", dir, "-p", strconv.Itoa(port), "-k", dir, //nolint:noctx // see above
+	cmd := exec.Command(server, "-D", dir, "-p", strconv.Itoa(port), "-k", dir,
 		"-c", "listen_addresses=127.0.0.1", "-c", "shared_buffers=256MB", "-c", "fsync=on")
 	cmd.SysProcAttr, cmd.Dir = attributes, dir
 	dsn = fmt.Sprintf("host=127.0.0.1 port=%d user=bench dbname=postgres sslmode=disable", port)
@@ -116,7 +116,7 @@ func postgresUser(parent, dir string) (*syscall.Credential, error) {
 	if err := errors.Join(uidErr, gidErr); err != nil {
 		return nil, fmt.Errorf("read the ids of user postgres: %w", err)
 	}
-	if err := errors.Join(os.Chown(dir, int(uid), int(gid)), os.Chmod(parent, 0o711)); err != nil { //nolint:gosec // it must be able to enter
+	if err := errors.Join(os.Chown(dir, int(uid), int(gid)), os.Chmod(parent, 0o711)); err != nil { // it must be able to enter
 		return nil, fmt.Errorf("hand the folder to user postgres: %w", err)
 	}
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil

@@ -74,7 +74,7 @@ func (r *run) startRedisServer(ctx context.Context, program, fsync string) (addr
 	}
 	addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	// The server is stopped by its closer, not by ctx, so that it can end in good order.
-	cmd := exec.Command(program, "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", dir, //nolint:noctx // see above
+	cmd := exec.Command(program, "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", dir,
 		"--appendonly", "yes", "--appendfsync", fsync, "--save", "", "--maxclients", strconv.Itoa(2*maxClients))
 	probe := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1})
 	defer func() { err = errors.Join(err, probe.Close()) }()

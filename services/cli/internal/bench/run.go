@@ -106,22 +106,26 @@ func (r *run) measure(ctx context.Context, index, clients int) error {
 	s, err := measureSide(ctx, side, load{
 		clients: clients, warmUp: r.options.WarmUp, duration: r.options.Duration,
 	})
-	switch {
-	case err == nil:
-		at := cell{index, clients}
-		r.samples[at] = append(r.samples[at], s)
-		return nil
-	case ctx.Err() != nil:
-		return fmt.Errorf("benchmark interrupted: %w", ctx.Err())
-	case side.echo == index:
-		return fmt.Errorf("the echo, to which all is compared, failed with %d clients: %w", clients, err)
-	default:
-		r.failed[index] = err
-		r.absent = append(r.absent, Absence{
-			System: side.Name, Reason: fmt.Sprintf("failed with %d clients: %v", clients, err),
-		})
-		return nil
+	if err != nil {
+		return r.fault(ctx, index, fmt.Errorf("failed with %d clients: %w", clients, err))
 	}
+	at := cell{index, clients}
+	r.samples[at] = append(r.samples[at], s)
+	return nil
+}
+
+// fault ends the benchmark when it was interrupted or the echo, to which all is compared, failed. Any
+// other side is left out from now on, and the report says why.
+func (r *run) fault(ctx context.Context, index int, why error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("benchmark interrupted: %w", ctx.Err())
+	}
+	if r.sides[index].echo == index {
+		return fmt.Errorf("%s: %w", r.sides[index].Name, why)
+	}
+	r.failed[index] = why
+	r.absent = append(r.absent, Absence{System: r.sides[index].Name, Reason: why.Error()})
+	return nil
 }
 
 func measureSide(ctx context.Context, side side, l load) (result sample, err error) {
