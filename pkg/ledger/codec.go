@@ -12,11 +12,11 @@ import (
 )
 
 // The CBOR rules: deterministic encoding; decoding with bounds, where an unknown field, a repeated key or an
-// indefinite length is an error.
+// indefinite length is an error. Texts need not be UTF-8: what could be written must be readable.
 var (
 	encoding = must(cbor.EncOptions{Sort: cbor.SortCoreDeterministic, IndefLength: cbor.IndefLengthForbidden}.UserBufferEncMode())
 	decoding = must(cbor.DecOptions{
-		DupMapKey: cbor.DupMapKeyEnforcedAPF, IndefLength: cbor.IndefLengthForbidden, TagsMd: cbor.TagsForbidden,
+		DupMapKey: cbor.DupMapKeyEnforcedAPF, IndefLength: cbor.IndefLengthForbidden, TagsMd: cbor.TagsForbidden, UTF8: cbor.UTF8DecodeInvalid,
 		ExtraReturnErrors: cbor.ExtraDecErrorUnknownField, MaxNestedLevels: 16, MaxArrayElements: 1 << 20, MaxMapPairs: 1 << 16,
 	}.DecMode())
 )

@@ -175,6 +175,11 @@ func Restore(m *Manifest, chunks [][]byte) (*Ledger, error) {
 	if err != nil {
 		return nil, err
 	}
+	return restore(m, body)
+}
+
+// restore makes a ledger of a keyframe's content.
+func restore(m *Manifest, body []byte) (*Ledger, error) {
 	var k keyframe
 	if err := decode(body, &k); err != nil {
 		return nil, fmt.Errorf("keyframe: %w", err)
