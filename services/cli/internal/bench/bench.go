@@ -117,7 +117,7 @@ func Throughput(ctx context.Context, o Options) (report *Report, err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	o.Dir = dir
-	run := &run{options: o, samples: map[cell][]sample{}, failed: map[int]error{}}
+	run := &run{options: o, samples: map[cell][]sample{}, failed: map[int]bool{}}
 	defer func() { err = errors.Join(err, run.close()) }()
 	if err := run.start(ctx); err != nil {
 		return nil, err

@@ -15,7 +15,7 @@ func TestEverySystemIsMeasuredOrNamed(t *testing.T) {
 	t.Parallel()
 	o := DefaultOptions()
 	o.Clients, o.Repetitions = []int{1, 8}, 1
-	o.Duration, o.WarmUp = 50*time.Millisecond, 10*time.Millisecond
+	o.Duration, o.WarmUp = 400*time.Millisecond, 50*time.Millisecond
 	var calls int
 	o.Progress = func(done, total int, _ string) {
 		if calls++; done >= total {
@@ -114,7 +114,7 @@ func TestASideThatFailsIsNamed(t *testing.T) {
 		connect: func(context.Context, int) (session, error) { return &scripted{}, nil }}
 	bad := side{description: description{Name: "bad"}, echo: 0,
 		connect: func(context.Context, int) (session, error) { return nil, errScripted }}
-	r := &run{options: o, sides: []side{good, bad}, samples: map[cell][]sample{}, failed: map[int]error{}}
+	r := &run{options: o, sides: []side{good, bad}, samples: map[cell][]sample{}, failed: map[int]bool{}}
 	if err := r.measureAll(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +130,7 @@ func TestOrderTurnsWithEachRepetition(t *testing.T) {
 	o.Clients, o.Repetitions, o.Duration, o.WarmUp = []int{1}, 3, time.Millisecond, 0
 	var order []string
 	o.Progress = func(_, _ int, what string) { order = append(order, what[:1]) }
-	r := &run{options: o, samples: map[cell][]sample{}, failed: map[int]error{}}
+	r := &run{options: o, samples: map[cell][]sample{}, failed: map[int]bool{}}
 	for _, name := range []string{"a", "b", "c"} {
 		r.sides = append(r.sides, side{description: description{Name: name},
 			connect: func(context.Context, int) (session, error) { return &scripted{}, nil }})

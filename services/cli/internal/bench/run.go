@@ -13,7 +13,7 @@ type run struct {
 	closers []func() error
 	absent  []Absence
 	samples map[cell][]sample
-	failed  map[int]error // by index of sides: measured no further
+	failed  map[int]bool // by index of sides: measured no further
 }
 
 // cell is one place in the report: a system at a number of clients.
@@ -99,7 +99,7 @@ func (r *run) measureAll(ctx context.Context) error {
 }
 
 func (r *run) measure(ctx context.Context, index, clients int) error {
-	if r.failed[index] != nil {
+	if r.failed[index] {
 		return nil
 	}
 	side := r.sides[index]
@@ -123,7 +123,7 @@ func (r *run) fault(ctx context.Context, index int, why error) error {
 	if r.sides[index].echo == index {
 		return fmt.Errorf("%s: %w", r.sides[index].Name, why)
 	}
-	r.failed[index] = why
+	r.failed[index] = true
 	r.absent = append(r.absent, Absence{System: r.sides[index].Name, Reason: why.Error()})
 	return nil
 }
