@@ -15,6 +15,8 @@ import (
 
 // TestConformanceReconnect lets the suite restart the server by a command: it signals this process,
 // which kills the server with SIGKILL and starts it again on the same store.
+//
+//nolint:paralleltest // the signal is for the whole process
 func TestConformanceReconnect(t *testing.T) {
 	server := startKillable(t)
 	signals := make(chan os.Signal, 1)

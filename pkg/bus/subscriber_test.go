@@ -99,12 +99,15 @@ func receive(t testing.TB, messages <-chan *message.Message) *message.Message {
 
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
+	poll := time.NewTicker(5 * time.Millisecond)
+	defer poll.Stop()
+	deadline := time.After(patience)
 	for !ok() {
-		if time.Now().After(deadline) {
+		select {
+		case <-poll.C:
+		case <-deadline:
 			t.Fatalf("never: %s", what)
 		}
-		time.Sleep(5 * time.Millisecond)
 	}
 }
 
@@ -233,8 +236,8 @@ func TestCloseWaitsForTheHandler(t *testing.T) {
 	closed := make(chan error, 1)
 	go func() { closed <- sub.Close() }()
 	select {
-	case <-closed:
-		t.Fatal("closed under the handler's feet")
+	case err := <-closed:
+		t.Fatalf("closed under the handler's feet: %v", err)
 	case <-msg.Context().Done():
 		t.Fatal("the handler's context ended within the grace")
 	case <-time.After(50 * time.Millisecond):

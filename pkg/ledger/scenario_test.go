@@ -173,7 +173,9 @@ func (s *scribe) move(open []string) []string {
 		}
 		id := open[s.rand.IntN(len(open))]
 		if r := s.ledger.State().Reservations(true, func(r *quota.Reservation) bool { return r.ID == id }); len(r) > 0 {
-			fmt.Sscanf(r[0].Labels.Agent, "agent-%d", &i)
+			if _, err := fmt.Sscanf(r[0].Labels.Agent, "agent-%d", &i); err != nil {
+				panic(err)
+			}
 		}
 		return id
 	}
