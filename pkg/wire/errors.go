@@ -85,10 +85,13 @@ type Error struct {
 	Code    quota.Code `json:"code"`
 	Message string     `json:"message"` // what happened and what to do, for a person
 	// Retryable: the same request may succeed later. Otherwise it never will in this window, as it stands.
-	Retryable    bool         `json:"retryable"`
-	RetryAfterMS int64        `json:"retry_after_ms,omitzero"` // how long to wait, where it is known
-	Recorded     bool         `json:"recorded,omitzero"`       // the usage in the request is in the ledger all the same
-	Details      ErrorDetails `json:"details,omitzero"`
+	Retryable    bool  `json:"retryable"`
+	RetryAfterMS int64 `json:"retry_after_ms,omitzero"` // how long to wait, where it is known
+	Recorded     bool  `json:"recorded,omitzero"`       // the usage in the request is in the ledger all the same
+	// Decided: the answer is in the ledger, so that the same request id is answered the same for ever; to ask again, make
+	// a new one. Otherwise nothing is known to have happened, and a retry carries the same request id.
+	Decided bool         `json:"decided,omitzero"`
+	Details ErrorDetails `json:"details,omitzero"`
 }
 
 // ErrorDetails say more, by code. Figures are in the unit of the limit.
@@ -173,6 +176,7 @@ var errorObject = object[Error]{
 	must(boolean("retryable", func(e *Error) *bool { return &e.Retryable })),
 	integer("retry_after_ms", 0, maxInteger, func(e *Error) *int64 { return &e.RetryAfterMS }),
 	boolean("recorded", func(e *Error) *bool { return &e.Recorded }),
+	boolean("decided", func(e *Error) *bool { return &e.Decided }),
 	detailsField,
 }
 

@@ -39,7 +39,7 @@ func ErrorOfResult(r *quota.Result) *Error {
 	if r.OK() {
 		return nil
 	}
-	e := &Error{Code: r.Code, Message: r.Message, Retryable: r.Retryable, RetryAfterMS: int64(r.RetryAfter), Recorded: r.Recorded}
+	e := &Error{Code: r.Code, Message: r.Message, Retryable: r.Retryable, RetryAfterMS: int64(r.RetryAfter), Recorded: r.Recorded, Decided: true}
 	e.Details = ErrorDetails{LimitID: r.Limit, Provider: r.Provider, Account: r.Account, Model: r.Model}
 	switch r.Code {
 	case quota.CodeConcurrentLimitExceeded:

@@ -212,6 +212,11 @@ var noticeObject = object[Notice]{
 	text("reason", MaxTextBytes, func(n *Notice) *string { return &n.Reason }),
 }
 
+// NoticePush is the body of a message on a notice subject: a hurry-up that may get lost and come twice.
+type NoticePush struct {
+	Notices []Notice `json:"notices"`
+}
+
 // NoticesOf converts the pending notices of an agent.
 func NoticesOf(pending []quota.Notice) []Notice {
 	if len(pending) == 0 {

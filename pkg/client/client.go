@@ -1,0 +1,155 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/bursarhq/bursar/pkg/wire"
+)
+
+// Defaults of [Options].
+const (
+	// DefaultTimeout bounds one try.
+	DefaultTimeout = 3 * time.Second
+	// DefaultPatience bounds all tries of a call; an election takes up to 15 s.
+	DefaultPatience = 20 * time.Second
+	// DefaultLease is what [Agent.Do] asks for: how soon the quota of a crashed agent is free again.
+	DefaultLease = 2 * time.Minute
+)
+
+// Options say as whom a client speaks and how long it tries.
+type Options struct {
+	// Workspace and Principal are required. The server lets a connection speak only for its own principal.
+	Workspace string
+	Principal string
+	// Timeout bounds one try, Patience all tries of a call; 0 means the default.
+	Timeout  time.Duration
+	Patience time.Duration
+	// Lease is the lease of a reservation made by [Agent.Do] that asks for none; 0 means the default.
+	Lease time.Duration
+	// OnNotice is told once of each notice to an agent of this client, in the goroutine that received it; it must not
+	// block. The notice is acknowledged with the agent's next request. Nil acknowledges without telling anyone.
+	OnNotice func(agent string, notice wire.Notice)
+	// Log receives what cannot be returned: renewals that failed. Nil discards it.
+	Log *slog.Logger
+}
+
+// Validate reports every fault at once.
+func (o *Options) Validate() error {
+	var errs []error
+	if o.Workspace == "" || o.Principal == "" {
+		errs = append(errs, errors.New("workspace and principal must not be empty"))
+	}
+	if o.Timeout < 0 || o.Patience < 0 || o.Lease < 0 {
+		errs = append(errs, errors.New("timeout, patience and lease must not be negative"))
+	}
+	if _, err := wire.InboxPrefix(o.Workspace, o.Principal); err != nil {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// Client speaks for one principal of one workspace over one shared connection.
+type Client struct {
+	nc      *nats.Conn
+	options Options
+	notices *nats.Subscription
+
+	mu     sync.Mutex
+	agents map[string]*Agent
+}
+
+// New makes a client on a connection, which stays the caller's to close. The connection must receive its replies below
+// the principal's own inbox prefix (nats.CustomInboxPrefix with [wire.InboxPrefix]): the server answers nowhere else.
+// The error says which option is wrong. Call [Client.Close] when done.
+func New(nc *nats.Conn, o Options) (*Client, error) {
+	if err := o.Validate(); err != nil {
+		return nil, fmt.Errorf("client options: %w", err)
+	}
+	prefix, err := wire.InboxPrefix(o.Workspace, o.Principal)
+	if err != nil {
+		return nil, fmt.Errorf("client options: %w", err)
+	}
+	if nc.Opts.InboxPrefix != prefix {
+		return nil, fmt.Errorf("client options: the connection's inbox prefix is %q, it must be %q: connect with nats.CustomInboxPrefix", nc.Opts.InboxPrefix, prefix)
+	}
+	if o.Timeout == 0 {
+		o.Timeout = DefaultTimeout
+	}
+	if o.Patience == 0 {
+		o.Patience = DefaultPatience
+	}
+	if o.Lease == 0 {
+		o.Lease = DefaultLease
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	c := &Client{nc: nc, options: o, agents: map[string]*Agent{}}
+	return c, c.listen()
+}
+
+// listen subscribes to the notices that are pushed to the principal's agents. They only hurry up: the same notices come
+// with replies too.
+func (c *Client) listen() error {
+	filter, err := wire.PrincipalFilter(c.options.Workspace, wire.KindNotice, c.options.Principal)
+	if err != nil {
+		return fmt.Errorf("subject of notices: %w", err)
+	}
+	// The filter of a principal ends in ">": a notice subject has the agent as its last token.
+	c.notices, err = c.nc.Subscribe(filter, c.pushed)
+	if err != nil {
+		return fmt.Errorf("subscribe to notices: %w", err)
+	}
+	return nil
+}
+
+func (c *Client) pushed(msg *nats.Msg) {
+	subject, err := wire.ParseSubject(msg.Subject)
+	if err != nil {
+		c.options.Log.Warn("a notice on a subject that is none", "subject", msg.Subject, "error", err)
+		return
+	}
+	var push wire.NoticePush
+	if _, err := wire.DecodeReply(msg.Data, &push); err != nil {
+		c.options.Log.Warn("a notice that cannot be read", "subject", msg.Subject, "error", err)
+		return
+	}
+	c.mu.Lock()
+	agent := c.agents[subject.Agent]
+	c.mu.Unlock()
+	if agent != nil {
+		agent.notify(push.Notices)
+	}
+}
+
+// Close stops listening for notices. The connection stays open.
+func (c *Client) Close() error {
+	if err := c.notices.Unsubscribe(); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
+		return fmt.Errorf("stop listening for notices: %w", err)
+	}
+	return nil
+}
+
+// Agent speaks for one agent. The same name gives the same Agent. A name that cannot be encoded is told by its calls.
+func (c *Client) Agent(name string) *Agent {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	a := c.agents[name]
+	if a == nil {
+		a = &Agent{client: c, name: name, tasks: map[string]*Task{}, seen: map[uint64]bool{}}
+		subject, err := wire.AgentSubject(c.options.Workspace, c.options.Principal, name, wire.VerbReserve)
+		a.prefix, a.invalid = strings.TrimSuffix(subject, wire.VerbReserve), err
+		if name == "" {
+			a.invalid = fmt.Errorf("%w: an agent needs a name", wire.ErrInvalid)
+		}
+		c.agents[name] = a
+	}
+	return a
+}

@@ -1,0 +1,20 @@
+package clienttest
+
+import (
+	"github.com/bursarhq/bursar/pkg/estimate"
+	"github.com/bursarhq/bursar/pkg/quota"
+	"github.com/bursarhq/bursar/pkg/wire"
+)
+
+func estimated(r *wire.EstimateRequest, notices []wire.Notice) []byte {
+	task, err := r.Task()
+	if err != nil {
+		return wire.AppendError(nil, err, nil)
+	}
+	e, err := estimate.For(task)
+	if err != nil {
+		return wire.AppendError(nil, wire.NewError(quota.CodeInvalid, "%v", err), nil)
+	}
+	rate, priced := prices{}.Rate(r.Model, 0, false)
+	return wire.AppendReply(nil, wire.EstimateReplyOf(e, rate, priced, notices))
+}
