@@ -13,7 +13,7 @@ GO      ?= go
 MODULES := schemas pkg services
 # Where `make run` keeps the ledger, the events and ClickHouse.
 DATA_DIR ?= data
-# Real traces for `make test-data`; see docs/test-data.md.
+# Real traces for `make test-data`: the folder with traces/, transcripts/, prices/, http_fixtures/.
 BURSAR_TEST_DATA ?= $(abspath ../shared/data)
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
@@ -44,6 +44,10 @@ build: ## Compile every binary into bin/
 .PHONY: test
 test: setup ## Run every test with the race detector
 	$(GO) test -race -timeout 20m work
+
+.PHONY: test-data
+test-data: setup ## Run the tests that read real traces (BURSAR_TEST_DATA)
+	BURSAR_TEST_DATA="$(BURSAR_TEST_DATA)" GO="$(GO)" scripts/test-data
 
 .PHONY: lint
 lint: $(GOLANGCI) ## Check formatting, style, vet, structure and module tidiness

@@ -105,7 +105,7 @@ func TestFullLedgerRefuses(t *testing.T) {
 	rev, err := kv.Create(t.Context(), "acme", commit)
 	var kept uint64
 	for err == nil {
-		kept, rev = rev, 0
+		kept = rev
 		rev, err = kv.Update(t.Context(), "acme", commit, kept)
 	}
 	var api *jetstream.APIError
