@@ -19,7 +19,7 @@ type Batch struct {
 }
 
 // NewBatch returns an empty batch.
-func NewBatch() *Batch { return &Batch{columns: columns()} }
+func NewBatch() *Batch { return &Batch{columns: writtenColumns()} }
 
 // Rows returns the number of rows.
 func (b *Batch) Rows() int { return b.rows }
@@ -86,9 +86,9 @@ type Reader struct {
 	index  *int32
 }
 
-// NewReader returns a reader of every column.
+// NewReader returns a reader of every column that depends on nothing but the commit.
 func NewReader() *Reader {
-	r := &Reader{columns: columns()}
+	r := &Reader{columns: comparedColumns()}
 	for _, column := range r.columns {
 		target := column.target()
 		r.targets = append(r.targets, target)

@@ -111,8 +111,14 @@ func moment(name string, get func(*Row) quota.Instant) column {
 	return &instant{name: name, get: get}
 }
 
-// columns returns every column of the table but inserted_at, in the order of the table.
-func columns() []column {
+// writtenColumns returns every column of the table but inserted_at, which ClickHouse fills.
+func writtenColumns() []column {
+	return append(comparedColumns(), text("data", (*Row).data))
+}
+
+// comparedColumns returns the columns that depend on nothing but the commit. The data does not count:
+// a later version may write more fields of the same event.
+func comparedColumns() []column {
 	return slices.Concat(identityColumns(), workColumns(), usageColumns(), limitColumns())
 }
 

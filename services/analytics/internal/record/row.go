@@ -3,6 +3,7 @@ package record
 import (
 	"github.com/bursarhq/bursar/pkg/ledger"
 	"github.com/bursarhq/bursar/pkg/quota"
+	"github.com/bursarhq/bursar/pkg/wire"
 )
 
 const (
@@ -68,6 +69,23 @@ type Row struct {
 
 	Events   uint32
 	CommitID string
+
+	event quota.Event
+}
+
+// data is the event in its public form, as the relay publishes it; empty for the commit itself. It
+// keeps what has no column of its own, such as a configuration.
+func (r *Row) data() string {
+	if r.event == nil {
+		return ""
+	}
+	public, err := wire.NewEvent(wire.Place{
+		Workspace: r.Workspace, LedgerID: r.LedgerID, Commit: r.Commit, Index: int(r.Index), At: r.CommittedAt,
+	}, r.event)
+	if err != nil {
+		return "" // a kind without a public form has its columns only
+	}
+	return string(public.Data)
 }
 
 // EachRow calls yield with the rows of a commit, its marker last, so that a batch which is cut short
@@ -86,6 +104,7 @@ func EachRow(workspace string, c *ledger.Commit, yield func(*Row)) {
 		row.Index = int32(i)
 		row.Kind = event.Kind()
 		row.At = c.At
+		row.event = event
 		row.fill(event)
 		yield(&row)
 	}

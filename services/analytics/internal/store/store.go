@@ -4,7 +4,7 @@
 // bursar.ledger_events exactly once. A batch goes in by one INSERT of one block into one partition,
 // which ClickHouse stores whole or not at all. When the outcome of an INSERT is not known, the next
 // caller must settle it first (Settle): it waits until no INSERT of ours runs any more, and only then
-// can Held say which commits are there.
+// can Ledgers say which commits are there.
 package store
 
 import (
@@ -67,8 +67,8 @@ func insertContext(ctx context.Context) context.Context {
 	}))
 }
 
-// Settle returns when no INSERT into the tables of events runs any more, so that what Held and
-// Positions say is final. The user of the connection must be the one that inserts.
+// Settle returns when no INSERT into the tables of events runs any more, so that what Ledgers
+// says is final. The user of the connection must be the one that inserts.
 func (s *Store) Settle(ctx context.Context) error {
 	const running = `SELECT count() FROM system.processes
 		WHERE query_kind = 'Insert' AND query LIKE 'INSERT INTO bursar.ledger\_%'`
@@ -90,73 +90,51 @@ func (s *Store) Settle(ctx context.Context) error {
 	}
 }
 
-// Held returns which commits of a ledger, from number first to last, are stored whole.
-func (s *Store) Held(ctx context.Context, ledgerID string, first, last uint64) (map[uint64]bool, error) {
-	const query = `SELECT commit FROM bursar.ledger_events
-		WHERE ledger_id = ? AND commit BETWEEN ? AND ?
-		GROUP BY commit
-		HAVING countIf(idx = -1) > 0 AND uniqExact(idx) = max(events) + 1
-		UNION ALL
-		SELECT DISTINCT commit FROM bursar.ledger_unreadable WHERE ledger_id = ? AND commit BETWEEN ? AND ?`
-	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
-	defer cancel()
-	rows, err := s.conn.Query(ctx, query, ledgerID, first, last, ledgerID, first, last)
-	if err != nil {
-		return nil, fmt.Errorf("looking which commits are stored: %w", err)
-	}
-	held := map[uint64]bool{}
-	for rows.Next() {
-		var commit uint64
-		if err := rows.Scan(&commit); err != nil {
-			return nil, errors.Join(err, rows.Close())
-		}
-		held[commit] = true
-	}
-	return held, errors.Join(rows.Err(), rows.Close())
-}
+// Run is a run of commits that are stored, without a gap between them.
+type Run struct{ First, Last uint64 }
 
-// Position says how far a ledger is stored.
-type Position struct {
+// Ledger says what is stored of a ledger.
+type Ledger struct {
 	Workspace string
-	// First is the number of the first commit that is stored, Last that of the last one before a gap.
-	First, Last uint64
+	// Runs are in order; between two of them commits are missing.
+	Runs []Run
 }
 
-// Positions returns how far each ledger is stored without a gap, by ledger id.
-func (s *Store) Positions(ctx context.Context) (map[string]Position, error) {
+// Ledgers returns what is stored, by ledger id. A commit counts as stored when its marker is, since the
+// two are stored together; one that cannot be read counts when it is kept.
+func (s *Store) Ledgers(ctx context.Context) (map[string]Ledger, error) {
 	const query = `WITH
 	held AS
 	(
 		SELECT ledger_id, workspace, commit FROM bursar.ledger_events WHERE idx = -1
 		UNION DISTINCT
-		SELECT ledger_id, workspace, commit FROM bursar.ledger_unreadable WHERE ledger_id != ''
+		SELECT ledger_id, workspace, commit FROM bursar.ledger_unreadable WHERE ledger_id != '' AND commit != 0
 	),
-	runs AS
+	numbered AS
 	(
-		SELECT ledger_id, workspace, commit, commit - row_number() OVER (PARTITION BY ledger_id ORDER BY commit) AS run
+		SELECT ledger_id, workspace, commit, toInt64(commit) - row_number() OVER (PARTITION BY ledger_id ORDER BY commit) AS run
 		FROM held
 	)
 	SELECT ledger_id, any(workspace), min(commit) AS first, max(commit) AS last
-	FROM runs
+	FROM numbered
 	GROUP BY ledger_id, run
-	ORDER BY ledger_id, first
-	LIMIT 1 BY ledger_id`
+	ORDER BY ledger_id, first`
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
 	rows, err := s.conn.Query(ctx, query)
 	if err != nil {
 		return nil, fmt.Errorf("looking how far the ledgers are stored: %w", err)
 	}
-	positions := map[string]Position{}
+	ledgers := map[string]Ledger{}
 	for rows.Next() {
-		var ledgerID string
-		var p Position
-		if err := rows.Scan(&ledgerID, &p.Workspace, &p.First, &p.Last); err != nil {
+		var id, workspace string
+		var run Run
+		if err := rows.Scan(&id, &workspace, &run.First, &run.Last); err != nil {
 			return nil, errors.Join(err, rows.Close())
 		}
-		positions[ledgerID] = p
+		ledgers[id] = Ledger{Workspace: workspace, Runs: append(ledgers[id].Runs, run)}
 	}
-	return positions, errors.Join(rows.Err(), rows.Close())
+	return ledgers, errors.Join(rows.Err(), rows.Close())
 }
 
 // Unreadable is a commit that cannot be read.

@@ -3,6 +3,7 @@ package store
 import (
 	"maps"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -124,60 +125,54 @@ func TestOneInsertIsOnePart(t *testing.T) {
 	}
 }
 
-func TestPositionsAndHeld(t *testing.T) {
+func TestLedgers(t *testing.T) {
 	t.Parallel()
 	s, conn := newStore(t)
-	whole, gap, none := fleet.New(1, time.Hour), fleet.New(2, time.Minute), fleet.New(3, time.Minute)
+	whole, gaps := fleet.New(1, time.Hour), fleet.New(2, time.Minute)
 	insert(t, s, "whole", commits(t, whole, 800, 1)...) // spans two months
-	holed := commits(t, gap, 30, 2)
-	insert(t, s, "gap", holed[4:12]...)
-	insert(t, s, "gap", holed[10:15]...)
-	insert(t, s, "gap", holed[20:]...)
+	made := commits(t, gaps, 30, 2)
+	insert(t, s, "gaps", made[4:12]...)
+	insert(t, s, "gaps", made[10:15]...)
+	insert(t, s, "gaps", made[20:]...)
+	checkRuns(t, s, map[string][]Run{
+		whole.Ledger().String(): {{1, 800}},
+		gaps.Ledger().String():  {{5, 15}, {21, 30}},
+	})
 
-	positions, err := s.Positions(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := map[string]Position{
-		whole.Ledger().String(): {Workspace: "whole", First: 1, Last: 800},
-		gap.Ledger().String():   {Workspace: "gap", First: 5, Last: 15},
-	}
-	if !maps.Equal(positions, want) {
-		t.Errorf("positions %v, want %v", positions, want)
-	}
-	checkHeld(t, s, gap.Ledger().String(), 1, 30, func(n uint64) bool { return n >= 5 && n <= 15 || n > 20 })
-	checkHeld(t, s, none.Ledger().String(), 1, 30, func(uint64) bool { return false })
-
-	// An unreadable commit counts as held, and one that lost a row does not.
-	unreadable := Unreadable{Workspace: "gap", LedgerID: gap.Ledger().String(), Commit: 16, Revision: 99, StoredAt: time.Now(), Reason: "torn", Raw: []byte{0, 1, 0xff}}
+	// A commit that cannot be read counts, once, when it is kept under its number.
+	unreadable := Unreadable{Workspace: "gaps", LedgerID: gaps.Ledger().String(), Commit: 16, Revision: 99, StoredAt: time.Now(), Reason: "torn", Raw: []byte{0, 1, 0xff}}
+	numberless := unreadable
+	numberless.Commit = 0
 	for range 2 {
-		if err := s.InsertUnreadable(t.Context(), []Unreadable{unreadable}); err != nil {
+		if err := s.InsertUnreadable(t.Context(), []Unreadable{unreadable, numberless}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := conn.Exec(t.Context(), "DELETE FROM bursar.ledger_events WHERE ledger_id = ? AND commit = 25 AND idx = 0", gap.Ledger().String()); err != nil {
-		t.Fatal(err)
-	}
-	checkHeld(t, s, gap.Ledger().String(), 1, 30, func(n uint64) bool { return n >= 5 && n <= 16 || n > 20 && n != 25 })
+	checkRuns(t, s, map[string][]Run{
+		whole.Ledger().String(): {{1, 800}},
+		gaps.Ledger().String():  {{5, 16}, {21, 30}},
+	})
 	n, err := queryOne[uint64](t.Context(), conn, "SELECT count() FROM analyst.unreadable WHERE raw_bytes = 3")
-	if err != nil || n != 1 {
-		t.Errorf("%d unreadable commits (%v), want the one that was stored twice", n, err)
+	if err != nil || n != 2 {
+		t.Errorf("%d unreadable commits (%v), want the two that were stored twice", n, err)
 	}
 	if err := s.Settle(t.Context()); err != nil {
 		t.Error(err)
 	}
 }
 
-func checkHeld(t *testing.T, s *Store, ledgerID string, first, last uint64, want func(uint64) bool) {
+func checkRuns(t *testing.T, s *Store, want map[string][]Run) {
 	t.Helper()
-	held, err := s.Held(t.Context(), ledgerID, first, last)
+	ledgers, err := s.Ledgers(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for n := first; n <= last; n++ {
-		if held[n] != want(n) {
-			t.Errorf("commit %d held: %v, want %v", n, held[n], want(n))
-		}
+	got := map[string][]Run{}
+	for id, l := range ledgers {
+		got[id] = l.Runs
+	}
+	if !maps.EqualFunc(got, want, slices.Equal) {
+		t.Errorf("stored are %v, want %v", got, want)
 	}
 }
 

@@ -69,6 +69,7 @@ CREATE TABLE IF NOT EXISTS bursar.ledger_events
 
     events                UInt32                     COMMENT 'Commit: the number of its events',
     commit_id             String                     COMMENT 'Commit: its random id',
+    data                  String                     COMMENT 'The event as it is published, JSON: what has no column here stands in it' CODEC(ZSTD(1)),
     inserted_at           DateTime64(3, 'UTC') DEFAULT now64(3, 'UTC') COMMENT 'When ClickHouse got it',
 
     INDEX by_at at TYPE minmax GRANULARITY 1,
