@@ -1,6 +1,7 @@
 package consume
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,11 +17,14 @@ type Metrics struct {
 	Unreadable, Lost prometheus.Counter
 	// LagCommits is how many commits the stream holds that ClickHouse does not.
 	LagCommits prometheus.Gauge
-	// LagSeconds is how long after the stream the newest stored commit was stored; 0 when caught up.
+	// LagSeconds is the age of the newest commit that is stored; 0 when caught up.
 	LagSeconds prometheus.Gauge
 	// InsertSeconds and StoredSeconds time an insert, and the way from the stream into ClickHouse of
 	// the newest commit of each insert.
 	InsertSeconds, StoredSeconds prometheus.Histogram
+
+	// newest is when the stream got the newest commit that is stored, in Unix nanoseconds.
+	newest atomic.Int64
 }
 
 // NewMetrics registers the metrics.
@@ -63,6 +67,17 @@ func (m *Metrics) observe(rows int, took time.Duration, newest time.Time) {
 	m.Rows.Add(float64(rows))
 	m.InsertSeconds.Observe(took.Seconds())
 	if !newest.IsZero() {
+		m.newest.Store(newest.UnixNano())
 		m.StoredSeconds.Observe(time.Since(newest).Seconds())
 	}
+}
+
+// setLagSeconds derives the lag in time from the lag in commits.
+func (m *Metrics) setLagSeconds(commits uint64) {
+	newest := m.newest.Load()
+	if commits == 0 || newest == 0 {
+		m.LagSeconds.Set(0)
+		return
+	}
+	m.LagSeconds.Set(time.Since(time.Unix(0, newest)).Seconds())
 }

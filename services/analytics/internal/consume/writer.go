@@ -22,6 +22,7 @@ var ErrGap = errors.New("commits are missing in ClickHouse")
 type Storage interface {
 	Insert(ctx context.Context, b *record.Batch) error
 	InsertUnreadable(ctx context.Context, all []store.Unreadable) error
+	Prepare(ctx context.Context) error
 	Settle(ctx context.Context) error
 	Ledgers(ctx context.Context) (map[string]store.Ledger, error)
 }
@@ -33,6 +34,9 @@ type Message struct {
 	Sequence uint64
 	Stored   time.Time
 }
+
+// sighting is the number of a commit and its place in the stream.
+type sighting struct{ number, sequence uint64 }
 
 // Writer brings ranges of messages into ClickHouse. It is not safe for concurrent use.
 type Writer struct {
@@ -48,9 +52,9 @@ type Writer struct {
 	// stored is the number of the last commit of each ledger that ClickHouse holds without a gap;
 	// reached counts what is in the batch too.
 	stored, reached map[string]uint64
-	// seen is the number of the last message of each workspace that was read, stored or not; seeing
+	// seen is the last message of each workspace that was read since Restart and is stored; seeing
 	// counts those of the range under way too.
-	seen, seeing map[string]uint64
+	seen, seeing map[string]sighting
 	// runs are the runs of commits beyond stored that ClickHouse holds.
 	runs map[string][]store.Run
 	// unsettled says that the outcome of an insert is not known.
@@ -62,12 +66,16 @@ type Writer struct {
 func NewWriter(storage Storage, points *failpoint.Set, metrics *Metrics, log *slog.Logger) *Writer {
 	return &Writer{
 		storage: storage, points: points, metrics: metrics, log: log,
-		batch: record.NewBatch(), ledgers: map[string]string{}, stored: map[string]uint64{}, seen: map[string]uint64{},
+		batch: record.NewBatch(), ledgers: map[string]string{}, stored: map[string]uint64{}, seen: map[string]sighting{},
 	}
 }
 
 // Resume asks ClickHouse what it holds, once no insert of ours, or of a process before, runs any more.
+// It makes the tables if they are not there, be it because ClickHouse was replaced by an empty one.
 func (w *Writer) Resume(ctx context.Context) error {
+	if err := w.storage.Prepare(ctx); err != nil {
+		return err
+	}
 	if err := w.storage.Settle(ctx); err != nil {
 		return err
 	}
@@ -87,7 +95,7 @@ func (w *Writer) Resume(ctx context.Context) error {
 }
 
 // Restart forgets what was read: the next message may be any.
-func (w *Writer) Restart() { w.seen = map[string]uint64{} }
+func (w *Writer) Restart() { w.seen = map[string]sighting{} }
 
 // Stored returns how far a ledger is stored without a gap; 0 is not at all.
 func (w *Writer) Stored(ledgerID string) uint64 { return w.stored[ledgerID] }
@@ -151,18 +159,22 @@ func (w *Writer) take(ctx context.Context, messages []Message, i int) error {
 		w.keepRaw(m, store.Unreadable{Workspace: m.Subject}, err)
 		return nil
 	}
+	if m.Sequence <= w.seen[workspace].sequence {
+		w.metrics.Repeated.Inc()
+		return nil
+	}
 	commit, unreadable := ledger.Decode(m.Data)
 	id, number := w.ledgers[workspace], uint64(0)
 	if unreadable == nil {
 		id, number = commit.Ledger.String(), commit.Number
 		w.ledgers[workspace] = id
-	} else if number = w.numberOf(messages, i); number == 0 {
+	} else if number = w.numberOf(workspace, messages, i); number == 0 {
 		w.keepRaw(m, store.Unreadable{Workspace: workspace, LedgerID: id}, unreadable)
 		return nil
 	} else {
 		id = w.ledgers[workspace]
 	}
-	w.seeing[workspace] = number
+	w.seeing[workspace] = sighting{number, m.Sequence}
 	switch reached := w.reached[id]; {
 	case number <= reached:
 		w.metrics.Repeated.Inc()
@@ -199,14 +211,10 @@ func (w *Writer) add(ctx context.Context, workspace string, commit *ledger.Commi
 // numberOf finds the number of a commit that cannot be read: one more than the one before it in the
 // stream, or, at the start of a subscription, so many less than the next one that can be read. It is 0
 // if there is none of either.
-func (w *Writer) numberOf(messages []Message, i int) uint64 {
+func (w *Writer) numberOf(workspace string, messages []Message, i int) uint64 {
 	subject := messages[i].Subject
-	workspace, err := wire.WorkspaceOfLedgerSubject(subject)
-	if err != nil {
-		return 0
-	}
 	if before, ok := w.seeing[workspace]; ok {
-		return before + 1
+		return before.number + 1
 	}
 	distance := uint64(0)
 	for _, m := range messages[i:] {

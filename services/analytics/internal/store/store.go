@@ -17,6 +17,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"github.com/bursarhq/bursar/services/analytics/internal/record"
+	"github.com/bursarhq/bursar/services/analytics/internal/schema"
 )
 
 const (
@@ -40,6 +41,13 @@ type Store struct {
 
 // New returns a store on a connection of the writer.
 func New(conn driver.Conn) *Store { return &Store{conn: conn} }
+
+// Prepare brings the databases to the schema of this binary. It costs little when they are there.
+func (s *Store) Prepare(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, insertTimeout)
+	defer cancel()
+	return schema.Migrate(ctx, s.conn)
+}
 
 // Insert stores a batch. After an error it is not known whether the batch is stored.
 func (s *Store) Insert(ctx context.Context, b *record.Batch) error {

@@ -103,14 +103,12 @@ func TestRowsComeBackAsTheyWere(t *testing.T) {
 func TestOneInsertIsOnePart(t *testing.T) {
 	t.Parallel()
 	s, conn := newStore(t)
-	f := fleet.New(1, time.Millisecond)
+	made := commits(t, fleet.New(1, time.Millisecond), 300, 20)
 	batch := record.NewBatch()
-	for batch.Rows() < MaxRows {
-		commit, _, err := f.Next(20)
-		if err != nil {
-			t.Fatal(err)
-		}
-		batch.Add("acme", commit)
+	for number := uint64(1); batch.Rows() < MaxRows; number++ {
+		commit := *made[number%uint64(len(made))]
+		commit.Number = number
+		batch.Add("acme", &commit)
 	}
 	if err := s.Insert(t.Context(), batch); err != nil {
 		t.Fatal(err)
