@@ -7,7 +7,6 @@ import (
 	"testing"
 )
 
-//nolint:paralleltest // it sets an environment variable
 func TestPathComesFromTheEnvironment(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv(EnvVar, dir)
@@ -19,7 +18,6 @@ func TestPathComesFromTheEnvironment(t *testing.T) {
 	}
 }
 
-//nolint:paralleltest // it needs the environment variable unset
 func TestFolderLiesBesideTheCheckout(t *testing.T) {
 	t.Setenv(EnvVar, "")
 	root, err := filepath.Abs("../..")
@@ -44,7 +42,6 @@ func (f *fatal) Fatalf(string, ...any) {
 	runtime.Goexit()
 }
 
-//nolint:paralleltest // it sets an environment variable
 func TestMissingDataFailsTheTest(t *testing.T) {
 	t.Setenv(EnvVar, t.TempDir())
 	f := &fatal{TB: t}
