@@ -64,7 +64,7 @@ func (c *Client) call(ctx context.Context, subject string, request wire.Request,
 			pause = max(pause, time.Duration(refused.RetryAfterMS)*time.Millisecond)
 		}
 		if ctxErr := sleep(ctx, pause, patience-time.Since(start)); ctxErr != nil {
-			if ctxErr != errPatience {
+			if !errors.Is(ctxErr, errPatience) {
 				err = errors.Join(ctxErr, err)
 			}
 			return &Unanswered{requestIDOf(request), request.Verb(), tries, time.Since(start), c.explain(err)}
