@@ -1,0 +1,107 @@
+package screen
+
+import (
+	"bytes"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/text"
+)
+
+func TestFormats(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	tests := []struct{ name, got, want string }{
+		{"count", Count(1234567), "1,234,567"},
+		{"count of hundreds", Count(999), "999"},
+		{"negative count", Count(-123456), "-123,456"},
+		{"short, exact", Short(9_999), "9,999"},
+		{"short, thousands", Short(10_000), "10k"},
+		{"short, one digit", Short(12_345), "12.3k"},
+		{"short, hundreds", Short(123_456), "123k"},
+		{"short, rounds into the next unit", Short(999_900), "1M"},
+		{"short, millions", Short(80_000_000), "80M"},
+		{"short, the largest", Short(math.MaxInt64), "9.2E"},
+		{"short, the least", Short(math.MinInt64), "-9,223,372,036,854,775,808"},
+		{"short, negative", Short(-12_345), "-12.3k"},
+		{"no money", Money(0), "$0.00"},
+		{"a micro-dollar", Money(1), "$0.000001"},
+		{"a cent", Money(10_000), "$0.01"},
+		{"dollars", Money(1_234_565_000), "$1,234.57"},
+		{"negative money", Money(-5_000_000), "-$5.00"},
+		{"percent", Percent(1, 3), "33%"},
+		{"small percent", Percent(5, 100), "5.0%"},
+		{"tiny percent", Percent(1, 1_000_000), "<0.1%"},
+		{"percent of nothing", Percent(1, 0), None},
+		{"no percent", Percent(0, 10), "0%"},
+		{"more than all", Percent(25, 10), "250%"},
+		{"milliseconds", Span(20 * time.Millisecond), "20ms"},
+		{"minutes", Span(5*time.Minute + 3*time.Second), "5m 3s"},
+		{"hours", Span(2 * time.Hour), "2h"},
+		{"days", Span(52 * time.Hour), "2d 4h"},
+		{"no time", When(time.Time{}, now), None},
+		{"today", When(now.Add(2*time.Hour+5*time.Minute), now), "in 2h 5m, 14:05"},
+		{"another day", When(now.Add(36*time.Hour), now), "in 1d 12h, Mar 3 00:00"},
+		{"past", When(now.Add(-time.Minute), now), "1m ago, 11:59"},
+		{"control characters", Clean("a\x1b[31mb\nc\u202e"), "a?[31mb?c?"},
+		{"shortened in the middle", Shorten("claude-max/weekly-sonnet", 11), "claud…onnet"},
+		{"wide runes", Shorten("日本語日本語", 7), "日…語"},
+		{"short enough", Shorten("abc", 3), "abc"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if tt.got != tt.want {
+				t.Errorf("got %q, want %q", tt.got, tt.want)
+			}
+		})
+	}
+}
+
+func TestTableFitsTheScreen(t *testing.T) {
+	t.Parallel()
+	table := &Table{Columns: []Column{{Title: "NAME", Shrink: true}, {Title: "USED", Right: true}, {Title: "UNUSED"}, {Title: "RESET"}}}
+	table.Add(Text("an-agent-with-a-name-that-is-far-longer-than-anybody-would-want-to-read-in-a-table"), Text("1,234"), Text(""), Text("in 2h, 14:05"))
+	table.Add(Text("日本語"), Toned(Bad, "7"))
+	var out bytes.Buffer
+	New(&out, func(string) string { return "" }).Table(table)
+	lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
+	if len(lines) != 3 {
+		t.Fatalf("%d lines, want 3:\n%s", len(lines), out.String())
+	}
+	for _, line := range lines {
+		if w := text.StringWidth(line); w > DefaultWidth || strings.HasSuffix(line, " ") {
+			t.Errorf("line is %d wide or ends in a blank: %q", w, line)
+		}
+	}
+	if strings.Contains(out.String(), "UNUSED") || strings.Contains(out.String(), "\x1b") {
+		t.Errorf("an empty column or colour is shown:\n%s", out.String())
+	}
+	if !strings.Contains(lines[1], "…") || !strings.HasSuffix(lines[1], "1,234  in 2h, 14:05") {
+		t.Errorf("the name is not what was shortened: %q", lines[1])
+	}
+}
+
+func TestColourIsOnlyPainted(t *testing.T) {
+	t.Parallel()
+	s := &Screen{width: DefaultWidth, colour: true}
+	if got, want := s.Paint(Bad, "low\x1b[0m"), "\x1b[31mlow?[0m\x1b[0m"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got := s.Paint(Plain, "x"); got != "x" {
+		t.Errorf("plain text became %q", got)
+	}
+}
+
+func TestNoteWraps(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	New(&out, func(string) string { return "" }).Note(Plain, strings.Repeat("a sentence of some length ", 8))
+	for line := range strings.SplitSeq(strings.TrimSpace(out.String()), "\n") {
+		if len(line) > DefaultWidth {
+			t.Errorf("line of %d columns: %q", len(line), line)
+		}
+	}
+}
