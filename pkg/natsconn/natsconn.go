@@ -54,6 +54,8 @@ type Config struct {
 	InProcess nats.InProcessConnProvider
 	// NkeySeedFile holds the seed to authenticate with. It overrides the context's credentials.
 	NkeySeedFile string
+	// CredsFile holds a user's JWT and seed, as operators of NATS hand out. It overrides the context's credentials.
+	CredsFile string
 	// InboxPrefix is where replies arrive, see wire.InboxPrefix. It overrides the context's.
 	InboxPrefix string
 	// Wait keeps trying until ctx ends when the server cannot be reached at first.
@@ -119,6 +121,9 @@ func (cfg Config) options() (string, []nats.Option, error) {
 		}
 		options = append(options, onlyNkey(nkey))
 	}
+	if cfg.CredsFile != "" {
+		options = append(options, onlyCreds(cfg.CredsFile))
+	}
 	if cfg.InboxPrefix != "" {
 		options = append(options, nats.CustomInboxPrefix(cfg.InboxPrefix))
 	}
@@ -147,6 +152,16 @@ func onlyNkey(nkey nats.Option) nats.Option {
 		o.User, o.Password, o.Token = "", "", ""
 		o.UserJWT, o.TokenHandler, o.UserInfo = nil, nil, nil
 		return nkey(o)
+	}
+}
+
+// onlyCreds applies a credentials file and forgets other credentials a context may have set. The file is read anew at
+// each connect, so that it may be renewed.
+func onlyCreds(file string) nats.Option {
+	return func(o *nats.Options) error {
+		o.User, o.Password, o.Token, o.Nkey = "", "", "", ""
+		o.TokenHandler, o.UserInfo = nil, nil
+		return nats.UserCredentials(file)(o)
 	}
 }
 

@@ -161,6 +161,21 @@ func spendsNothing(line []byte) bool {
 	return line[0] == '{' && json.Unmarshal(line, &row) == nil && row.Type != "assistant" && row.Type != ""
 }
 
+// id is the provider's request id, which other sources of the same call (telemetry, headers) tell too; the message's
+// id where it tells none, and both where one request id stands with several messages. A call without a message id
+// cannot be told from another one.
+func (s *sighting) id(uses map[string]int) string {
+	switch {
+	case s.call.ID == "":
+		return ""
+	case s.request == "":
+		return s.call.ID
+	case uses[s.request] > 1:
+		return s.request + "/" + s.call.ID
+	}
+	return s.request
+}
+
 // merge keeps one sighting per call.
 func (t *transcript) merge(s *sighting) {
 	if s.call.ID == "" { // nothing tells whether it was seen before
@@ -209,9 +224,14 @@ func (s *sighting) better(known *sighting) bool {
 }
 
 func (t *transcript) trace() *Trace {
+	uses := map[string]int{}
+	for _, s := range t.seen {
+		uses[s.request]++
+	}
 	calls := make([]Call, len(t.seen))
 	for i, s := range t.seen {
 		calls[i] = s.call
+		calls[i].ID = s.id(uses)
 	}
 	byTime(calls)
 	return &Trace{Calls: calls, Skipped: t.skipped}

@@ -83,8 +83,8 @@ func TestReadTranscripts(t *testing.T) {
 	}{
 		{"", quota.Tokens{Input: 11, Output: 13}},
 		{"", quota.Tokens{Input: 11, Output: 13}}, // without an id each row counts
-		{"m1", quota.Tokens{Input: 100, CacheRead: 1000, CacheWrite5m: 20, CacheWrite1h: 40, Output: 250}},
-		{"m2", quota.Tokens{Input: 7, CacheWrite5m: 5, Output: 3}},
+		{"r1", quota.Tokens{Input: 100, CacheRead: 1000, CacheWrite5m: 20, CacheWrite1h: 40, Output: 250}},
+		{"r3", quota.Tokens{Input: 7, CacheWrite5m: 5, Output: 3}},
 	}
 	if len(got.Calls) != len(want) {
 		t.Fatalf("%d calls, want %d: %+v", len(got.Calls), len(want), got.Calls)
@@ -140,6 +140,24 @@ func TestTheMainConversationWinsOverASideOne(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestCallIDs(t *testing.T) {
+	t.Parallel()
+	const text = `{"requestId":"r","message":{"id":"a","usage":{"input_tokens":1}}}
+{"requestId":"r","message":{"id":"b","usage":{"input_tokens":1}}}
+{"requestId":"s","message":{"id":"c","usage":{"input_tokens":1}}}
+{"message":{"id":"d","usage":{"input_tokens":1}}}
+{"requestId":"t","message":{"usage":{"input_tokens":1}}}`
+	got, err := Read(ClaudeCode, strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{"r/a", "r/b", "s", "d", ""} {
+		if got.Calls[i].ID != want {
+			t.Errorf("call %d has id %q, want %q", i, got.Calls[i].ID, want)
+		}
 	}
 }
 

@@ -81,8 +81,9 @@ func dayShape() [hoursOfDay]float64 {
 	return [hoursOfDay]float64{1, 1, 1, 1, 1, 2, 3, 6, 12, 18, 20, 17, 11, 14, 19, 20, 17, 12, 8, 6, 5, 4, 3, 2}
 }
 
-// Day generates n jobs of one day of a fleet, in the order of time. The same seed gives the same day.
-func Day(seed uint64, n int) []Job {
+// Day generates n jobs of one day of a fleet, in the order of time. The same seed gives the same day, but for the ids
+// of calls, which begin with run: the day of another run is other work.
+func Day(seed uint64, n int, run string) []Job {
 	const stream = 0x6275_7273_6172 // keeps this generator apart from others with the same seed
 	d := &dice{rand.New(rand.NewPCG(seed, stream))}
 	crews := fleet()
@@ -94,7 +95,7 @@ func Day(seed uint64, n int) []Job {
 	slices.SortStableFunc(jobs, func(a, b Job) int { return int(a.At - b.At) })
 	for i := range jobs {
 		for k := range jobs[i].Calls {
-			jobs[i].Calls[k].ID = fmt.Sprintf("demo-%d-%d-%d", seed, i+1, k+1)
+			jobs[i].Calls[k].ID = fmt.Sprintf("%s-%d-%d", run, i+1, k+1)
 		}
 	}
 	return jobs
@@ -168,10 +169,10 @@ func (d *dice) calls(c *crew, k *kind) []Call {
 }
 
 // expected is what an agent adds to the estimate: the cached prefix for as many calls as such work usually takes.
-func (d *dice) expected(c *crew, k *kind) quota.Tokens {
+func (d *dice) expected(c *crew, k *kind) quota.Amount {
 	calls := math.Ceil(k.calls / callsMedian * callsReservedFor)
 	if d.Float64() < timidShare {
 		calls = math.Ceil(calls / 2)
 	}
-	return quota.Tokens{CacheRead: int64(calls * k.cached * c.generous)}
+	return quota.Amount{Tokens: quota.Tokens{CacheRead: int64(calls * k.cached * c.generous)}, Requests: int64(calls)}
 }

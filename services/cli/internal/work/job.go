@@ -30,7 +30,7 @@ type Job struct {
 	Files      int64
 	// Expected is what the agent reserves on top of the estimate: an estimate knows nothing of the conversation
 	// so far, which is read from the cache with every call.
-	Expected quota.Tokens
+	Expected quota.Amount
 
 	// Calls are what it spends.
 	Calls []Call
@@ -95,7 +95,8 @@ func FromTrace(t *trace.Trace, p Pattern) []Job {
 			At: sinceStart(t, i), Agent: fmt.Sprintf("agent-%02d", agent+1),
 			Provider: p.Provider, Account: p.Account, Model: model,
 			TaskType: p.TaskType, Files: estimate.UsualFiles,
-			Calls: []Call{{ID: call.ID, Tokens: call.Tokens}},
+			Expected: quota.Amount{Requests: 1},
+			Calls:    []Call{{ID: call.ID, Tokens: call.Tokens}},
 		}
 	}
 	return jobs

@@ -13,10 +13,10 @@ import (
 
 func TestDayIsTheSameForTheSameSeed(t *testing.T) {
 	t.Parallel()
-	if !reflect.DeepEqual(Day(7, 300), Day(7, 300)) {
+	if !reflect.DeepEqual(Day(7, 300, "run"), Day(7, 300, "run")) {
 		t.Error("the same seed gave two days")
 	}
-	if reflect.DeepEqual(Day(7, 300), Day(8, 300)) {
+	if reflect.DeepEqual(Day(7, 300, "run"), Day(8, 300, "run")) {
 		t.Error("two seeds gave the same day")
 	}
 }
@@ -27,7 +27,7 @@ func TestDayHasThePublishedShape(t *testing.T) {
 	var calls, output []int64
 	principals := map[string]bool{}
 	types := map[estimate.Type]bool{}
-	for _, j := range Day(1, 4000) {
+	for _, j := range Day(1, 4000, "run") {
 		principals[j.Principal], types[j.TaskType] = true, true
 		if j.TaskType == estimate.CodeReview && j.Agent != "nightly-audit-01" {
 			calls = append(calls, int64(len(j.Calls)))
@@ -60,7 +60,7 @@ func TestDayHasThePublishedShape(t *testing.T) {
 
 func TestDayIsInOrderAndEachCallHasItsID(t *testing.T) {
 	t.Parallel()
-	jobs := Day(3, 500)
+	jobs := Day(3, 500, "run")
 	ids := map[string]bool{}
 	for i, j := range jobs {
 		if i > 0 && j.At < jobs[i-1].At {

@@ -1,0 +1,163 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bursarhq/bursar/pkg/quota"
+	"github.com/bursarhq/bursar/pkg/wire"
+)
+
+// result is what a command line gave.
+type result struct {
+	status         int
+	stdout, stderr string
+}
+
+// bursar runs a command line with nothing in the environment but what env says.
+func bursar(t *testing.T, env map[string]string, args ...string) result {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	status := Run(t.Context(), Process{
+		Args: args, Stdin: strings.NewReader(""), Stdout: &stdout, Stderr: &stderr, Version: "test",
+		Getenv: func(name string) string { return env[name] },
+	})
+	return result{status, stdout.String(), stderr.String()}
+}
+
+func TestExitStatuses(t *testing.T) {
+	t.Parallel()
+	empty := map[string]string{"BURSAR_DATA_DIR": t.TempDir()}
+	tests := []struct {
+		name   string
+		args   []string
+		status int
+		says   string // in the error
+	}{
+		{"help", []string{"--help"}, ExitOK, ""},
+		{"no command is help", nil, ExitOK, ""},
+		{"version", []string{"version"}, ExitOK, ""},
+		{"completion", []string{"completion", "bash"}, ExitOK, ""},
+		{"an unknown command", []string{"stauts"}, ExitUsage, "did you mean status?"},
+		{"an unknown flag", []string{"status", "--jsno"}, ExitUsage, "--jsno"},
+		{"too many arguments", []string{"status", "x"}, ExitUsage, "takes no arguments"},
+		{"a missing argument", []string{"settle"}, ExitUsage, "the reservation's id"},
+		{"reserve what", []string{"reserve", "--model", "m"}, ExitUsage, "--provider"},
+		{"reserve with which model", []string{"reserve", "--provider", "p"}, ExitUsage, "--model"},
+		{"estimate what", []string{"estimate"}, ExitUsage, "--task"},
+		{"hold what", []string{"hold"}, ExitUsage, "workspace"},
+		{"hold a workspace with a name", []string{"hold", "workspace", "x"}, ExitUsage, "workspace"},
+		{"hold an account without a name", []string{"hold", "account"}, ExitUsage, "name of one account"},
+		{"apply what", []string{"apply"}, ExitUsage, "-f FILE"},
+		{"a span that is none", []string{"watch", "--since", "soon"}, ExitUsage, "soon"},
+		{"an end without a start", []string{"history", "--to", "2026-01-01T00:00:00Z"}, ExitUsage, "--from"},
+		{"two timeframes", []string{"history", "24h", "--from", "2026-01-01T00:00:00Z"}, ExitUsage, "not both"},
+		{"replay of nothing", []string{"replay"}, ExitUsage, "--demo"},
+		{"replay of too much", []string{"replay", "--demo", "x"}, ExitUsage, "--demo"},
+		{"replay of an unknown format", []string{"replay", "--format", "x", "y"}, ExitUsage, "azure"},
+		{"replay at no speed", []string{"replay", "--demo", "--speed", "0"}, ExitUsage, "--speed"},
+		{"an unknown log level", []string{"status", "--log-level", "loud"}, ExitUsage, "loud"},
+		{"nkey and creds", []string{"status", "--nkey", "a", "--creds", "b"}, ExitUsage, "not both"},
+		{"a usage that is no time", []string{"report", "id", "--at", "noon"}, ExitUsage, "noon"},
+		{"no Bursar", []string{"status"}, ExitFailure, "start one with `bursar up`"},
+		{"no server", []string{"status", "--server", "nats://127.0.0.1:1"}, ExitFailure, "no NATS server answers"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			got := bursar(t, empty, tt.args...)
+			if got.status != tt.status || !strings.Contains(got.stderr, tt.says) {
+				t.Errorf("status %d, stderr %q; want %d and %q", got.status, got.stderr, tt.status, tt.says)
+			}
+			if tt.status != ExitOK && got.stdout != "" {
+				t.Errorf("a failure wrote %q to standard output", got.stdout)
+			}
+		})
+	}
+}
+
+func TestStatusOfErrors(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		err  error
+		want int
+	}{
+		{"quota, later", &wire.Error{Code: quota.CodeInsufficientQuota, Retryable: true}, ExitTryLater},
+		{"quota, never", &wire.Error{Code: quota.CodeInsufficientQuota}, ExitFailure},
+		{"too many at once", &wire.Error{Code: quota.CodeConcurrentLimitExceeded, Retryable: true}, ExitTryLater},
+		{"not observed yet", &wire.Error{Code: quota.CodeSubscriptionInfoUnavailable, Retryable: true}, ExitTryLater},
+		{"nobody there", &wire.Error{Code: quota.CodeUnavailable, Retryable: true}, ExitFailure},
+		{"anything else", errors.New("x"), ExitFailure},
+		{"usage", usagef("x"), ExitUsage},
+		{"none", nil, ExitOK},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var out bytes.Buffer
+			a := &app{process: Process{Stdout: &out, Stderr: &out, Getenv: func(string) string { return "" }}}
+			if got := a.exit(tt.err); got != tt.want {
+				t.Errorf("status %d, want %d", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestErrorsAsJSON(t *testing.T) {
+	t.Parallel()
+	got := bursar(t, map[string]string{"BURSAR_DATA_DIR": t.TempDir()}, "status", "--json")
+	var doc failure
+	if err := json.Unmarshal([]byte(got.stdout), &doc); err != nil || doc.Error == nil || doc.Error.Message == "" {
+		t.Errorf("output %q is no error document (%v)", got.stdout, err)
+	}
+	if got.status != ExitFailure || got.stderr != "" {
+		t.Errorf("status %d, stderr %q; want %d and nothing", got.status, got.stderr, ExitFailure)
+	}
+}
+
+// TestEveryCommandIsDocumented holds the help to its own rules and docs/cli.md to the commands.
+func TestEveryCommandIsDocumented(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "cli.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &app{process: Process{Getenv: func(string) string { return "" }}}
+	for _, cmd := range a.root().Commands() {
+		if cmd.Name() == "help" || cmd.Name() == "completion" {
+			continue
+		}
+		if cmd.Short == "" || cmd.Example == "" || cmd.Args == nil {
+			t.Errorf("%s has no summary, no example or takes any arguments", cmd.Name())
+		}
+		if !strings.Contains(string(page), "### bursar "+cmd.Name()+"\n") {
+			t.Errorf("docs/cli.md has no section of %s", cmd.Name())
+		}
+		checkExamples(t, cmd)
+	}
+}
+
+// checkExamples finds examples with flags or commands that there are not.
+func checkExamples(t *testing.T, cmd *cobra.Command) {
+	t.Helper()
+	for line := range strings.SplitSeq(cmd.Example, "\n") {
+		if !strings.Contains(line, "bursar "+cmd.Name()) {
+			t.Errorf("an example of %s shows something else: %q", cmd.Name(), line)
+		}
+		line, _, _ = strings.Cut(line, " | ")
+		for word := range strings.FieldsSeq(line) {
+			flag, isFlag := strings.CutPrefix(word, "--")
+			if isFlag && cmd.Flags().Lookup(flag) == nil && cmd.InheritedFlags().Lookup(flag) == nil {
+				t.Errorf("an example of %s has the unknown flag %q", cmd.Name(), word)
+			}
+		}
+	}
+}

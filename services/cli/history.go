@@ -1,0 +1,152 @@
+package cli
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bursarhq/bursar/pkg/wire"
+)
+
+// historyCommand shows what was spent.
+type historyCommand struct {
+	*app
+	scope    wire.Scope
+	from, to string
+	interval string
+	peaks    int64
+}
+
+// historyDocument is the JSON of history.
+type historyDocument struct {
+	Summary     wire.SummaryReply   `json:"summary"`
+	History     wire.HistoryReply   `json:"history"`
+	Peaks       []wire.Peak         `json:"peaks"` // the busiest hours, the busiest first
+	Suggestions wire.SuggestionList `json:"suggestions"`
+}
+
+func (a *app) history() *cobra.Command {
+	c := &historyCommand{app: a}
+	cmd := &cobra.Command{
+		Use:   "history [TIMEFRAME]",
+		Short: "Show what was spent, by whom and when, and what could be saved",
+		Long: "Show the usage of a timeframe: totals, breakdowns, the busiest hours and the current suggestions.\n" +
+			"A timeframe is a span up to now (90m, 24h, 7d, 4w) or one of today, yesterday, this-week, last-week,\n" +
+			"this-month and last-month; or give --from and --to. The default is the last 24 hours.",
+		Example: "  bursar history\n  bursar history last-week --team research\n  bursar history 7d --zone Europe/Berlin --json\n" +
+			"  bursar history --from 2026-03-01T00:00:00Z --to 2026-03-08T00:00:00Z",
+		Args:      cobra.MaximumNArgs(1),
+		ValidArgs: []string{"24h", "7d", "4w", "today", "yesterday", "this-week", "last-week", "this-month", "last-month"},
+		RunE:      func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), args) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&c.from, "from", "", "`TIME` of the start, RFC 3339")
+	flags.StringVar(&c.to, "to", "", "`TIME` of the end, RFC 3339; default: now")
+	flags.StringVar(&c.scope.Zone, "zone", "", "IANA time zone `NAME` in which days are counted; default: this machine's, else UTC")
+	flags.StringVar(&c.scope.Provider, "provider", "", "only usage at the provider `NAME`")
+	flags.StringVar(&c.scope.Account, "account", "", "only usage of the account `ID`")
+	flags.StringVar(&c.scope.Team, "team", "", "only usage of the team `NAME`")
+	flags.StringVar(&c.scope.Agent, "agent", "", "only usage of the agent `NAME`")
+	flags.StringVar(&c.scope.TaskType, "task", "", "only usage for tasks of the `TYPE`")
+	flags.StringVar(&c.scope.Model, "model", "", "only usage of the model `NAME`")
+	flags.StringVar(&c.interval, "interval", "", "hour or day; default: hours up to two days, else days")
+	flags.Int64Var(&c.peaks, "peaks", wire.DefaultPeaks, "show the `N` busiest hours")
+	complete(cmd, "interval", []string{wire.IntervalHour, wire.IntervalDay})
+	return cmd
+}
+
+func (c *historyCommand) run(ctx context.Context, args []string) error {
+	if err := c.readScope(args); err != nil {
+		return err
+	}
+	return c.connected(ctx, func(ctx context.Context, b *remote) error {
+		doc, err := c.ask(ctx, b)
+		if err != nil {
+			return err
+		}
+		return c.show(doc, func() { c.showHistory(doc) })
+	})
+}
+
+// ask gathers what a history shows.
+func (c *historyCommand) ask(ctx context.Context, b *remote) (*historyDocument, error) {
+	summary, err := b.Summary(ctx, wire.SummaryRequest{Scope: c.scope})
+	if err != nil {
+		return nil, err
+	}
+	history, err := b.History(ctx, wire.HistoryRequest{Scope: c.scope, Interval: c.interval})
+	if err != nil {
+		return nil, err
+	}
+	peaks, err := b.Peaks(ctx, wire.PeaksRequest{Scope: c.scope, Limit: c.peaks})
+	if err != nil {
+		return nil, err
+	}
+	current, err := b.suggestions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &historyDocument{Summary: *summary, History: *history, Peaks: list(peaks.Peaks), Suggestions: current}, nil
+}
+
+// readScope turns arguments and flags into the scope of the questions.
+func (c *historyCommand) readScope(args []string) error {
+	if len(args) > 0 {
+		if c.from != "" || c.to != "" {
+			return usagef("give a timeframe or --from and --to, not both")
+		}
+		c.scope.Timeframe = args[0]
+	}
+	if c.to != "" && c.from == "" {
+		return usagef("--to needs --from")
+	}
+	for _, bound := range []struct {
+		flag, text string
+		at         *wire.Time
+	}{{"--from", c.from, &c.scope.From}, {"--to", c.to, &c.scope.To}} {
+		if bound.text == "" {
+			continue
+		}
+		at, err := time.Parse(time.RFC3339, bound.text)
+		if err != nil {
+			return usagef("%s %q is not an RFC 3339 time such as 2026-03-01T00:00:00Z", bound.flag, bound.text)
+		}
+		*bound.at = wireTime(at)
+	}
+	if c.scope.Zone == "" {
+		c.scope.Zone = localZone()
+	}
+	return nil
+}
+
+// localZone names this machine's zone where it has a name that a server can know; empty means UTC.
+func localZone() string {
+	name := time.Local.String()
+	if name == "Local" || name == "UTC" {
+		return ""
+	}
+	return name
+}
+
+// suggestCommand shows the current advice.
+type suggestCommand struct{ *app }
+
+func (a *app) suggest() *cobra.Command {
+	c := &suggestCommand{a}
+	return &cobra.Command{
+		Use:     "suggest",
+		Short:   "Show the current advice, with evidence and savings",
+		Example: "  bursar suggest\n  bursar suggest --json | jq '.suggestions[] | {title, saving_micro_usd}'",
+		Args:    exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return c.connected(cmd.Context(), func(ctx context.Context, b *remote) error {
+				current, err := b.suggestions(ctx)
+				if err != nil {
+					return err
+				}
+				return c.show(&current, func() { c.showSuggestions(&current) })
+			})
+		},
+	}
+}

@@ -1,0 +1,91 @@
+package replay
+
+import (
+	"math"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/bursarhq/bursar/pkg/quota"
+	"github.com/bursarhq/bursar/pkg/wire"
+)
+
+// Summary is what came of a replay. Every reservation keeps granted + overrun = used + returned, so the sums do.
+type Summary struct {
+	Requests       int64            `json:"requests"` // jobs that asked for quota
+	Granted        int64            `json:"granted"`
+	Denied         map[string]int64 `json:"denied"` // by error code
+	Settled        int64            `json:"settled"`
+	ReservedTokens int64            `json:"reserved_tokens"`
+	UsedTokens     int64            `json:"used_tokens"`
+	ReturnedTokens int64            `json:"returned_tokens"`
+	OverrunTokens  int64            `json:"overrun_tokens"`
+	LatencyMS      Latency          `json:"latency_ms"` // of reserve, granted or denied
+	DurationS      float64          `json:"duration_s"`
+}
+
+// Latency is how long requests took, in milliseconds.
+type Latency struct {
+	P50 float64 `json:"p50"`
+	P99 float64 `json:"p99"`
+}
+
+// Recorder gathers latencies and outcomes of many goroutines.
+type Recorder struct {
+	mu      sync.Mutex
+	summary Summary
+	took    []time.Duration
+}
+
+// NewRecorder gives an empty one.
+func NewRecorder() *Recorder {
+	return &Recorder{summary: Summary{Denied: map[string]int64{}}}
+}
+
+// Reserved notes one reserve: how long it took, and the code of the refusal, empty when it was granted.
+func (r *Recorder) Reserved(took time.Duration, refusal quota.Code) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.summary.Requests++
+	r.took = append(r.took, took)
+	if refusal != quota.CodeOK {
+		r.summary.Denied[string(refusal)]++
+		return
+	}
+	r.summary.Granted++
+}
+
+// Settled notes how one reservation ended.
+func (r *Recorder) Settled(v *wire.Reservation) {
+	granted, used, returned := tokens(v.Granted), tokens(v.Used), tokens(v.Returned)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.summary.Settled++
+	r.summary.ReservedTokens += granted
+	r.summary.UsedTokens += used
+	r.summary.ReturnedTokens += returned
+	r.summary.OverrunTokens += used + returned - granted
+}
+
+// Summary gives what was noted so far; took is the length of the whole.
+func (r *Recorder) Summary(took time.Duration) Summary {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.summary
+	slices.Sort(r.took)
+	s.LatencyMS = Latency{P50: percentile(r.took, 0.50), P99: percentile(r.took, 0.99)}
+	const millisPerSecond = 1000
+	s.DurationS = math.Round(took.Seconds()*millisPerSecond) / millisPerSecond
+	return s
+}
+
+// percentile gives the value below which a part of the sorted spans lies, in milliseconds; 0 where there are none.
+func percentile(sorted []time.Duration, part float64) float64 {
+	if len(sorted) == 0 {
+		return 0
+	}
+	at := max(0, int(math.Ceil(part*float64(len(sorted))))-1)
+	return float64(sorted[at].Microseconds()) / 1000 // the resolution of the clock is no finer
+}
+
+func tokens(a wire.Amount) int64 { return quota.Tokens(a.Tokens).Total() }

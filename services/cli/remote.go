@@ -1,0 +1,218 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/bursarhq/bursar/pkg/client"
+	"github.com/bursarhq/bursar/pkg/natsconn"
+	"github.com/bursarhq/bursar/pkg/wire"
+	"github.com/bursarhq/bursar/services/cli/internal/datadir"
+)
+
+// defaultPrincipal is whose credentials commands use when none are named: they may do what an operator may, and
+// speak for agents.
+const defaultPrincipal = "operator"
+
+// seedSuffix ends the name of a file with the seed of a principal.
+const seedSuffix = ".nk"
+
+// storeTimeout bounds one request to JetStream.
+const storeTimeout = 10 * time.Second
+
+// remote is a running Bursar, as one principal sees it.
+type remote struct {
+	*client.Client
+	nc        *nats.Conn
+	workspace string
+	principal string
+}
+
+// target says where a Bursar is and as whom to speak.
+type target struct {
+	url       string
+	context   string
+	nkey      string
+	creds     string
+	keys      string // directory of seeds, where the target is a `bursar up` of this machine
+	workspace string
+	principal string
+}
+
+// target finds the Bursar that the command line means: what the flags name, else the running `bursar up`.
+func (a *app) target() (*target, error) {
+	o := &a.options
+	t := &target{url: o.server, context: o.context, nkey: o.nkey, creds: o.creds, workspace: o.workspace, principal: o.principal}
+	if t.context != "" {
+		if err := t.fromContext(); err != nil {
+			return nil, err
+		}
+	}
+	if t.url == "" && t.context == "" {
+		if err := t.fromDataDir(datadir.Dir(o.dataDir)); err != nil {
+			return nil, err
+		}
+	}
+	if t.workspace == "" {
+		t.workspace = defaultWorkspace
+	}
+	if t.principal == "" {
+		t.principal = defaultPrincipal
+	}
+	return t, nil
+}
+
+// fromContext learns from a NATS context's inbox prefix for whom its credentials are.
+func (t *target) fromContext() error {
+	prefix, err := natsconn.ContextInboxPrefix(t.context)
+	if err != nil {
+		return usage(err)
+	}
+	workspace, principal, err := wire.ParseInboxPrefix(prefix)
+	if err != nil {
+		return nil //nolint:nilerr // the context says nothing about it; flags and defaults do
+	}
+	if t.workspace == "" {
+		t.workspace = workspace
+	}
+	if t.principal == "" {
+		t.principal = principal
+	}
+	return nil
+}
+
+// fromDataDir finds the running `bursar up` and the seed of the principal.
+func (t *target) fromDataDir(dir datadir.Dir) error {
+	e, err := dir.ReadEndpoints()
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !dir.InUse() {
+		return fmt.Errorf("no Bursar is running in %s; start one with `bursar up`, or name one with --server, --context or --data-dir", dir)
+	}
+	if err != nil {
+		return err
+	}
+	t.url = e.NATS
+	if t.workspace == "" {
+		t.workspace = e.Workspace
+	}
+	if t.principal == "" {
+		t.principal = defaultPrincipal
+	}
+	t.keys = e.Keys
+	return t.findSeed()
+}
+
+// findSeed finds the seed of the principal in the data directory, unless other credentials are named.
+func (t *target) findSeed() error {
+	if t.nkey != "" || t.creds != "" || t.keys == "" {
+		return nil
+	}
+	t.nkey = filepath.Join(t.keys, t.principal+seedSuffix)
+	if _, err := os.Stat(t.nkey); err != nil {
+		return fmt.Errorf("there are no credentials of principal %q in %s: add it to the configuration and start `bursar up` again, or choose another --principal", t.principal, t.keys)
+	}
+	return nil
+}
+
+// connect opens a connection as the target's principal. The caller closes it.
+func (a *app) connect(ctx context.Context, t *target) (*nats.Conn, error) {
+	prefix, err := wire.InboxPrefix(t.workspace, t.principal)
+	if err != nil {
+		return nil, usage(err)
+	}
+	nc, err := natsconn.Connect(ctx, natsconn.Config{
+		Name: "bursar cli", URL: t.url, Context: t.context, NkeySeedFile: t.nkey, CredsFile: t.creds, InboxPrefix: prefix, Log: a.log,
+	})
+	switch {
+	case err == nil:
+		return nc, nil
+	case errors.Is(err, nats.ErrNoServers), errors.Is(err, nats.ErrTimeout):
+		return nil, fmt.Errorf("no NATS server answers at %s: is the Bursar running? Start one with `bursar up`", t.where())
+	case errors.Is(err, nats.ErrAuthorization):
+		return nil, fmt.Errorf("the server at %s refuses the credentials of principal %q: check --principal and --nkey", t.where(), t.principal)
+	}
+	return nil, err
+}
+
+func (t *target) where() string {
+	if t.url != "" {
+		return t.url
+	}
+	return "the address of context " + t.context
+}
+
+// connected runs do with a connection to the Bursar that the command line means.
+func (a *app) connected(ctx context.Context, do func(context.Context, *remote) error) error {
+	t, err := a.target()
+	if err != nil {
+		return err
+	}
+	return a.as(ctx, t, do)
+}
+
+// as runs do with a connection to a target.
+func (a *app) as(ctx context.Context, t *target, do func(context.Context, *remote) error) (err error) {
+	nc, err := a.connect(ctx, t)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	c, err := client.New(nc, client.Options{Workspace: t.workspace, Principal: t.principal, Log: a.log})
+	if err != nil {
+		return fmt.Errorf("open the client: %w", err)
+	}
+	defer func() { err = errors.Join(err, c.Close()) }()
+	return do(ctx, &remote{Client: c, nc: nc, workspace: t.workspace, principal: t.principal})
+}
+
+// allReservations lists reservations across pages, up to most.
+func (b *remote) allReservations(ctx context.Context, filter wire.ReservationsRequest, most int) (*wire.ReservationsReply, error) {
+	all := &wire.ReservationsReply{Reservations: []wire.ReservationView{}}
+	for {
+		filter.Limit = int64(min(most-len(all.Reservations), wire.MaxListLimit))
+		page, err := b.Reservations(ctx, filter)
+		if err != nil {
+			return nil, err
+		}
+		all.Now, all.Next = page.Now, page.Next
+		all.Reservations = append(all.Reservations, page.Reservations...)
+		if page.Next == "" || len(all.Reservations) >= most {
+			return all, nil
+		}
+		filter.After = page.Next
+	}
+}
+
+// suggestions reads the current advice; before there was any, the list is empty.
+func (b *remote) suggestions(ctx context.Context) (wire.SuggestionList, error) {
+	none := wire.SuggestionList{Workspace: b.workspace, Suggestions: []wire.Suggestion{}}
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	js, err := jetstream.New(b.nc)
+	if err != nil {
+		return none, fmt.Errorf("open jetstream: %w", err)
+	}
+	bucket, err := js.KeyValue(ctx, wire.BucketSuggestions)
+	if err != nil {
+		return none, fmt.Errorf("open the suggestions: %w", err)
+	}
+	key, err := wire.SuggestionsKey(b.workspace)
+	if err != nil {
+		return none, usage(err)
+	}
+	entry, err := bucket.Get(ctx, key)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return none, nil
+	}
+	if err != nil {
+		return none, fmt.Errorf("read the suggestions: %w", err)
+	}
+	return decodeSuggestions(entry.Value())
+}
