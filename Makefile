@@ -41,6 +41,10 @@ build: ## Compile every binary into bin/
 	done
 	@echo "built: $(addprefix bin/,$(BINARIES))"
 
+.PHONY: nats-conf
+nats-conf: ## Make the keys of a NATS server (deployments/secrets) and its nats.conf
+	$(GO) run ./services/cli/cmd/bursar-nkeys -dir deployments
+
 .PHONY: test
 test: setup ## Run every test with the race detector
 	$(GO) test -race -timeout 20m work

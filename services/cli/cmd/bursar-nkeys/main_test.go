@@ -1,0 +1,57 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+func TestRunWritesWhatAServerStartsWith(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	var stdout, stderr bytes.Buffer
+	args := []string{"-dir", dir, "-workspace", "acme", "-agents", "ci, lab", "-operators", "ann"}
+	if code := run(args, &stdout, &stderr); code != exitOK {
+		t.Fatalf("exit %d: %s", code, stderr.String())
+	}
+	opts, err := server.ProcessConfigFile(filepath.Join(dir, "nats.conf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lines := strings.Count(stdout.String(), "\n"); lines != len(opts.Nkeys) || !strings.Contains(stdout.String(), "agent lab of acme") {
+		t.Errorf("%d users, and the output %s", len(opts.Nkeys), stdout.String())
+	}
+	seed, err := os.ReadFile(filepath.Join(dir, "secrets", "agents", "acme", "ci.nk"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(stdout.String(), strings.TrimSpace(string(seed))) {
+		t.Error("a seed was printed")
+	}
+	first := stdout.String()
+	stdout.Reset()
+	if code := run(args, &stdout, &stderr); code != exitOK || stdout.String() != first {
+		t.Errorf("a second run, exit %d, made other keys", code)
+	}
+}
+
+func TestRunReportsUsage(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		args []string
+		want int
+	}{
+		"unknown flag":   {[]string{"-x"}, exitUsage},
+		"stray argument": {[]string{"x"}, exitUsage},
+		"bad name":       {[]string{"-dir", t.TempDir(), "-agents", "\x1b"}, exitFailure},
+	} {
+		var stdout, stderr bytes.Buffer
+		if got := run(tc.args, &stdout, &stderr); got != tc.want || stderr.Len() == 0 {
+			t.Errorf("%s: exit %d (%s), want %d", name, got, stderr.String(), tc.want)
+		}
+	}
+}
