@@ -1,0 +1,292 @@
+// Package book keeps what the suggestion service knows of one workspace: how far it has read the ledger, the
+// window of the last days, the advice that holds now, and the advice that is made but not yet published.
+//
+// It is pure: commits go in, bytes and suggestions come out. All of it is stored as one value, so that position,
+// window and advice can never disagree: a commit that was read is in the window, and advice that follows from it is in
+// the list and, until it is published, in the outbox. Reading a commit again changes nothing.
+//
+// Advice is known by rule, subject and week: while the same thing is the case it is told once a week, and its figures in
+// the list stay current. Advice whose case no longer holds leaves the list; if it returns within the week, it returns to
+// the list without being told again.
+package book
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/fxamacker/cbor/v2"
+	"github.com/klauspost/compress/s2"
+
+	"github.com/bursarhq/bursar/pkg/ledger"
+	"github.com/bursarhq/bursar/pkg/price"
+	"github.com/bursarhq/bursar/pkg/quota"
+	"github.com/bursarhq/bursar/pkg/wire"
+	"github.com/bursarhq/bursar/services/suggestion/internal/rules"
+)
+
+const (
+	// Week is how long advice is not told again; weeks begin on Monday, UTC.
+	Week = 7 * quota.Day
+	// MaxMade bounds the advice told within two weeks that is remembered, and MaxList what is kept at once.
+	MaxMade = 2_000
+	MaxList = 100
+	// MaxBytes is the most that a stored book takes; it must fit a message.
+	MaxBytes = 1 << 20
+	// maxPlainBytes bounds a stored book before compression.
+	maxPlainBytes = 16 << 20
+
+	format = 1
+)
+
+// ErrState says that stored bytes are not a book that this version can read.
+var ErrState = errors.New("unreadable state")
+
+// Book is what is known of one workspace. It is not safe for concurrent use.
+type Book struct {
+	workspace string
+	base      *price.Catalogue
+	prices    *price.Catalogue // base with the overrides of the configuration in force
+
+	ledger ledger.ID
+	number uint64 // of the last commit read
+	window *rules.Window
+	made   map[string]quota.Instant // by id, when it was made
+	list   []wire.Suggestion
+	outbox []wire.Suggestion
+}
+
+// New gives the book of a workspace of which nothing is known.
+func New(workspace string, catalogue *price.Catalogue) *Book {
+	return &Book{workspace: workspace, base: catalogue, prices: catalogue, window: rules.NewWindow(), made: map[string]quota.Instant{}}
+}
+
+// Workspace names the workspace.
+func (b *Book) Workspace() string { return b.workspace }
+
+// Number is the last commit that was read; 0 for none.
+func (b *Book) Number() uint64 { return b.number }
+
+// List gives the advice that holds now, as it is shown.
+func (b *Book) List() wire.SuggestionList {
+	return wire.SuggestionList{
+		Workspace: b.workspace, AsOf: wire.TimeOf(b.window.Now), Commit: b.number, Suggestions: append([]wire.Suggestion{}, b.list...),
+	}
+}
+
+// Outbox gives the advice that is still to be published, in order.
+func (b *Book) Outbox() []wire.Suggestion { return b.outbox }
+
+// Published takes the first n pieces of advice out of the outbox.
+func (b *Book) Published(n int) { b.outbox = slices.Clone(b.outbox[n:]) }
+
+// Reading says what a commit was to the book.
+type Reading struct {
+	Repeated bool   // it was read before; nothing changed
+	Missed   uint64 // commits between the last one and this that were never seen
+	Replaced bool   // it belongs to another ledger than before: the book began anew
+	// Fault is what was wrong with the prices of a configuration; the catalogue's own hold then.
+	Fault error
+}
+
+// Read takes the next commit.
+func (b *Book) Read(c *ledger.Commit) Reading {
+	var r Reading
+	if !b.ledger.IsZero() && c.Ledger != b.ledger {
+		r.Replaced = true
+		*b = *New(b.workspace, b.base)
+	}
+	if !r.Replaced && c.Number <= b.number {
+		r.Repeated = true
+		return r
+	}
+	if b.number > 0 {
+		r.Missed = c.Number - b.number - 1
+	}
+	b.ledger, b.number = c.Ledger, c.Number
+	for _, e := range c.Events {
+		if applied, ok := e.(*quota.ConfigApplied); ok {
+			r.Fault = errors.Join(r.Fault, b.reprice(applied.Config.Prices))
+		}
+		b.window.Fold(e, b.prices)
+	}
+	return r
+}
+
+func (b *Book) reprice(overrides []quota.PriceOverride) error {
+	made, err := b.base.WithOverrides(overrides)
+	if err != nil {
+		b.prices = b.base
+		return err
+	}
+	b.prices = made
+	return nil
+}
+
+// Advise brings the list up to date and puts what is new into the outbox. It gives the number of new pieces.
+func (b *Book) Advise() int {
+	now := b.window.Now
+	before := len(b.outbox)
+	b.list = nil
+	for _, a := range rules.Evaluate(b.window) {
+		if len(b.list) == MaxList {
+			break
+		}
+		s := b.suggestion(a)
+		madeAt, known := b.made[s.SuggestionID]
+		if !known {
+			madeAt = now
+			b.made[s.SuggestionID] = now
+		}
+		s.MadeAt = wire.TimeOf(madeAt)
+		if !known {
+			b.outbox = append(b.outbox, s)
+		}
+		s.UpdatedAt = wire.TimeOf(now)
+		b.list = append(b.list, s)
+	}
+	b.forget()
+	return len(b.outbox) - before
+}
+
+// forget drops what was made more than a week ago, whose ids cannot come back, and the oldest beyond MaxMade.
+func (b *Book) forget() {
+	for id, at := range b.made {
+		if weekOf(at) < weekOf(b.window.Now) {
+			delete(b.made, id)
+		}
+	}
+	if len(b.made) <= MaxMade {
+		return
+	}
+	ids := make([]string, 0, len(b.made))
+	for id := range b.made {
+		ids = append(ids, id)
+	}
+	slices.SortFunc(ids, func(x, y string) int {
+		return cmp.Or(cmp.Compare(b.made[x], b.made[y]), cmp.Compare(x, y))
+	})
+	for _, id := range ids[:len(ids)-MaxMade] {
+		delete(b.made, id)
+	}
+}
+
+// weekOf numbers weeks that begin on Monday: the epoch was a Thursday.
+func weekOf(at quota.Instant) int64 {
+	const sinceMonday = 3 * quota.Day
+	return int64(at.Add(sinceMonday)) / int64(Week)
+}
+
+func (b *Book) suggestion(a rules.Advice) wire.Suggestion {
+	s := wire.Suggestion{
+		SuggestionID: b.id(a),
+		Rule:         a.Rule,
+		Subject: wire.SuggestionSubject{
+			Provider: a.Subject.Provider, Account: a.Subject.Account, Target: a.Subject.Target, LimitID: a.Subject.Limit,
+			Team: a.Subject.Team, TaskType: a.Subject.TaskType,
+		},
+		Title: a.Title, Advice: a.Advice, SavingMicroUSD: a.Saving, SavingBasis: string(a.Basis),
+		ConfidencePercent: wire.Percent(a.Confidence * percentOfThousandth),
+		WindowStartsAt:    wire.TimeOf(b.window.From()), WindowEndsAt: wire.TimeOf(b.window.Now),
+	}
+	for _, e := range a.Evidence {
+		s.Evidence = append(s.Evidence, wire.SuggestionEvidence{Name: e.Name, Value: e.Value, Unit: e.Unit})
+	}
+	for _, o := range a.Who {
+		s.Occurrences = append(s.Occurrences, wire.SuggestionOccurrence{
+			Principal: o.Principal, Agent: o.Agent, Team: o.Team, Count: o.Count, FirstAt: wire.TimeOf(o.First), LastAt: wire.TimeOf(o.Last),
+		})
+	}
+	return s
+}
+
+// percentOfThousandth: a wire.Percent counts thousandths of a percent, of which a thousandth has a hundred.
+const percentOfThousandth = 100
+
+// id names advice by workspace, rule, subject and week.
+func (b *Book) id(a rules.Advice) string {
+	h := sha256.New()
+	s := a.Subject
+	for _, part := range []string{b.workspace, a.Rule, s.Provider, s.Account, s.Target, s.Limit, s.Team, s.TaskType} {
+		fmt.Fprintf(h, "%d:%s,", len(part), part)
+	}
+	fmt.Fprintf(h, "%d", weekOf(b.window.Now))
+	const idBytes = 12
+	return hex.EncodeToString(h.Sum(nil)[:idBytes])
+}
+
+// stored is a book as it is kept.
+type stored struct {
+	Workspace string                   `cbor:"1,keyasint,omitempty"`
+	Ledger    ledger.ID                `cbor:"2,keyasint,omitempty"`
+	Number    uint64                   `cbor:"3,keyasint,omitempty"`
+	Window    rules.Snapshot           `cbor:"4,keyasint,omitempty"`
+	Made      map[string]quota.Instant `cbor:"5,keyasint,omitempty"`
+	List      []byte                   `cbor:"6,keyasint,omitempty"` // JSON
+	Outbox    []byte                   `cbor:"7,keyasint,omitempty"` // JSON
+}
+
+// magic begins a stored book; the format's version follows.
+var magic = []byte("BSG")
+
+// Encode gives the bytes to keep. It fails when they exceed MaxBytes.
+func (b *Book) Encode() ([]byte, error) {
+	list, err := json.Marshal(b.list)
+	if err != nil {
+		return nil, fmt.Errorf("encode suggestions: %w", err)
+	}
+	outbox, err := json.Marshal(b.outbox)
+	if err != nil {
+		return nil, fmt.Errorf("encode suggestions: %w", err)
+	}
+	mode, err := cbor.CoreDetEncOptions().EncMode()
+	if err != nil {
+		return nil, fmt.Errorf("encode state: %w", err)
+	}
+	body, err := mode.Marshal(stored{b.workspace, b.ledger, b.number, b.window.Snapshot(), b.made, list, outbox})
+	if err != nil {
+		return nil, fmt.Errorf("encode state: %w", err)
+	}
+	data := append(append([]byte{}, magic...), format)
+	data = append(data, s2.Encode(nil, body)...)
+	if len(data) > MaxBytes || len(body) > maxPlainBytes {
+		return nil, fmt.Errorf("encode state of workspace %s: %d bytes, at most %d are kept", b.workspace, len(data), MaxBytes)
+	}
+	return data, nil
+}
+
+// Decode reads a stored book. It fails with ErrState for bytes that Encode of this version did not make.
+func Decode(data []byte, catalogue *price.Catalogue) (*Book, error) {
+	rest, ok := bytes.CutPrefix(data, magic)
+	if !ok || len(rest) == 0 || rest[0] != format {
+		return nil, fmt.Errorf("%w: not in format %d", ErrState, format)
+	}
+	if n, err := s2.DecodedLen(rest[1:]); err != nil || n > maxPlainBytes {
+		return nil, fmt.Errorf("%w: its length is not within 0..%d", ErrState, maxPlainBytes)
+	}
+	body, err := s2.Decode(nil, rest[1:])
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrState, err)
+	}
+	var s stored
+	if err := cbor.Unmarshal(body, &s); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrState, err)
+	}
+	b := New(s.Workspace, catalogue)
+	b.ledger, b.number, b.window = s.Ledger, s.Number, rules.Restore(s.Window)
+	for id, at := range s.Made {
+		b.made[id] = at
+	}
+	if err := errors.Join(json.Unmarshal(s.List, &b.list), json.Unmarshal(s.Outbox, &b.outbox)); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrState, err)
+	}
+	if err := b.reprice(s.Window.Config.Prices); err != nil {
+		b.prices = catalogue // as when the configuration was read
+	}
+	return b, nil
+}

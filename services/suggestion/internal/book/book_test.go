@@ -1,0 +1,194 @@
+package book
+
+import (
+	"bytes"
+	"errors"
+	"reflect"
+	"testing"
+
+	"github.com/bursarhq/bursar/pkg/price"
+	"github.com/bursarhq/bursar/pkg/quota"
+	"github.com/bursarhq/bursar/services/suggestion/internal/rules"
+	"github.com/bursarhq/bursar/services/suggestion/internal/scene"
+)
+
+func catalogue(t testing.TB) *price.Catalogue {
+	t.Helper()
+	c, err := price.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func rulesOf(b *Book) []string {
+	var names []string
+	for _, s := range b.List().Suggestions {
+		names = append(names, s.Rule)
+	}
+	return names
+}
+
+func TestAdviceIsToldOnceAWeek(t *testing.T) {
+	t.Parallel()
+	b, l := New("acme", catalogue(t)), scene.New(t, 1)
+	b.Read(l.Commit(l.Configured()))
+	if n := b.Advise(); n != 0 || len(b.List().Suggestions) != 0 {
+		t.Fatalf("%d pieces of advice on nothing", n)
+	}
+	b.Read(l.Commit(l.Exhausted(6)...))
+	if n := b.Advise(); n != 1 {
+		t.Fatalf("got %d, want the first advice", n)
+	}
+	first := b.List().Suggestions[0]
+	l.Pass(quota.Hour)
+	b.Read(l.Commit(l.Exhausted(6)...))
+	if n := b.Advise(); n != 0 {
+		t.Fatalf("got %d, want none: it was told", n)
+	}
+	now := b.List().Suggestions[0]
+	if now.SuggestionID != first.SuggestionID || now.MadeAt != first.MadeAt || now.UpdatedAt == first.UpdatedAt || now.Evidence[0].Value != 12 {
+		t.Errorf("the figures must be current under the same id:\n%+v\n%+v", first, now)
+	}
+	if out := b.Outbox(); len(out) != 1 || out[0].Evidence[0].Value != 6 {
+		t.Errorf("what is to be told must not change any more: %+v", out)
+	}
+	b.Published(1)
+	for range 6 { // until Monday
+		l.Pass(quota.Day)
+		b.Read(l.Commit(l.Exhausted(1)...))
+	}
+	if n := b.Advise(); n != 1 || b.List().Suggestions[0].SuggestionID == first.SuggestionID {
+		t.Errorf("got %d, want it told again in the new week", n)
+	}
+	l.Pass(20 * quota.Day)
+	b.Read(l.Commit(l.Exhausted(1)...))
+	if n := b.Advise(); n != 0 || len(b.List().Suggestions) != 0 || len(b.made) != 0 {
+		t.Errorf("got %d, list %v, remembered %v; want it all to be over", n, rulesOf(b), b.made)
+	}
+}
+
+func TestAdviceThatReturnsIsNotToldAgain(t *testing.T) {
+	t.Parallel()
+	b, l := New("acme", catalogue(t)), scene.New(t, 1)
+	b.Read(l.Commit(l.Configured(), l.Spent(1_000_000)))
+	if b.Advise() != 1 || !reflect.DeepEqual(rulesOf(b), []string{rules.RuleProviderSwitch}) {
+		t.Fatalf("got %v", rulesOf(b))
+	}
+	gone := l.Configured().(*quota.ConfigApplied)
+	gone.Config.Accounts = gone.Config.Accounts[1:]
+	b.Read(l.Commit(gone))
+	if b.Advise() != 0 || len(rulesOf(b)) != 0 {
+		t.Fatalf("without a subscription there is nothing to switch to: %v", rulesOf(b))
+	}
+	b.Read(l.Commit(l.Configured()))
+	if b.Advise() != 0 || len(rulesOf(b)) != 1 {
+		t.Fatalf("it must return to the list, untold: %v", rulesOf(b))
+	}
+}
+
+func TestReading(t *testing.T) {
+	t.Parallel()
+	b, l := New("acme", catalogue(t)), scene.New(t, 1)
+	first, second := l.Commit(l.Configured()), l.Commit(l.Exhausted(3)...)
+	l.Commit()
+	fourth := l.Commit(l.Exhausted(3)...)
+	for _, row := range []struct {
+		name string
+		want Reading
+		got  Reading
+	}{
+		{"first", Reading{}, b.Read(first)},
+		{"second", Reading{}, b.Read(second)},
+		{"second again", Reading{Repeated: true}, b.Read(second)},
+		{"first again", Reading{Repeated: true}, b.Read(first)},
+		{"a hole", Reading{Missed: 1}, b.Read(fourth)},
+		{"another ledger", Reading{Replaced: true}, b.Read(scene.New(t, 9).Commit())},
+	} {
+		if row.got != row.want {
+			t.Errorf("%s: got %+v, want %+v", row.name, row.got, row.want)
+		}
+	}
+	if b.Number() != 1 || b.window.Config.Accounts != nil {
+		t.Error("another ledger must begin anew")
+	}
+	if r := New("acme", catalogue(t)).Read(fourth); r.Missed != 0 {
+		t.Errorf("who begins in the middle has missed nothing: %+v", r)
+	}
+	bad := l.Configured().(*quota.ConfigApplied)
+	bad.Config.Prices = []quota.PriceOverride{{Model: "x", Rate: quota.Rate{Input: -1}}}
+	if r := b.Read(scene.New(t, 7).Commit(bad)); r.Fault == nil || b.prices != b.base {
+		t.Errorf("prices that cannot be used: %+v", r)
+	}
+}
+
+func TestEncodeDecode(t *testing.T) {
+	t.Parallel()
+	prices := catalogue(t)
+	b, l := New("acme", prices), scene.New(t, 1)
+	b.Read(l.Commit(l.Configured(), l.Spent(1_000_000)))
+	b.Read(l.Commit(append(l.Exhausted(8), l.Oversized(9)...)...))
+	b.Advise()
+	b.Published(1)
+	data, err := b.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := Decode(data, prices)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := back.Encode()
+	if err != nil || !bytes.Equal(data, again) {
+		t.Fatalf("not the same bytes again, %v", err)
+	}
+	l.Pass(quota.Hour)
+	next := l.Commit(append(l.Exhausted(4), l.Spent(5))...)
+	for _, one := range []*Book{b, back} {
+		one.Read(next)
+		one.Advise()
+	}
+	if !reflect.DeepEqual(b.List(), back.List()) || !reflect.DeepEqual(b.Outbox(), back.Outbox()) || len(b.Outbox()) != 2 {
+		t.Errorf("a restored book goes another way:\n%+v\n%+v", b.List(), back.List())
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	prices := catalogue(f)
+	l := scene.New(f, 1)
+	b := New("acme", prices)
+	b.Read(l.Commit(append(l.Exhausted(8), l.Configured(), l.Spent(1_000_000))...))
+	b.Advise()
+	data, err := b.Encode()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(data)
+	f.Add([]byte("BSG\x01"))
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		b, err := Decode(data, prices)
+		if err != nil {
+			if !errors.Is(err, ErrState) {
+				t.Fatalf("got %v, want an ErrState", err)
+			}
+			return
+		}
+		b.Advise()
+	})
+}
+
+func BenchmarkAdviseAndEncode(bench *testing.B) {
+	b, l := New("acme", catalogue(bench)), scene.New(bench, 1)
+	b.Read(l.Commit(l.Configured()))
+	for range rules.Slots {
+		b.Read(l.Commit(append(append(l.Exhausted(20), l.Oversized(20)...), l.Spent(1_000_000))...))
+		l.Pass(rules.SlotLength)
+	}
+	for bench.Loop() {
+		b.Advise()
+		if _, err := b.Encode(); err != nil {
+			bench.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,145 @@
+// Package suggestion is the service that turns the ledger into advice.
+//
+// It follows the commits of all workspaces, keeps a week of each in mind, and publishes what its rules find as
+// suggestion.made events; the advice that holds now is kept in the bucket of suggestions. It decides nothing and
+// stands in nobody's way: while it is down, nothing else notices, and when it returns it goes on where it was.
+//
+// The state of the week is stored with the position in the ledger, rather than built again from the log at each start:
+// the log of a busy month is a million commits, while a week in slots takes some kilobytes, and what is stored also says
+// which advice was told. Commits are gathered for a second before they are handled, so that the state is written once a
+// second at most.
+//
+// It guarantees that advice is neither lost nor told twice across restarts and crashes (package follow says how).
+// Readers must tolerate that advice comes a second or two after the commit that gave rise to it.
+package suggestion
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill"
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/bursarhq/bursar/pkg/bus"
+	"github.com/bursarhq/bursar/pkg/natsconn"
+	"github.com/bursarhq/bursar/pkg/price"
+	"github.com/bursarhq/bursar/pkg/telemetry"
+	"github.com/bursarhq/bursar/pkg/wire"
+	"github.com/bursarhq/bursar/services/suggestion/internal/follow"
+	"github.com/bursarhq/bursar/services/suggestion/internal/keep"
+)
+
+// DefaultLinger is how long commits are gathered before they are handled.
+const DefaultLinger = time.Second
+
+const (
+	topicLedger = "ledger"
+	handlerName = "suggestion"
+	// closeTimeout bounds the end of the range in hand.
+	closeTimeout = 10 * time.Second
+)
+
+// Config configures the service.
+type Config struct {
+	// NATS says whom to connect to. Required. The stream, consumer and bucket must exist.
+	NATS natsconn.Config
+	// Telemetry takes the service's metrics and its readiness. Required.
+	Telemetry *telemetry.Telemetry
+	// Linger is how long commits are gathered before they are handled; 0 means DefaultLinger.
+	Linger time.Duration
+}
+
+// Validate reports every fault at once.
+func (c Config) Validate() error {
+	var errs []error
+	if c.Telemetry == nil {
+		errs = append(errs, errors.New("no telemetry"))
+	}
+	if c.Linger < 0 {
+		errs = append(errs, fmt.Errorf("linger %s is negative", c.Linger))
+	}
+	if len(errs) > 0 {
+		return fmt.Errorf("suggestion service: %w", errors.Join(errs...))
+	}
+	return nil
+}
+
+// Run serves until ctx ends, then finishes the range in hand and returns nil. It returns an error when it cannot start,
+// or can no longer read.
+func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	gate := cfg.Telemetry.Gate("suggestion")
+	catalogue, err := price.Default()
+	if err != nil {
+		return err
+	}
+	metrics, err := follow.NewMetrics(cfg.Telemetry.Registerer())
+	if err != nil {
+		return err
+	}
+	nc, err := natsconn.Connect(ctx, cfg.NATS)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	router, err := newRouter(ctx, nc, cfg, catalogue, metrics, log)
+	if err != nil {
+		return err
+	}
+	go func() {
+		select {
+		case <-router.Running():
+			gate.Open()
+			log.Info("suggestion service follows the ledger")
+		case <-ctx.Done():
+		}
+	}()
+	if err := router.Run(ctx); err != nil {
+		return fmt.Errorf("follow the ledger: %w", err)
+	}
+	if ctx.Err() == nil {
+		return errors.New("follow the ledger: the subscription ended")
+	}
+	return nil
+}
+
+// newRouter wires the ledger's consumer to the follower.
+func newRouter(ctx context.Context, nc *nats.Conn, cfg Config, catalogue *price.Catalogue, metrics *follow.Metrics, log *slog.Logger) (*message.Router, error) {
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, fmt.Errorf("open jetstream: %w", err)
+	}
+	keeper, err := keep.New(ctx, js, catalogue)
+	if err != nil {
+		return nil, err
+	}
+	linger := cfg.Linger
+	if linger == 0 {
+		linger = DefaultLinger
+	}
+	subscriber, err := bus.NewRangeSubscriber(bus.SubscriberConfig{
+		JetStream: js, Log: log, CloseGrace: closeTimeout,
+		Source: func(string) (bus.Source, error) {
+			return bus.Source{Stream: wire.StreamLedger, Consumer: wire.ConsumerSuggestion}, nil
+		},
+	}, bus.RangeConfig{Linger: linger})
+	if err != nil {
+		return nil, err
+	}
+	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: closeTimeout}, watermill.NewSlogLogger(log))
+	if err != nil {
+		return nil, fmt.Errorf("make router: %w", err)
+	}
+	follower := follow.New(keeper, metrics, log, time.Now)
+	router.AddMiddleware(middleware.Recoverer)
+	router.AddConsumerHandler(handlerName, topicLedger, subscriber, follower.Handle)
+	return router, nil
+}
