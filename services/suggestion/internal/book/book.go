@@ -33,8 +33,9 @@ import (
 const (
 	// Week is how long advice is not told again; weeks begin on Monday, UTC.
 	Week = 7 * quota.Day
-	// MaxMade bounds the advice told within two weeks that is remembered, and MaxList what is kept at once.
+	// MaxMade bounds how much advice of a week is remembered as told.
 	MaxMade = 2_000
+	// MaxList bounds the advice that is kept at once; what saves least is left out.
 	MaxList = 100
 	// MaxBytes is the most that a stored book takes; it must fit a message.
 	MaxBytes = 1 << 20
