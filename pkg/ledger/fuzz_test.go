@@ -74,7 +74,7 @@ func FuzzKeyframe(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	content, err := inflate(k.Chunks[0], m.Size)
+	content, err := unpackS2(k.Chunks[0], int(m.Size))
 	if err != nil {
 		f.Fatal(err)
 	}

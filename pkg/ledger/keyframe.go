@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/klauspost/compress/zstd"
+	"github.com/klauspost/compress/s2"
 
 	"github.com/bursarhq/bursar/pkg/quota"
 )
@@ -113,12 +113,7 @@ func (s *Snapshot) Encode() (*EncodedKeyframe, error) {
 	if body.Len() > MaxKeyframeBytes {
 		return nil, fmt.Errorf("%w: a keyframe of %d bytes, at most %d are allowed", ErrTooLarge, body.Len(), MaxKeyframeBytes)
 	}
-	packer, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1))
-	if err != nil {
-		return nil, fmt.Errorf("encode keyframe: %w", err)
-	}
-	defer packer.Close()
-	packed := packer.EncodeAll(body.Bytes(), nil)
+	packed := s2.Encode(nil, body.Bytes())
 	m := &Manifest{
 		Ledger: s.pos.Ledger, Epoch: s.pos.Epoch, Number: s.pos.Number, Revision: s.pos.Revision, Hash: s.pos.Hash, At: s.pos.At, Size: uint64(body.Len()),
 	}
@@ -134,6 +129,7 @@ func (s *Snapshot) Encode() (*EncodedKeyframe, error) {
 	if err := encoding.MarshalToBuffer(m, &manifest); err != nil {
 		return nil, fmt.Errorf("encode manifest: %w", err)
 	}
+	var err error
 	k.Manifest, err = pack(keyframeMagic, manifest.Bytes(), MaxChunkBytes)
 	return k, err
 }
@@ -171,7 +167,7 @@ func Restore(m *Manifest, chunks [][]byte) (*Ledger, error) {
 			return nil, fmt.Errorf("%w: chunk %d is not the one that the manifest names", ErrCorrupt, i)
 		}
 	}
-	body, err := inflate(bytes.Join(chunks, nil), m.Size)
+	body, err := unpackS2(bytes.Join(chunks, nil), int(m.Size))
 	if err != nil {
 		return nil, err
 	}
@@ -201,22 +197,4 @@ func restore(m *Manifest, body []byte) (*Ledger, error) {
 		l.memory.restore(r)
 	}
 	return l, nil
-}
-
-// inflate decompresses a keyframe of a known size.
-func inflate(packed []byte, size uint64) ([]byte, error) {
-	unpacker, err := zstd.NewReader(nil, zstd.WithDecoderMaxMemory(MaxKeyframeBytes), zstd.WithDecoderConcurrency(1))
-	if err != nil {
-		return nil, fmt.Errorf("decode keyframe: %w", err)
-	}
-	defer unpacker.Close()
-	var header zstd.Header
-	if err := header.Decode(packed); err != nil || header.HasFCS && header.FrameContentSize != size {
-		return nil, fmt.Errorf("%w: the compressed keyframe does not have the %d bytes that the manifest says", ErrCorrupt, size)
-	}
-	body, err := unpacker.DecodeAll(packed, nil)
-	if err != nil || uint64(len(body)) != size {
-		return nil, fmt.Errorf("%w: the compressed keyframe does not unpack to the %d bytes that the manifest says", ErrCorrupt, size)
-	}
-	return body, nil
 }

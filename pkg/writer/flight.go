@@ -167,11 +167,12 @@ func (w *Writer) followed(entries []ledger.Entry) {
 // foreign judges commits where one's own was to be.
 func (w *Writer) foreign(entries []ledger.Entry) {
 	c, err := ledger.Decode(entries[0].Data)
+	known := w.ledger.Position().Ledger // zero while the first commit of all is claimed: then any may win
 	switch {
 	case err != nil:
 		w.halt(fmt.Sprintf("revision %d was not written by a writer of this ledger: %v", entries[0].Revision, err))
-	case c.Ledger != w.id:
-		w.halt(fmt.Sprintf("revision %d is of ledger %s, this is ledger %s", entries[0].Revision, c.Ledger, w.id))
+	case !known.IsZero() && c.Ledger != known:
+		w.halt(fmt.Sprintf("revision %d is of ledger %s, this is ledger %s", entries[0].Revision, c.Ledger, known))
 	case c.Epoch > w.epoch || w.phase == Claiming && c.Epoch == w.epoch:
 		w.stepDown(StepFenced, fmt.Sprintf("commit %d at revision %d claims epoch %d", c.Number, entries[0].Revision, c.Epoch))
 	case w.phase == Claiming:

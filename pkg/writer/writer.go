@@ -221,18 +221,21 @@ func (w *Writer) claim() {
 	w.send(true)
 }
 
-// checkClock compares this clock with the time at which the server stored the claim, and begins to serve.
+// checkClock compares this clock with the time at which the server stored the claim, and begins to serve. That was
+// between sending and now; how long ago at the most, the monotonic clock tells, because the wall clock may have jumped since.
 func (w *Writer) checkClock(stored time.Time) {
-	at, sent := quota.InstantOf(stored), w.flight.sentAt.Wall
+	at, sent := quota.InstantOf(stored), w.flight.sentAt
 	w.flight = nil
-	if ahead, behind := sent.Sub(at), at.Sub(w.time.Wall); ahead > MaxClockError || behind > MaxClockError {
+	elapsed := quota.MillisOf(w.time.Mono - sent.Mono)
+	ahead, behind := max(sent.Wall.Sub(at), w.time.Wall.Sub(at)-elapsed), at.Sub(w.time.Wall)
+	if ahead > MaxClockError || behind > MaxClockError {
 		detail := fmt.Sprintf("this clock is %d ms off the server's, at most %d are allowed; set the clock", max(ahead, behind), MaxClockError)
 		w.badTime = true
 		w.do(Alarm{AlarmClock, detail})
 		w.stepDown(StepClock, detail)
 		return
 	}
-	w.clock.start(w.time, w.ledger.State().Now)
+	w.clock.start(w.time, w.ledger.Position().At)
 	w.phase = Serving
 	if w.badTime {
 		w.badTime = false

@@ -1,0 +1,109 @@
+package sim
+
+import "github.com/bursarhq/bursar/pkg/quota"
+
+// model folds the log by arithmetic of its own: what is held and used on each limit, and by whom. It knows none of the
+// rules, only that nothing may be granted beyond a capacity and that what was held must be used or returned.
+type model struct {
+	world        *world
+	limits       map[string]*counted
+	reservations map[string]map[string]int64 // held, by reservation and limit
+	closed       map[string]bool
+	calls        map[string]int64
+	rolled       int
+}
+
+type counted struct {
+	kind       quota.WindowKind
+	capacity   int64
+	held, used int64
+	start      quota.Instant
+}
+
+func newModel(w *world) model {
+	return model{world: w, limits: map[string]*counted{}, reservations: map[string]map[string]int64{}, closed: map[string]bool{}, calls: map[string]int64{}}
+}
+
+func (m *model) fold(e quota.Event) {
+	switch e := e.(type) {
+	case *quota.ConfigApplied:
+		for _, l := range e.Config.Limits {
+			m.limits[l.ID] = &counted{kind: l.Window.Kind, capacity: l.Capacity}
+		}
+		for _, span := range e.Opened {
+			m.limits[span.Limit].start = span.Start
+		}
+	case *quota.ReservationGranted:
+		if m.reservations[e.Reservation] != nil || m.closed[e.Reservation] {
+			m.world.violate("reservation %s is granted twice", e.Reservation)
+		}
+		m.reservations[e.Reservation] = map[string]int64{}
+		m.hold(e.Reservation, e.Holds)
+	case *quota.ReservationExtended:
+		m.hold(e.Reservation, e.Holds)
+	case *quota.UsageRecorded:
+		m.usage(e)
+	case *quota.ReservationClosed:
+		m.close(e)
+	case *quota.WindowOpened:
+		m.limits[e.Span.Limit].start = e.Span.Start
+	case *quota.WindowRolled:
+		m.rolled++
+		l := m.limits[e.Next.Limit]
+		if l.used != e.Used {
+			m.world.violate("limit %s rolls over with %d used, charged were %d", e.Next.Limit, e.Used, l.used)
+		}
+		l.used, l.start = 0, e.Next.Start
+	}
+}
+
+// hold takes what is granted and sees that it fits.
+func (m *model) hold(reservation string, holds []quota.LimitAmount) {
+	for _, h := range holds {
+		l := m.limits[h.Limit]
+		if l.kind != quota.WindowBucket && l.held+l.used+h.Amount > l.capacity {
+			m.world.violate("%s is granted %d on %s, where %d are held and %d used of %d", reservation, h.Amount, h.Limit, l.held, l.used, l.capacity)
+		}
+		l.held += h.Amount
+		m.reservations[reservation][h.Limit] += h.Amount
+	}
+}
+
+func (m *model) usage(e *quota.UsageRecorded) {
+	if e.CallID != "" {
+		m.calls[e.CallID] += e.Tokens.Total()
+	}
+	for _, c := range e.Charges {
+		l := m.limits[c.Limit]
+		if c.Window == l.start && l.kind != quota.WindowBucket {
+			l.used += c.Amount
+		}
+		l.held -= c.Within
+		if c.Within == 0 {
+			continue
+		}
+		held := m.reservations[e.Reservation]
+		if held[c.Limit] -= c.Within; held[c.Limit] < 0 {
+			m.world.violate("%s uses %d more on %s than it holds", e.Reservation, -held[c.Limit], c.Limit)
+		}
+	}
+}
+
+func (m *model) close(e *quota.ReservationClosed) {
+	held := m.reservations[e.Reservation]
+	if held == nil {
+		m.world.violate("reservation %s is closed and was not open", e.Reservation)
+		return
+	}
+	for _, back := range e.Returned {
+		m.limits[back.Limit].held -= back.Amount
+		held[back.Limit] -= back.Amount
+	}
+	for limit := range m.limits {
+		if held[limit] != 0 {
+			m.world.violate("reservation %s is closed and %d on %s neither used nor returned", e.Reservation, held[limit], limit)
+		}
+	}
+	delete(m.reservations, e.Reservation)
+	m.closed[e.Reservation] = true
+}
