@@ -76,7 +76,7 @@ type ObserveRequest struct {
 	Window  string `json:"window"` // the name of one of the account's windows, such as session or weekly, or a limit's id
 	// At least one of the following is required.
 	Used        *int64   `json:"used,omitzero"`         // in the limit's unit
-	UsedPercent *Percent `json:"used_percent,omitzero"` // 0 to 1000, at most three decimals
+	UsedPercent *Percent `json:"used_percent,omitzero"` // 0 to 1000
 	Capacity    *int64   `json:"capacity,omitzero"`     // in the limit's unit
 	ResetsAt    Time     `json:"resets_at,omitzero"`
 	Tier        string   `json:"tier,omitzero"`

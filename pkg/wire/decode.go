@@ -246,7 +246,7 @@ func (d *decoder) numberStart() int {
 	return d.pos
 }
 
-// thousandths reads a number with at most three decimals as an integer of thousandths, exactly.
+// thousandths reads a number as an integer of thousandths, rounded.
 func (d *decoder) thousandths(least, most int64) int64 {
 	start := d.numberStart()
 	if d.failed != nil {
@@ -259,7 +259,7 @@ func (d *decoder) thousandths(least, most int64) int64 {
 	d.pos = i
 	value, ok := parseThousandths(d.data[start:i])
 	if !ok {
-		d.fail("must be a number with at most three decimals, such as 42.5, not %s", d.data[start:min(i, start+32)])
+		d.fail("must be a number such as 42.5, not %s", d.data[start:min(i, start+32)])
 		return 0
 	}
 	if value < least || value > most {

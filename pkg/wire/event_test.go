@@ -10,16 +10,10 @@ import (
 
 const testAt = quota.Instant(1_772_357_400_000) // 2026-03-01T09:30:00Z
 
-// everyEvent has one event of each kind.
-func everyEvent() []quota.Event {
-	by := quota.Actor{Principal: "ci", Agent: "worker"}
-	labels := quota.Labels{Principal: "ci", Agent: "worker", Team: "core", Provider: "claude", Account: "max-1", Model: "claude-sonnet-4-5", TaskType: "code_review", Complexity: "medium", Priority: quota.PriorityNormal}
-	amount := quota.Amount{Tokens: quota.Tokens{Input: 6000, Output: 2000}, Requests: 1}
+// configOfEvents has one of everything.
+func configOfEvents() *quota.Config {
 	rate := quota.Rate{Input: 3_000_000, CacheRead: 300_000, CacheWrite5m: 3_750_000, CacheWrite1h: 6_000_000, Output: 15_000_000}
-	held := []quota.LimitAmount{{Limit: "max-1/session", Amount: 8000}}
-	span := quota.WindowSpan{Limit: "max-1/session", Start: testAt, End: testAt.Add(5 * quota.Hour)}
-	next := quota.WindowSpan{Limit: "max-1/session"}
-	config := quota.Config{
+	return &quota.Config{
 		Version: 3, Policy: quota.DefaultPolicy(),
 		Providers: []quota.Provider{{Name: "claude", ModelGroups: []quota.ModelGroup{{Name: "opus", Models: []string{"claude-opus-*"}}}, Tiers: []quota.Tier{{Name: "max", Capacities: map[string]int64{"session": 100}}}}},
 		Accounts:  []quota.Account{{ID: "max-1", Provider: "claude", Kind: quota.KindSubscription, Tier: "max", Teams: []string{"core"}}},
@@ -30,9 +24,20 @@ func everyEvent() []quota.Event {
 		Unlisted:   &quota.Principal{Team: "core"},
 		Prices:     []quota.PriceOverride{{Model: "x", From: testAt, Rate: rate}},
 	}
+}
+
+// everyEvent has one event of each kind.
+func everyEvent() []quota.Event {
+	by := quota.Actor{Principal: "ci", Agent: "worker"}
+	labels := quota.Labels{Principal: "ci", Agent: "worker", Team: "core", Provider: "claude", Account: "max-1", Model: "claude-sonnet-4-5", TaskType: "code_review", Complexity: "medium", Priority: quota.PriorityNormal}
+	amount := quota.Amount{Tokens: quota.Tokens{Input: 6000, Output: 2000}, Requests: 1}
+	rate := quota.Rate{Input: 3_000_000, CacheRead: 300_000, CacheWrite5m: 3_750_000, CacheWrite1h: 6_000_000, Output: 15_000_000}
+	held := []quota.LimitAmount{{Limit: "max-1/session", Amount: 8000}}
+	span := quota.WindowSpan{Limit: "max-1/session", Start: testAt, End: testAt.Add(5 * quota.Hour)}
+	next := quota.WindowSpan{Limit: "max-1/session"}
 	return []quota.Event{
 		&quota.EpochClaimed{Epoch: 2, Writer: "host-1"},
-		&quota.ConfigApplied{At: testAt, Actor: quota.Actor{Principal: "root"}, Config: config, Opened: []quota.WindowSpan{span}},
+		&quota.ConfigApplied{At: testAt, Actor: quota.Actor{Principal: "root"}, Config: *configOfEvents(), Opened: []quota.WindowSpan{span}},
 		&quota.ReservationGranted{At: testAt, Reservation: "r-1", Labels: labels, Amount: amount, Holds: held, Rate: rate, CostHeld: 48_000, Expires: testAt.Add(quota.Minute), Deadline: testAt.Add(quota.Hour), Lease: quota.Minute, Config: 3},
 		&quota.ReservationDenied{At: testAt, Labels: labels, Amount: amount, Code: quota.CodeInsufficientQuota, Limit: "max-1/session", Requested: 8000, Available: 10, Retryable: true, RetryAfter: quota.Minute, Config: 3},
 		&quota.ReservationExtended{At: testAt, Reservation: "r-1", Labels: labels, Amount: amount, Holds: held, CostHeld: 48_000, Expires: testAt.Add(quota.Hour)},

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -107,31 +108,37 @@ func AppendReply(b []byte, reply any) []byte {
 // pending notices are returned in either case. Fields that are not known are ignored: they come from a newer server.
 // A body that is not a reply is an error that matches [ErrInternal].
 func DecodeReply(data []byte, reply any) ([]Notice, error) {
+	var first *fault
 	if r, ok := reply.(*ReservationReply); ok {
-		d := &decoder{data: data, open: true}
-		r.decode(d)
-		d.end()
-		if d.failed == nil {
+		if first = readOpen(data, r.decode); first == nil {
 			return r.Notices, nil
 		}
 		*r = ReservationReply{}
 	}
-	d := &decoder{data: data, open: true}
 	var refused ErrorReply
-	errorReplyObject.decode(d, &refused)
-	d.end()
-	if d.failed == nil {
+	if readOpen(data, func(d *decoder) { errorReplyObject.decode(d, &refused) }) == nil {
 		return refused.Notices, &refused.Error
 	}
+	if first != nil {
+		return nil, fmt.Errorf("%w: the body is not a reply: %s", ErrInternal, first.text())
+	}
 	var common struct {
-		Error   *struct{} `json:"error"`
-		Notices []Notice  `json:"notices"`
+		Error   json.RawMessage `json:"error"`
+		Notices []Notice        `json:"notices"`
 	}
 	if err := json.Unmarshal(data, &common); err != nil || common.Error != nil {
-		return nil, fmt.Errorf("%w: the body is not a reply: %s", ErrInternal, d.failed.text())
+		return nil, fmt.Errorf("%w: the body is not a reply", errors.Join(ErrInternal, err))
 	}
 	if err := json.Unmarshal(data, reply); err != nil {
 		return nil, fmt.Errorf("%w: the body is not a %T: %w", ErrInternal, reply, err)
 	}
 	return common.Notices, nil
+}
+
+// readOpen reads a whole document that may have fields of a newer version; it gives what is wrong with it.
+func readOpen(data []byte, decode func(*decoder)) *fault {
+	d := &decoder{data: data, open: true}
+	decode(d)
+	d.end()
+	return d.failed
 }

@@ -71,7 +71,7 @@ func TestDecodeRefuses(t *testing.T) {
 		"before 1971":       {VerbReport, `{"request_id":"` + testID + `","reservation_id":"r","usage":[{"occurred_at":"1970-01-01T00:00:00Z"}]}`, "must be an RFC 3339 time"},
 		"no files":          {VerbEstimate, `{"task_type":"analysis","files":0}`, "files: must be from 1 to"},
 		"nothing observed":  {VerbObserve, `{"request_id":"` + testID + `","account":"a","window":"w"}`, "tell at least one of"},
-		"percent":           {VerbObserve, `{"request_id":"` + testID + `","account":"a","window":"w","used_percent":1.2345}`, "used_percent: must be a number with at most three decimals"},
+		"percent":           {VerbObserve, `{"request_id":"` + testID + `","account":"a","window":"w","used_percent":1.2.3}`, "used_percent: must be a number such as 42.5, not 1.2.3"},
 		"percent over":      {VerbObserve, `{"request_id":"` + testID + `","account":"a","window":"w","used_percent":1000.001}`, "used_percent: must be from 0 to 1000"},
 		"unknown verb":      {"allocate", `{}`, `there is no agent verb "allocate"`},
 		"deep":              {VerbReserve, strings.Repeat(`{"tokens":`, 100000), ""},
@@ -219,6 +219,21 @@ func TestCodes(t *testing.T) {
 	}
 	if e := ErrorOf(ErrUnavailable); !e.Retryable {
 		t.Errorf("unavailable is not retryable")
+	}
+}
+
+func TestPercent(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"0": "0", "42.5": "42.5", "42.50": "42.5", "100": "100", "0.001": "0.001", "33.3333333": "33.333", "66.6666": "66.667", "1e2": "100", "2.9e-7": "0",
+		"1000": "1000", "-1": "", "1000.001": "", "01": "", ".5": "", "1.": "", "+1": "", "NaN": "", "1e999": "",
+	} {
+		d := &decoder{data: []byte(text)}
+		p := Percent(d.thousandths(0, int64(MaxPercent)))
+		d.end()
+		if got := p.String(); d.failed == nil && got != want || d.failed != nil && want != "" {
+			t.Errorf("%s is read as %s, want %q; %+v", text, got, want, d.failed)
+		}
 	}
 }
 

@@ -1,7 +1,9 @@
 package wire
 
 import (
+	"encoding/json"
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 
@@ -73,7 +75,8 @@ func parseTime(raw []byte) (Time, error) {
 	return TimeOf(quota.InstantOf(t)), nil
 }
 
-// Percent is a percentage in thousandths: 42.5 % is 42500. On the wire it is a number with at most three decimals.
+// Percent is a percentage in thousandths: 42.5 % is 42500. On the wire it is a number, written with at most three
+// decimals; further ones are rounded when it is read.
 type Percent int64
 
 // MaxPercent is the largest percentage accepted: 1000 %. Providers tell more than 100 when a plan is overdrawn.
@@ -82,11 +85,11 @@ const MaxPercent Percent = 1_000_000
 // MarshalJSON writes a number with up to three decimals.
 func (p Percent) MarshalJSON() ([]byte, error) { return appendThousandths(nil, int64(p)), nil }
 
-// UnmarshalJSON reads a number with at most three decimals.
+// UnmarshalJSON reads a number.
 func (p *Percent) UnmarshalJSON(data []byte) error {
 	n, ok := parseThousandths(data)
 	if !ok {
-		return fmt.Errorf("a percentage must be a number with at most three decimals, not %q", data)
+		return fmt.Errorf("a percentage must be a number such as 42.5, not %q", data)
 	}
 	*p = Percent(n)
 	return nil
@@ -112,43 +115,16 @@ func appendThousandths(b []byte, n int64) []byte {
 	return b
 }
 
-// maxThousandthsDigits keeps the whole part well within int64.
-const maxThousandthsDigits = 12
-
+// parseThousandths reads any JSON number and rounds it to thousandths, half away from zero.
 func parseThousandths(raw []byte) (n int64, ok bool) {
-	i := 0
-	negative := len(raw) > 0 && raw[0] == '-'
-	if negative {
-		i++
-	}
-	first := i
-	for ; i < len(raw) && raw[i] >= '0' && raw[i] <= '9'; i++ {
-		n = n*10 + int64(raw[i]-'0')
-		if i-first >= maxThousandthsDigits {
-			return 0, false
-		}
-	}
-	if i == first || raw[first] == '0' && i > first+1 {
+	f, err := strconv.ParseFloat(string(raw), 64)
+	if err != nil || math.Abs(f) > maxInteger/thousand || !json.Valid(raw) {
 		return 0, false
 	}
-	n *= 1000
-	if i < len(raw) {
-		decimals := raw[i+1:]
-		if raw[i] != '.' || len(decimals) == 0 || len(decimals) > 3 {
-			return 0, false
-		}
-		for scale := int64(100); len(decimals) > 0; decimals, scale = decimals[1:], scale/10 {
-			if decimals[0] < '0' || decimals[0] > '9' {
-				return 0, false
-			}
-			n += int64(decimals[0]-'0') * scale
-		}
-	}
-	if negative {
-		n = -n
-	}
-	return n, true
+	return int64(math.Round(f * thousand)), true
 }
+
+const thousand = 1000
 
 // Tokens counts tokens by class. The classes do not overlap: input is what was neither read from a cache nor written
 // to one. A provider that counts cached tokens as input (OpenAI) is to be normalised before.
