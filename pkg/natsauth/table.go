@@ -80,7 +80,8 @@ func serviceRow(role Role, inbox string) Permissions {
 	case RoleSuggestion:
 		return Permissions{Subscribe: []string{inbox}}.follows(wire.ConsumerSuggestion).
 			publishes(anyRequest + "event.*.*.suggestion.>").
-			writes(wire.BucketSuggestions).reads(wire.StreamSuggestions).scans(wire.StreamSuggestions)
+			writes(wire.BucketSuggestions).reads(wire.StreamSuggestions).scans(wire.StreamSuggestions).
+			reads(wire.StreamEvents) // which suggestion it told last
 	case RoleReader:
 		return Permissions{Subscribe: []string{inbox}}.
 			reads(wire.StreamLedger).reads(wire.StreamKeyframes).reads(wire.StreamLease).

@@ -258,6 +258,13 @@ func TestSuggestionsAreKeptAndRead(t *testing.T) {
 	if _, err := js.Publish(t.Context(), "quota.v1.acme.event.=.=.suggestion.made", []byte("{}")); err != nil {
 		t.Error(err)
 	}
+	events, err := js.Stream(t.Context(), wire.StreamEvents)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := events.GetLastMsgForSubject(t.Context(), "quota.v1.acme.event.=.=.suggestion.made"); err != nil {
+		t.Error(err)
+	}
 	read := s.bucket(s.service(natsauth.RoleReader), wire.BucketSuggestions)
 	lister, err := read.ListKeysFiltered(t.Context(), "acme.>")
 	if err != nil {

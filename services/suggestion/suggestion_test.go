@@ -11,39 +11,74 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/bursarhq/bursar/pkg/ledger"
+	"github.com/bursarhq/bursar/pkg/natsauth"
 	"github.com/bursarhq/bursar/pkg/natsconn"
 	"github.com/bursarhq/bursar/pkg/natsembed"
 	"github.com/bursarhq/bursar/pkg/natsembed/natstest"
+	"github.com/bursarhq/bursar/pkg/price"
 	"github.com/bursarhq/bursar/pkg/provision"
 	"github.com/bursarhq/bursar/pkg/quota"
 	"github.com/bursarhq/bursar/pkg/telemetry"
 	"github.com/bursarhq/bursar/pkg/wire"
+	"github.com/bursarhq/bursar/services/suggestion/internal/book"
+	"github.com/bursarhq/bursar/services/suggestion/internal/keep"
 	"github.com/bursarhq/bursar/services/suggestion/internal/scene"
 )
 
 const patience = 20 * time.Second
 
-// site is a provisioned server with a workspace's ledger on it.
+// site is a provisioned server with authorisation on. The service has the rights of its role, and no others.
 type site struct {
 	t      *testing.T
 	server *natsembed.Server
-	js     jetstream.JetStream
+	keys   *natsauth.Keys
+	store  jetstream.JetStream // writes the ledger
+	reader jetstream.JetStream // reads what comes of it
 }
 
 func newSite(t *testing.T) *site {
 	t.Helper()
-	s := &site{t: t, server: natstest.Start(t)}
-	js, err := jetstream.New(natstest.Connect(t, s.server))
+	keys, err := natsauth.LoadOrCreate(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.js = js
-	sizes := provision.Defaults()
-	sizes.LedgerMaxBytes, sizes.KeyframesMaxBytes, sizes.EventsMaxBytes = 64<<20, 64<<20, 64<<20
-	if err := provision.Ensure(t.Context(), js, sizes, slog.New(slog.DiscardHandler)); err != nil {
+	users, err := keys.Users()
+	if err != nil {
 		t.Fatal(err)
 	}
+	s := &site{t: t, server: natstest.Start(t, natstest.Users(users)), keys: keys}
+	sizes := provision.Defaults()
+	sizes.LedgerMaxBytes, sizes.KeyframesMaxBytes, sizes.EventsMaxBytes = 64<<20, 64<<20, 64<<20
+	if err := provision.Ensure(t.Context(), s.connect(natsauth.RoleProvisioning), sizes, slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	}
+	s.store, s.reader = s.connect(natsauth.RoleAllocatorStore), s.connect(natsauth.RoleReader)
 	return s
+}
+
+// connection says how a role connects.
+func (s *site) connection(role natsauth.Role) natsconn.Config {
+	s.t.Helper()
+	cfg, err := s.keys.Connection(natsauth.Service(role), natsconn.Config{InProcess: s.server})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return cfg
+}
+
+func (s *site) connect(role natsauth.Role) jetstream.JetStream {
+	s.t.Helper()
+	nc, err := natsconn.Connect(s.t.Context(), s.connection(role))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return js
 }
 
 // start runs the service until stop is called; stop waits for its end and returns its error.
@@ -55,7 +90,7 @@ func (s *site) start() (stop func() error) {
 	ended := make(chan error, 1)
 	go func() {
 		ended <- Run(ctx, Config{
-			NATS: natsconn.Config{Name: "suggestion", InProcess: s.server, Log: log}, Telemetry: watched, Linger: 20 * time.Millisecond,
+			NATS: s.connection(natsauth.RoleSuggestion), Telemetry: watched, Linger: 20 * time.Millisecond,
 		}, log)
 	}()
 	s.await("the service is ready", func() error {
@@ -95,7 +130,7 @@ func (s *site) await(what string, check func() error) {
 // commit puts a commit into the ledger.
 func (s *site) commit(workspace string, data []byte) {
 	s.t.Helper()
-	if _, err := s.js.Publish(s.t.Context(), wire.KeySubject(wire.BucketLedger, workspace), data); err != nil {
+	if _, err := s.store.Publish(s.t.Context(), wire.KeySubject(wire.BucketLedger, workspace), data); err != nil {
 		s.t.Fatal(err)
 	}
 }
@@ -103,7 +138,7 @@ func (s *site) commit(workspace string, data []byte) {
 // awaitList waits for the list of a workspace as of a commit.
 func (s *site) awaitList(workspace string, commit uint64) (list wire.SuggestionList) {
 	s.t.Helper()
-	kv, err := s.js.KeyValue(s.t.Context(), wire.BucketSuggestions)
+	kv, err := s.reader.KeyValue(s.t.Context(), wire.BucketSuggestions)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -131,7 +166,7 @@ func (s *site) awaitList(workspace string, commit uint64) (list wire.SuggestionL
 // told lists the suggestions that became events.
 func (s *site) told() []wire.Suggestion {
 	s.t.Helper()
-	stream, err := s.js.Stream(s.t.Context(), wire.StreamEvents)
+	stream, err := s.reader.Stream(s.t.Context(), wire.StreamEvents)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -190,6 +225,50 @@ func TestAdviceAcrossARestart(t *testing.T) {
 	told := s.told()
 	if len(told) != 3 || told[0].SuggestionID == told[1].SuggestionID || told[2].Rule != "reservation_size" {
 		t.Errorf("told %d times, want each of the three once: %+v", len(told), told)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A process that died between telling and noting it down leaves an outbox; the next one looks what was told last, with
+// the rights it has.
+func TestResumesAnOutbox(t *testing.T) {
+	t.Parallel()
+	s, l := newSite(t), scene.New(t, 1)
+	js := s.connect(natsauth.RoleSuggestion)
+	catalogue, err := price.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	keeper, err := keep.New(t.Context(), js, catalogue)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, second := l.Commit(l.Configured()), l.Commit(append(l.Exhausted(6), l.Spent(1_000_000))...)
+	dying := book.New("acme", catalogue)
+	dying.Read(first)
+	dying.Read(second)
+	if dying.Advise() != 2 {
+		t.Fatal("the scene gives no advice")
+	}
+	if _, err := keeper.Save(t.Context(), dying, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := keeper.Publish(t.Context(), "acme", dying.Outbox()[0]); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []*ledger.Commit{first, second} {
+		data, err := ledger.Encode(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.commit("acme", data)
+	}
+	stop := s.start()
+	s.awaitList("acme", l.Number())
+	if told := s.told(); len(told) != 2 || told[0].SuggestionID != dying.Outbox()[0].SuggestionID || told[1].SuggestionID != dying.Outbox()[1].SuggestionID {
+		t.Errorf("told %+v, want the two of the outbox, once each", told)
 	}
 	if err := stop(); err != nil {
 		t.Fatal(err)
