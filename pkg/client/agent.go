@@ -26,6 +26,8 @@ type Agent struct {
 	seen    map[uint64]bool
 	seenLog []uint64
 	tasks   map[string]*Task // by reservation
+
+	fetching bool // a question for pending notices is under way
 }
 
 // Name is the agent's name.
@@ -136,6 +138,33 @@ func (a *Agent) answered(acks []uint64, notices []wire.Notice) {
 		a.mu.Unlock()
 	}
 	a.notify(notices)
+}
+
+// hurry takes in a pushed notice. The task that it ends is told at once; the notice itself, which can be acknowledged, is
+// asked for.
+func (a *Agent) hurry(n wire.Notice) {
+	a.mu.Lock()
+	task := a.tasks[n.ReservationID]
+	fetch := !a.fetching
+	a.fetching = true
+	a.mu.Unlock()
+	if task != nil {
+		task.noticed(n)
+	}
+	if fetch {
+		a.client.background(a.fetchNotices)
+	}
+}
+
+func (a *Agent) fetchNotices() {
+	a.mu.Lock()
+	a.fetching = false // what is pushed from now on is not in the answer
+	a.mu.Unlock()
+	ctx, cancel := a.client.untilClosed()
+	defer cancel()
+	if _, err := a.Status(ctx, wire.StatusRequest{}); err != nil && ctx.Err() == nil {
+		a.client.options.Log.Warn("ask for notices", "agent", a.name, "error", err)
+	}
 }
 
 // notify tells of each notice once: the tasks that it ends, and the client's owner.

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -59,7 +60,9 @@ func (o *Options) Validate() error {
 type Client struct {
 	nc      *nats.Conn
 	options Options
-	notices *nats.Subscription
+	pushes  *nats.Subscription
+	closed  chan struct{}
+	fetches sync.WaitGroup // of notices
 
 	mu     sync.Mutex
 	agents map[string]*Agent
@@ -91,7 +94,7 @@ func New(nc *nats.Conn, o Options) (*Client, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	c := &Client{nc: nc, options: o, agents: map[string]*Agent{}}
+	c := &Client{nc: nc, options: o, closed: make(chan struct{}), agents: map[string]*Agent{}}
 	return c, c.listen()
 }
 
@@ -103,7 +106,7 @@ func (c *Client) listen() error {
 		return fmt.Errorf("subject of notices: %w", err)
 	}
 	// The filter of a principal ends in ">": a notice subject has the agent as its last token.
-	c.notices, err = c.nc.Subscribe(filter, c.pushed)
+	c.pushes, err = c.nc.Subscribe(filter, c.pushed)
 	if err != nil {
 		return fmt.Errorf("subscribe to notices: %w", err)
 	}
@@ -116,8 +119,8 @@ func (c *Client) pushed(msg *nats.Msg) {
 		c.options.Log.Warn("a notice on a subject that is none", "subject", msg.Subject, "error", err)
 		return
 	}
-	var push wire.NoticePush
-	if _, err := wire.DecodeReply(msg.Data, &push); err != nil {
+	var n wire.Notice
+	if _, err := wire.DecodeReply(msg.Data, &n); err != nil {
 		c.options.Log.Warn("a notice that cannot be read", "subject", msg.Subject, "error", err)
 		return
 	}
@@ -125,16 +128,45 @@ func (c *Client) pushed(msg *nats.Msg) {
 	agent := c.agents[subject.Agent]
 	c.mu.Unlock()
 	if agent != nil {
-		agent.notify(push.Notices)
+		agent.hurry(n)
 	}
 }
 
-// Close stops listening for notices. The connection stays open.
+// Close stops listening for notices; call it once. The connection stays open.
 func (c *Client) Close() error {
-	if err := c.notices.Unsubscribe(); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
+	c.mu.Lock()
+	close(c.closed)
+	c.mu.Unlock()
+	err := c.pushes.Unsubscribe()
+	c.fetches.Wait()
+	if err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
 		return fmt.Errorf("stop listening for notices: %w", err)
 	}
 	return nil
+}
+
+// background runs something that Close waits for; not at all once the client is closed.
+func (c *Client) background(run func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	select {
+	case <-c.closed:
+	default:
+		c.fetches.Go(run)
+	}
+}
+
+// untilClosed gives a context that ends when the client is closed, or out of patience.
+func (c *Client) untilClosed() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(context.Background(), c.options.Patience)
+	go func() {
+		defer cancel()
+		select {
+		case <-c.closed:
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
 }
 
 // Agent speaks for one agent. The same name gives the same Agent. A name that cannot be encoded is told by its calls.

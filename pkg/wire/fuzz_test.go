@@ -55,7 +55,7 @@ func FuzzDecodeReply(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		for _, reply := range []any{new(ReservationReply), new(StatusReply), new(AccountsReply), new(NoticePush)} {
+		for _, reply := range []any{new(ReservationReply), new(StatusReply), new(AccountsReply), new(Notice)} {
 			_, err := DecodeReply(data, reply)
 			if err == nil && !json.Valid(data) {
 				t.Fatalf("%T accepted what is not JSON: %q", reply, data)

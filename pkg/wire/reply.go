@@ -35,12 +35,13 @@ func AppendError(b []byte, err error, notices []quota.Notice) []byte {
 	return (&ErrorReply{Error: *ErrorOf(err), Notices: NoticesOf(notices)}).Append(b)
 }
 
-// ErrorOfResult makes the refusal of a decision; nil if the decision did what it was asked for.
-func ErrorOfResult(r *quota.Result) *Error {
+// ErrorOfResult makes the refusal of a result; nil if it did what it was asked for. decided says that the result is in the
+// ledger: see [Error.Decided].
+func ErrorOfResult(r *quota.Result, decided bool) *Error {
 	if r.OK() {
 		return nil
 	}
-	e := &Error{Code: r.Code, Message: r.Message, Retryable: r.Retryable, RetryAfterMS: int64(r.RetryAfter), Recorded: r.Recorded, Decided: true}
+	e := &Error{Code: r.Code, Message: r.Message, Retryable: r.Retryable, RetryAfterMS: int64(r.RetryAfter), Recorded: r.Recorded, Decided: decided}
 	e.Details = ErrorDetails{LimitID: r.Limit, Provider: r.Provider, Account: r.Account, Model: r.Model}
 	switch r.Code {
 	case quota.CodeConcurrentLimitExceeded:
@@ -62,11 +63,11 @@ func ErrorOfResult(r *quota.Result) *Error {
 	return e
 }
 
-// AppendResult appends the reply to a mutation that was decided: its error, or the reply of its verb. notices are those
+// AppendResult appends the reply to a mutation whose result is in the ledger: its error, or the reply of its verb. notices are those
 // that the agent has pending; none for operators.
 func AppendResult(b []byte, m Mutation, r *quota.Result, notices []quota.Notice) []byte {
 	if !r.OK() {
-		return (&ErrorReply{Error: *ErrorOfResult(r), Notices: NoticesOf(notices)}).Append(b)
+		return (&ErrorReply{Error: *ErrorOfResult(r, true), Notices: NoticesOf(notices)}).Append(b)
 	}
 	switch m := m.(type) {
 	case *ObserveRequest:

@@ -169,9 +169,10 @@ var sumsObject = object[Tokens]{
 	integer("output", -maxInteger, maxInteger, func(t *Tokens) *int64 { return &t.Output }),
 }
 
-// Notice is something an agent must learn. It comes with every reply until a request acknowledges it.
+// Notice is something an agent must learn. It comes with every reply until a request acknowledges it. A notice is also the
+// body of a message on a notice subject: a hurry-up without an id, which may get lost and come twice.
 type Notice struct {
-	ID            uint64 `json:"id"`
+	ID            uint64 `json:"id,omitzero"`
 	Kind          string `json:"kind"` // expiring, expired or revoked; readers ignore kinds they do not know
 	ReservationID string `json:"reservation_id,omitzero"`
 	At            Time   `json:"at,omitzero"`
@@ -180,17 +181,12 @@ type Notice struct {
 }
 
 var noticeObject = object[Notice]{
-	must(counter("id", func(n *Notice) *uint64 { return &n.ID })),
+	counter("id", func(n *Notice) *uint64 { return &n.ID }),
 	must(name("kind", MaxNameBytes, func(n *Notice) *string { return &n.Kind })),
 	name("reservation_id", MaxTextBytes, func(n *Notice) *string { return &n.ReservationID }),
 	instant("at", func(n *Notice) *Time { return &n.At }),
 	instant("expires_at", func(n *Notice) *Time { return &n.ExpiresAt }),
 	text("reason", MaxTextBytes, func(n *Notice) *string { return &n.Reason }),
-}
-
-// NoticePush is the body of a message on a notice subject: a hurry-up that may get lost and come twice.
-type NoticePush struct {
-	Notices []Notice `json:"notices"`
 }
 
 // NoticesOf converts the pending notices of an agent.

@@ -247,13 +247,19 @@ func (d *Desk) status(by quota.Actor, notices []quota.Notice) wire.StatusReply {
 	return reply
 }
 
-// Push sends an agent its pending notices at once, as the allocator does.
+// Push sends an agent its pending notices at once, without their ids, as the allocator does.
 func (d *Desk) Push(principal, agent string) error {
-	var notices []quota.Notice
-	d.Look(func(s *quota.State) { notices = s.Notices(quota.Actor{Principal: principal, Agent: agent}) })
+	var pending []quota.Notice
+	d.Look(func(s *quota.State) { pending = s.Notices(quota.Actor{Principal: principal, Agent: agent}) })
 	subject, err := wire.NoticeSubject(d.workspace, principal, agent)
 	if err != nil {
-		return err
+		return fmt.Errorf("push notices: %w", err)
 	}
-	return d.nc.Publish(subject, wire.AppendReply(nil, wire.NoticePush{Notices: wire.NoticesOf(notices)}))
+	for _, n := range wire.NoticesOf(pending) {
+		n.ID = 0
+		if err := d.nc.Publish(subject, wire.AppendReply(nil, n)); err != nil {
+			return fmt.Errorf("push notices: %w", err)
+		}
+	}
+	return nil
 }
