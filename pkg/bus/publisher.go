@@ -17,6 +17,8 @@ type PublisherConfig struct {
 	JetStream jetstream.JetStream
 	// Subject turns a topic into a subject; nil publishes to the topic itself.
 	Subject func(topic string) (string, error)
+	// MessageSubject, when set, gives each message of a topic a subject of its own and replaces Subject.
+	MessageSubject func(topic string, msg *message.Message) (string, error)
 	// Stream, when set, is the stream that must store the messages; another one refuses them.
 	Stream string
 	// Timeout bounds the wait for each acknowledgement; 0 means 10 s.
@@ -50,6 +52,9 @@ func NewPublisher(cfg PublisherConfig) (*Publisher, error) {
 	if cfg.Subject == nil {
 		cfg.Subject = func(topic string) (string, error) { return topic, nil }
 	}
+	if cfg.MessageSubject == nil {
+		cfg.MessageSubject = func(topic string, _ *message.Message) (string, error) { return cfg.Subject(topic) }
+	}
 	return &Publisher{cfg: cfg}, nil
 }
 
@@ -66,10 +71,6 @@ func (p *Publisher) Publish(topic string, messages ...*message.Message) error {
 	if p.closed {
 		return ErrClosed
 	}
-	subject, err := p.cfg.Subject(topic)
-	if err != nil {
-		return fmt.Errorf("subject of topic %q: %w", topic, err)
-	}
 	window := make([]inFlight, 0, min(len(messages), publishWindow))
 	for _, msg := range messages {
 		if len(window) == publishWindow {
@@ -77,6 +78,10 @@ func (p *Publisher) Publish(topic string, messages ...*message.Message) error {
 				return errors.Join(err, p.awaitAll(window[1:]))
 			}
 			window = window[1:]
+		}
+		subject, err := p.cfg.MessageSubject(topic, msg)
+		if err != nil {
+			return errors.Join(fmt.Errorf("subject of topic %q: %w", topic, err), p.awaitAll(window))
 		}
 		future, err := p.send(subject, msg)
 		if err != nil {

@@ -152,6 +152,7 @@ type ReservationClosed struct {
 	CostHeld    int64         `cbor:"10,keyasint,omitempty"`
 	CostUsed    int64         `cbor:"11,keyasint,omitempty"`
 	GrantedAt   Instant       `cbor:"12,keyasint,omitempty"`
+	Expires     Instant       `cbor:"13,keyasint,omitempty"` // when its lease ended or would have ended
 }
 
 // Standing tells in which state usage found its reservation.

@@ -1,0 +1,261 @@
+// Package front serves the agent and admin verbs of one workspace on NATS: it reads a request, hands it to the engine as
+// a command or a read, and writes the reply. It decides nothing and keeps nothing.
+//
+// Who asks is taken from the request's subject, never from its body. A request whose reply subject does not lie in the
+// requester's own inbox is dropped and counted: the front would otherwise lend its permissions to whoever asks.
+//
+// It subscribes only while its engine serves, and without a queue group: where nobody leads, clients are told at once
+// that nobody responds, which is retryable; and a process that is paused never swallows a share of the requests.
+package front
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync"
+
+	"github.com/google/uuid"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+
+	"github.com/bursarhq/bursar/pkg/ledger"
+	"github.com/bursarhq/bursar/pkg/quota"
+	"github.com/bursarhq/bursar/pkg/wire"
+	"github.com/bursarhq/bursar/pkg/writer"
+	"github.com/bursarhq/bursar/services/allocator/internal/engine"
+	"github.com/bursarhq/bursar/services/allocator/internal/metrics"
+)
+
+// Bounds of what waits in the client library, per verb; beyond them NATS drops and the client asks again.
+const (
+	pendingMessages = 32_768
+	pendingBytes    = 64 << 20
+	subjectsKept    = 20_000 // subjects whose parts are remembered
+)
+
+// ServiceName is the name under which `nats micro` lists the front.
+const ServiceName = "bursar-allocator"
+
+// Verifier folds the kept log of the workspace again.
+type Verifier interface {
+	Verify(ctx context.Context) (*wire.VerifyReply, error)
+}
+
+// Options configure a front; everything is required.
+type Options struct {
+	Conn      *nats.Conn
+	Workspace string
+	Version   string // of the program, semantic
+	Engine    Submitter
+	Prices    func(*quota.Config) quota.Prices
+	Verifier  Verifier
+	Metrics   *metrics.Workspace
+	Log       *slog.Logger
+}
+
+// Submitter takes calls. *engine.Engine does.
+type Submitter interface {
+	Submit(calls ...*engine.Call)
+}
+
+// Front serves one workspace. Open and Close may be called from any goroutine, in turn.
+type Front struct {
+	opt Options
+
+	mu      sync.Mutex
+	service micro.Service
+
+	subjects subjects
+	verify   chan struct{} // one verification at a time
+}
+
+// New makes a front that is not open.
+func New(opt Options) *Front {
+	return &Front{opt: opt, subjects: newSubjects(subjectsKept), verify: make(chan struct{}, 1)}
+}
+
+// Open subscribes to every verb.
+func (f *Front) Open() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.service != nil {
+		return nil
+	}
+	service, err := micro.AddService(f.opt.Conn, micro.Config{
+		Name: ServiceName, Version: f.opt.Version, QueueGroupDisabled: true,
+		Description: "Reserves, records and returns quota for agents",
+		Metadata:    map[string]string{"workspace": f.opt.Workspace},
+	})
+	if err != nil {
+		return fmt.Errorf("serve on NATS: %w", err)
+	}
+	for _, kind := range []struct {
+		kind  wire.Kind
+		verbs []string
+	}{{wire.KindAgent, wire.AgentVerbs()}, {wire.KindAdmin, wire.AdminVerbs()}} {
+		for _, verb := range kind.verbs {
+			if err := f.serve(service, kind.kind, verb); err != nil {
+				_ = service.Stop()
+				return err
+			}
+		}
+	}
+	f.service = service
+	return nil
+}
+
+func (f *Front) serve(service micro.Service, kind wire.Kind, verb string) error {
+	subject, err := wire.VerbFilter(f.opt.Workspace, kind, verb)
+	if err != nil {
+		return fmt.Errorf("serve %s %s: %w", kind, verb, err)
+	}
+	err = service.AddEndpoint(string(kind)+"-"+verb, micro.HandlerFunc(func(r micro.Request) { f.handle(kind, verb, r) }),
+		micro.WithEndpointSubject(subject), micro.WithEndpointQueueGroupDisabled(), micro.WithEndpointPendingLimits(pendingMessages, pendingBytes))
+	if err != nil {
+		return fmt.Errorf("serve %s %s: %w", kind, verb, err)
+	}
+	return nil
+}
+
+// Close unsubscribes. Requests that are here already are still answered.
+func (f *Front) Close() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.service == nil {
+		return
+	}
+	if err := f.service.Stop(); err != nil {
+		f.opt.Log.Warn("stop serving on NATS", "error", err)
+	}
+	f.service = nil
+}
+
+// request is one request on its way through.
+type request struct {
+	verb  string
+	actor quota.Actor
+	reply string
+	body  wire.Request
+}
+
+// handle reads one request and hands it on. It runs on the subscription's goroutine and never blocks.
+func (f *Front) handle(kind wire.Kind, verb string, m micro.Request) {
+	from, ok := f.subjects.parse(m.Subject())
+	if !ok || from.Workspace != f.opt.Workspace {
+		f.opt.Metrics.Dropped("subject")
+		return
+	}
+	if !wire.ReplyAllowed(f.opt.Workspace, from.Principal, m.Reply()) {
+		f.opt.Metrics.Dropped("reply")
+		f.opt.Log.Warn("request dropped: its reply subject is not in the requester's inbox", "principal", from.Principal, "verb", verb)
+		return
+	}
+	r := &request{verb: verb, actor: quota.Actor{Principal: from.Principal, Agent: from.Agent}, reply: m.Reply()}
+	body, err := wire.DecodeRequest(kind, verb, m.Data())
+	if err != nil {
+		f.refuse(r, err, nil)
+		return
+	}
+	r.body = body
+	f.acknowledge(r)
+	switch b := body.(type) {
+	case *wire.ApplyRequest:
+		f.apply(r, b)
+	case wire.Commanding:
+		f.command(r, b, b.Command(r.actor, newID()))
+	case *wire.VerifyRequest:
+		f.startVerify(r)
+	default:
+		f.read(r)
+	}
+}
+
+// newID makes the id of a reservation to be: a UUIDv7, so that ids sort by the time of the grant.
+func newID() string {
+	id, err := uuid.NewV7()
+	if err != nil {
+		// The system has no randomness to give; crypto/rand ends the process in that case, so this is never reached.
+		panic(err)
+	}
+	return id.String()
+}
+
+// command submits a mutation.
+func (f *Front) command(r *request, m wire.Mutation, cmd quota.Command) {
+	id, hash := m.ID(), m.ParamsHash()
+	f.opt.Engine.Submit(&engine.Call{
+		Request: writer.Request{
+			Actor: r.actor, Key: ledger.KeyOf(r.actor.Principal, string(id[:])), IssuedAt: id.Made(), Command: cmd,
+			Params: ledger.ParamsOf([]byte(r.actor.Agent), hash[:]),
+		},
+		Done: func(reply *writer.Reply) {
+			if !reply.Result.OK() {
+				f.refuse(r, wire.ErrorOfResult(&reply.Result, reply.Version > 0), reply.Notices)
+				return
+			}
+			f.send(r, wire.AppendResult(nil, m, &reply.Result, reply.Notices), quota.CodeOK)
+		},
+	})
+}
+
+// acknowledge forgets the notices that an agent has seen, before its request is decided. It needs no memory of its
+// own: doing it twice is harmless.
+func (f *Front) acknowledge(r *request) {
+	a, ok := r.body.(wire.Acknowledging)
+	if !ok || len(a.Acknowledged()) == 0 {
+		return
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return
+	}
+	f.opt.Engine.Submit(&engine.Call{
+		Request: writer.Request{
+			Actor: r.actor, Key: ledger.KeyOf(r.actor.Principal, string(id[:])), IssuedAt: wire.RequestID(id).Made(),
+			Command: quota.Acknowledge{Actor: r.actor, Notices: a.Acknowledged()},
+		},
+		Done: func(*writer.Reply) {},
+	})
+}
+
+// refuse answers with an error. Its code and text also go into the headers that NATS services use.
+func (f *Front) refuse(r *request, err error, notices []quota.Notice) {
+	e := wire.ErrorOf(err)
+	if e.Code == wire.CodeInternal {
+		f.opt.Log.Error("internal error", "verb", r.verb, "error", err)
+	}
+	f.opt.Metrics.Answered(r.verb, string(e.Code))
+	msg := &nats.Msg{Subject: r.reply, Data: wire.AppendError(nil, e, notices), Header: nats.Header{
+		micro.ErrorCodeHeader: []string{strconv.Itoa(httpLike(e))},
+		micro.ErrorHeader:     []string{string(e.Code)},
+	}}
+	if err := f.opt.Conn.PublishMsg(msg); err != nil {
+		f.opt.Log.Debug("reply not sent", "verb", r.verb, "error", err)
+	}
+}
+
+// httpLike maps to the numbers that tools for NATS services expect: 4xx the request, 429 quota, 503 later, 500 ours.
+func httpLike(e *wire.Error) int {
+	switch e.Code {
+	case quota.CodeInsufficientQuota, quota.CodeConcurrentLimitExceeded:
+		return 429
+	case quota.CodeAllocationNotFound:
+		return 404
+	case quota.CodeConflict, quota.CodeClosed, quota.CodeAllocationExceeded:
+		return 409
+	case quota.CodeUnavailable, quota.CodeSubscriptionInfoUnavailable:
+		return 503
+	case wire.CodeInternal:
+		return 500
+	default:
+		return 400
+	}
+}
+
+func (f *Front) send(r *request, body []byte, code quota.Code) {
+	f.opt.Metrics.Answered(r.verb, string(code))
+	if err := f.opt.Conn.Publish(r.reply, body); err != nil {
+		f.opt.Log.Debug("reply not sent", "verb", r.verb, "error", err)
+	}
+}

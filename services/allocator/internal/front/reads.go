@@ -1,0 +1,204 @@
+package front
+
+import (
+	"github.com/bursarhq/bursar/pkg/estimate"
+	"github.com/bursarhq/bursar/pkg/quota"
+	"github.com/bursarhq/bursar/pkg/wire"
+	"github.com/bursarhq/bursar/pkg/writer"
+	"github.com/bursarhq/bursar/services/allocator/internal/engine"
+)
+
+// read submits a question. It is computed from the state on the engine's goroutine and sent once everything it saw is
+// in the log; values are copies.
+func (f *Front) read(r *request) {
+	var compute func(*quota.State, quota.Instant) any
+	switch b := r.body.(type) {
+	case *wire.EstimateRequest:
+		task, err := b.Task()
+		if err != nil {
+			f.refuse(r, err, nil)
+			return
+		}
+		compute = func(s *quota.State, now quota.Instant) any { return f.estimate(b, task, s, now) }
+	case *wire.StatusRequest:
+		compute = func(s *quota.State, now quota.Instant) any { return status(b, r.actor, s, now) }
+	case *wire.ListRequest:
+		mine := func(v *quota.Reservation) bool {
+			return v.Labels.Principal == r.actor.Principal && v.Labels.Agent == r.actor.Agent
+		}
+		compute = func(s *quota.State, now quota.Instant) any {
+			return list(s, now, page{b.Closed, b.Limit, b.After}, mine)
+		}
+	case *wire.ReservationsRequest:
+		compute = func(s *quota.State, now quota.Instant) any {
+			return list(s, now, page{b.Closed, b.Limit, b.After}, func(v *quota.Reservation) bool { return matches(b, v) })
+		}
+	case *wire.AccountsRequest:
+		compute = func(s *quota.State, now quota.Instant) any { return accounts(b, s, now) }
+	case *wire.GetConfigRequest:
+		compute = func(s *quota.State, _ quota.Instant) any {
+			return &wire.ConfigReply{ConfigVersion: s.Config.Version, Config: wire.ConfigOf(&s.Config)}
+		}
+	default:
+		f.refuse(r, wire.NewError(quota.CodeInvalid, "the verb %q is not served here", r.verb), nil)
+		return
+	}
+	f.opt.Engine.Submit(&engine.Call{
+		Request: writer.Request{Actor: r.actor, Read: compute},
+		Done:    func(reply *writer.Reply) { f.answerRead(r, reply) },
+	})
+}
+
+func (f *Front) answerRead(r *request, reply *writer.Reply) {
+	notices := wire.NoticesOf(reply.Notices)
+	switch v := reply.Value.(type) {
+	case error:
+		f.refuse(r, v, reply.Notices)
+		return
+	case *wire.EstimateReply:
+		v.Notices = notices
+	case *wire.StatusReply:
+		v.Notices = notices
+	case *wire.ReservationsReply:
+		if r.actor.Agent != "" {
+			v.Notices = notices
+		}
+	case nil:
+		f.refuse(r, wire.ErrorOfResult(&reply.Result, false), reply.Notices)
+		return
+	}
+	f.send(r, wire.AppendReply(nil, reply.Value), quota.CodeOK)
+}
+
+func (f *Front) estimate(b *wire.EstimateRequest, task estimate.Task, s *quota.State, now quota.Instant) any {
+	e, err := estimate.For(task)
+	if err != nil {
+		return wire.NewError(quota.CodeInvalid, "%v", err)
+	}
+	rate, priced := f.opt.Prices(&s.Config).Rate(b.Model, now, false)
+	reply := wire.EstimateReplyOf(e, rate, priced && b.Model != "", nil)
+	return &reply
+}
+
+func status(b *wire.StatusRequest, actor quota.Actor, s *quota.State, now quota.Instant) any {
+	principal, _ := s.Config.Principal(actor.Principal)
+	totals := wire.TotalsOf(s.Totals(), s.Live(), s.LiveAgents())
+	reply := &wire.StatusReply{
+		Now: wire.TimeOf(now), Principal: actor.Principal, Agent: actor.Agent, Team: principal.Team,
+		ConfigVersion: s.Config.Version, Totals: &totals,
+	}
+	for _, v := range s.Limits(now) {
+		if concerns(&v.Limit.Scope, &s.Config, &principal, actor.Agent) {
+			reply.Limits = append(reply.Limits, wire.LimitOf(&v))
+		}
+	}
+	if b.ReservationID != "" {
+		r, ok := s.Reservation(b.ReservationID, actor)
+		if !ok {
+			return wire.NewError(quota.CodeAllocationNotFound,
+				"no open or recently closed reservation %q of this agent; older ones are in the history", b.ReservationID)
+		}
+		reply.Reservations = []wire.ReservationView{wire.ReservationViewOf(&r)}
+		return reply
+	}
+	for _, r := range s.Reservations(false, func(r *quota.Reservation) bool {
+		return r.Labels.Principal == actor.Principal && r.Labels.Agent == actor.Agent
+	}) {
+		reply.Reservations = append(reply.Reservations, wire.ReservationViewOf(&r))
+	}
+	return reply
+}
+
+// concerns tells whether a limit can bind work of an agent.
+func concerns(scope *quota.Scope, c *quota.Config, p *quota.Principal, agent string) bool {
+	if scope.Team != "" && scope.Team != p.Team || scope.Agent != "" && scope.Agent != agent {
+		return false
+	}
+	if scope.Account == "" {
+		return true
+	}
+	account, ok := c.Account(scope.Account)
+	return ok && among(account.Teams, p.Team) && among(p.Accounts, account.ID)
+}
+
+// among tells whether a name is in a list that allows everything when it is empty.
+func among(list []string, name string) bool {
+	for _, n := range list {
+		if n == name {
+			return true
+		}
+	}
+	return len(list) == 0
+}
+
+// page is which part of a list is asked for.
+type page struct {
+	closed bool
+	limit  int64
+	after  string
+}
+
+func list(s *quota.State, now quota.Instant, p page, match func(*quota.Reservation) bool) any {
+	limit := int(p.limit)
+	if limit == 0 {
+		limit = wire.DefaultListLimit
+	}
+	found := s.Reservations(p.closed, match)
+	if p.after != "" {
+		from := len(found)
+		for i := range found {
+			if found[i].ID == p.after {
+				from = i + 1
+			}
+		}
+		if from == len(found) && (len(found) == 0 || found[len(found)-1].ID != p.after) {
+			return wire.NewError(quota.CodeInvalid, "after names no reservation of this list; begin again without it")
+		}
+		found = found[from:]
+	}
+	reply := &wire.ReservationsReply{Now: wire.TimeOf(now), Reservations: []wire.ReservationView{}}
+	for i := range found[:min(limit, len(found))] {
+		reply.Reservations = append(reply.Reservations, wire.ReservationViewOf(&found[i]))
+	}
+	if len(found) > limit {
+		reply.Next = found[limit-1].ID
+	}
+	return reply
+}
+
+func matches(b *wire.ReservationsRequest, r *quota.Reservation) bool {
+	for _, field := range [...]struct{ want, have string }{
+		{b.ReservationID, r.ID}, {b.Principal, r.Labels.Principal}, {b.Agent, r.Labels.Agent}, {b.Team, r.Labels.Team},
+		{b.Provider, r.Labels.Provider}, {b.Account, r.Labels.Account},
+	} {
+		if field.want != "" && field.want != field.have {
+			return false
+		}
+	}
+	return true
+}
+
+func accounts(b *wire.AccountsRequest, s *quota.State, now quota.Instant) any {
+	totals := wire.TotalsOf(s.Totals(), s.Live(), s.LiveAgents())
+	reply := &wire.AccountsReply{Now: wire.TimeOf(now), ConfigVersion: s.Config.Version, Accounts: []wire.Account{}, Totals: &totals}
+	byAccount := map[string][]wire.Limit{}
+	for _, v := range s.Limits(now) {
+		if id := v.Limit.Scope.Account; id != "" {
+			byAccount[id] = append(byAccount[id], wire.LimitOf(&v))
+		} else if b.Account == "" {
+			reply.Limits = append(reply.Limits, wire.LimitOf(&v))
+		}
+	}
+	for i := range s.Config.Accounts {
+		if a := &s.Config.Accounts[i]; b.Account == "" || a.ID == b.Account {
+			reply.Accounts = append(reply.Accounts, wire.AccountOf(a, byAccount[a.ID]))
+		}
+	}
+	if b.Account != "" && len(reply.Accounts) == 0 {
+		return wire.NewError(quota.CodeInvalid, "there is no account %q", b.Account)
+	}
+	for _, block := range s.Blocks() {
+		reply.Blocks = append(reply.Blocks, wire.BlockOf(&block))
+	}
+	return reply
+}

@@ -1,0 +1,152 @@
+// Package relay turns commits of the ledger into public events: one CloudEvent per event, on the stream QUOTA_EVENTS.
+//
+// It guarantees that every event of every readable commit is published at least once and, within the stream's duplicate
+// window, stored once: the id of an event follows from the ledger, the commit's number and the event's index. A commit
+// is acknowledged only after all its events are stored. Events of one ledger are in the order of its commits, but for
+// repeats after a failure.
+//
+// Consumers must tolerate repeats, and know an event again by its id.
+package relay
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/ThreeDotsLabs/watermill"
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/bursarhq/bursar/pkg/bus"
+	"github.com/bursarhq/bursar/pkg/failpoint"
+	"github.com/bursarhq/bursar/pkg/ledger"
+	"github.com/bursarhq/bursar/pkg/wire"
+)
+
+// topic names the ledger within the relay's router; on NATS it is a durable consumer.
+const topic = "ledger"
+
+// keySubject is the metadata that carries an event's subject to the publisher.
+const keySubject = "subject"
+
+// Metrics count what the relay does.
+type Metrics struct {
+	events     prometheus.Counter
+	unreadable prometheus.Counter
+	position   prometheus.Gauge
+}
+
+// NewMetrics registers the metrics.
+func NewMetrics(r prometheus.Registerer) *Metrics {
+	m := &Metrics{
+		events:     prometheus.NewCounter(prometheus.CounterOpts{Name: "bursar_relay_events_total", Help: "Events published, repeats included."}),
+		unreadable: prometheus.NewCounter(prometheus.CounterOpts{Name: "bursar_relay_unreadable_total", Help: "Commits that could not be read and have no public events."}),
+		position:   prometheus.NewGauge(prometheus.GaugeOpts{Name: "bursar_relay_position", Help: "Stream position of the last commit relayed."}),
+	}
+	r.MustRegister(m.events, m.unreadable, m.position)
+	return m
+}
+
+// Options configure a relay; everything is required but Points.
+type Options struct {
+	JetStream jetstream.JetStream
+	Metrics   *Metrics
+	Points    *failpoint.Set
+	Log       *slog.Logger
+}
+
+// Run relays until ctx ends. One process at a time should: two would repeat each other's work, and lose nothing.
+func Run(ctx context.Context, opt Options) error {
+	publisher, err := bus.NewPublisher(bus.PublisherConfig{
+		JetStream: opt.JetStream, Stream: wire.StreamEvents,
+		MessageSubject: func(_ string, m *message.Message) (string, error) { return m.Metadata.Get(keySubject), nil },
+	})
+	if err != nil {
+		return fmt.Errorf("open the event stream: %w", err)
+	}
+	subscriber, err := bus.NewRangeSubscriber(bus.SubscriberConfig{
+		JetStream: opt.JetStream, Log: opt.Log,
+		Source: func(string) (bus.Source, error) {
+			return bus.Source{Stream: wire.StreamLedger, Consumer: wire.ConsumerRelay}, nil
+		},
+	}, bus.RangeConfig{})
+	if err != nil {
+		return fmt.Errorf("read the ledger: %w", err)
+	}
+	logger := watermill.NewSlogLogger(opt.Log)
+	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: bus.DefaultCloseGrace}, logger)
+	if err != nil {
+		return fmt.Errorf("make the router: %w", err)
+	}
+	router.AddMiddleware(middleware.Recoverer)
+	h := handler{opt, publisher}
+	router.AddConsumerHandler("relay", topic, subscriber, h.handle)
+	if err := router.Run(ctx); err != nil {
+		return fmt.Errorf("relay: %w", err)
+	}
+	return nil
+}
+
+type handler struct {
+	opt       Options
+	publisher message.Publisher
+}
+
+// handle relays a range of commits. Its error leaves the range unacknowledged, and it comes again.
+func (h handler) handle(msg *message.Message) error {
+	commits, ok := bus.RangeOf(msg)
+	if !ok {
+		return fmt.Errorf("message %s is not a range of commits", msg.UUID)
+	}
+	var events []*message.Message
+	for _, record := range commits.Messages {
+		made, err := h.events(msg.Context(), record)
+		if err != nil {
+			// Nobody can make events of bytes that are not a commit. Analytics keeps them, and verify fails.
+			h.opt.Metrics.unreadable.Inc()
+			h.opt.Log.Error("commit not readable; it has no public events", "subject", record.Subject, "sequence", record.Sequence, "error", err)
+			continue
+		}
+		events = append(events, made...)
+	}
+	if err := h.publisher.Publish(topic, events...); err != nil {
+		return fmt.Errorf("publish events: %w", err)
+	}
+	h.opt.Metrics.events.Add(float64(len(events)))
+	if err := h.opt.Points.Hit(msg.Context(), failpoint.RelayAfterPublish); err != nil {
+		return err
+	}
+	h.opt.Metrics.position.Set(float64(commits.Last()))
+	return nil
+}
+
+// events makes the messages of one commit.
+func (h handler) events(ctx context.Context, record bus.Record) ([]*message.Message, error) {
+	workspace, err := wire.WorkspaceOfLedgerSubject(record.Subject)
+	if err != nil {
+		return nil, err
+	}
+	commit, err := ledger.Decode(record.Data)
+	if err != nil {
+		return nil, err
+	}
+	messages := make([]*message.Message, 0, len(commit.Events))
+	for i, e := range commit.Events {
+		place := wire.Place{Workspace: workspace, LedgerID: commit.Ledger.String(), Commit: commit.Number, Index: i, At: commit.At}
+		event, err := wire.NewEvent(place, e)
+		if err != nil {
+			return nil, fmt.Errorf("event %d of commit %d: %w", i, commit.Number, err)
+		}
+		principal, agent := wire.EventRoute(e)
+		subject, err := wire.EventSubject(workspace, principal, agent, e.Kind())
+		if err != nil {
+			return nil, fmt.Errorf("event %d of commit %d: %w", i, commit.Number, err)
+		}
+		m := message.NewMessageWithContext(ctx, event.ID, event.Append(nil))
+		m.Metadata.Set(keySubject, subject)
+		messages = append(messages, m)
+	}
+	return messages, nil
+}

@@ -1,0 +1,275 @@
+package allocator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/bursarhq/bursar/pkg/ledger"
+	"github.com/bursarhq/bursar/pkg/quota"
+	"github.com/bursarhq/bursar/pkg/wire"
+	"github.com/bursarhq/bursar/pkg/writer"
+	"github.com/bursarhq/bursar/services/allocator/internal/engine"
+	"github.com/bursarhq/bursar/services/allocator/internal/front"
+	"github.com/bursarhq/bursar/services/allocator/internal/lease"
+	"github.com/bursarhq/bursar/services/allocator/internal/metrics"
+	"github.com/bursarhq/bursar/services/allocator/internal/store"
+)
+
+// electAgain is the pause between attempts to lead while the lease is held and the last attempt failed.
+const electAgain = 500 * time.Millisecond
+
+func samePrices(a, b []quota.PriceOverride) bool { return slices.Equal(a, b) }
+
+// workspace serves one workspace: its lease, its engine and its front. It is the engine's observer.
+type workspace struct {
+	service *service
+	name    string
+	log     *slog.Logger
+	metrics *metrics.Workspace
+	lease   *lease.Lease
+	engine  *engine.Engine
+	front   *front.Front
+
+	serving    atomic.Bool
+	halted     atomic.Bool
+	held       atomic.Bool // the lease
+	reign      atomic.Uint64
+	background sync.WaitGroup
+	ctx        context.Context // of the engine; for what Observer methods start
+}
+
+var _ engine.Observer = (*workspace)(nil)
+
+func (s *service) workspace(ctx context.Context, name string) (*workspace, error) {
+	w := &workspace{service: s, name: name, log: s.log.With("workspace", name), metrics: s.metrics.Workspace(name)}
+	key, err := wire.LedgerKey(name)
+	if err != nil {
+		return nil, fmt.Errorf("workspace: %w", err)
+	}
+	log, err := store.OpenLog(ctx, s.storeJS, name, s.cfg.Points)
+	if err != nil {
+		return nil, err
+	}
+	keyframes, err := store.OpenKeyframes(ctx, s.storeJS, name, s.cfg.Points)
+	if err != nil {
+		return nil, err
+	}
+	if w.lease, err = lease.Open(ctx, s.storeJS, key, s.name, w.log); err != nil {
+		return nil, err
+	}
+	w.engine = engine.New(engine.Options{
+		Name: s.name, Log: log, Keyframes: keyframes, Prices: s.prices.of, Observer: w, Points: s.cfg.Points, Logger: w.log,
+	})
+	w.front = front.New(front.Options{
+		Conn: s.front, Workspace: name, Version: s.cfg.Version, Engine: w.engine, Prices: s.prices.of,
+		Verifier: &verifier{log, keyframes}, Metrics: w.metrics, Log: w.log,
+	})
+	s.cfg.Telemetry.Check("ledger "+name, w.ready)
+	return w, nil
+}
+
+// ready tells whether the workspace is served, here or by another process that was seen alive.
+func (w *workspace) ready(context.Context) error {
+	switch {
+	case w.halted.Load():
+		return errors.New("the ledger is halted; an operator has to look")
+	case w.serving.Load() || w.lease.Standby():
+		return nil
+	default:
+		return errors.New("not served yet")
+	}
+}
+
+// run competes for the lease and serves while it is held, until ctx ends; then it drains.
+func (w *workspace) run(ctx context.Context) {
+	engineCtx, stopEngine := context.WithCancel(context.WithoutCancel(ctx))
+	w.ctx = engineCtx
+	var running sync.WaitGroup
+	running.Go(func() { w.engine.Run(engineCtx) })
+	w.lease.Run(ctx, func() {
+		w.held.Store(true)
+		w.engine.Elect(engineCtx)
+	}, func() {
+		w.held.Store(false)
+		w.engine.Demote(engineCtx)
+	})
+	w.held.Store(false)
+	drain, cancel := context.WithTimeout(engineCtx, drainTimeout)
+	if err := w.engine.Drain(drain); err != nil {
+		w.log.Warn("the ledger did not drain; its clients ask again", "error", err)
+	}
+	cancel()
+	w.service.release(w.lease)
+	stopEngine()
+	running.Wait()
+	w.background.Wait()
+	w.front.Close()
+}
+
+// Served applies the initial configuration and opens the front. It must not block, so the work happens beside it.
+func (w *workspace) Served(epoch uint64) {
+	w.metrics.Served(epoch)
+	w.reign.Store(epoch)
+	w.background.Go(func() {
+		w.configure(func() {
+			if w.reign.Load() != epoch {
+				return
+			}
+			if err := w.front.Open(); err != nil {
+				w.log.Error("cannot serve on NATS; another process has to", "error", err)
+				w.engine.Demote(w.ctx)
+				return
+			}
+			w.serving.Store(true)
+			w.log.Info("requests are served", "epoch", epoch)
+		})
+	})
+}
+
+// Stopped closes the front, and tries again for as long as the lease is held.
+func (w *workspace) Stopped(reason string, halted bool) {
+	w.metrics.Stopped()
+	w.reign.Store(0)
+	w.serving.Store(false)
+	w.halted.Store(halted)
+	w.background.Go(func() {
+		w.front.Close()
+		if halted {
+			return
+		}
+		select {
+		case <-w.ctx.Done():
+		case <-time.After(electAgain):
+			if w.held.Load() {
+				w.log.Info("trying to lead again", "after", reason)
+				w.engine.Elect(w.ctx)
+			}
+		}
+	})
+}
+
+// Committed measures a commit and hurries the agents that it concerns.
+func (w *workspace) Committed(c *writer.Committed, took time.Duration, s *quota.State) {
+	w.metrics.Committed(c, took, s)
+	w.front.Hurry(c.Commit)
+}
+
+// Outcome counts what became of a publish.
+func (w *workspace) Outcome(v writer.Verdict) { w.metrics.Outcome(v) }
+
+// Alarm shows an alarm, or clears it.
+func (w *workspace) Alarm(kind writer.AlarmKind, detail string) { w.metrics.Alarm(kind, detail != "") }
+
+// configure gives the ledger its initial configuration where it has none, or has another one that is to be enforced,
+// and then calls done.
+func (w *workspace) configure(done func()) {
+	initial := w.service.cfg.Initial
+	if initial == nil {
+		done()
+		return
+	}
+	w.engine.Submit(&engine.Call{
+		Request: writer.Request{Read: func(s *quota.State, _ quota.Instant) any {
+			have, want := s.Config, *initial
+			want.Version = have.Version
+			return have.Version == 0 || w.service.cfg.Enforce && !reflect.DeepEqual(have, want)
+		}},
+		Done: func(reply *writer.Reply) {
+			if needed, ok := reply.Value.(bool); ok && !needed {
+				w.background.Go(done)
+				return
+			}
+			w.applyInitial(initial, done)
+		},
+	})
+}
+
+func (w *workspace) applyInitial(initial *quota.Config, done func()) {
+	id := uuid.Must(uuid.NewV7())
+	w.engine.Submit(&engine.Call{
+		Request: writer.Request{
+			Key: ledger.KeyOf("", string(id[:])), IssuedAt: wire.RequestID(id).Made(),
+			Command: quota.ApplyConfig{Config: *initial},
+		},
+		Done: func(reply *writer.Reply) {
+			if !reply.Result.OK() {
+				w.log.Error("initial configuration not applied", "code", reply.Result.Code, "message", reply.Result.Message)
+			} else {
+				w.log.Info("initial configuration applied", "version", reply.Result.Version)
+			}
+			w.background.Go(done)
+		},
+	})
+}
+
+// verifier folds the kept log again and checks everything, on an operator's request.
+type verifier struct {
+	log       *store.Log
+	keyframes *store.Keyframes
+}
+
+// Verify folds the log from its first commit. Where the first commits are trimmed it begins at the newest keyframe.
+func (v *verifier) Verify(ctx context.Context) (*wire.VerifyReply, error) {
+	from, err := v.from(ctx)
+	if err != nil {
+		return nil, err
+	}
+	before := from.State().Totals().Granted
+	check := ledger.NewVerifier(from)
+	if err := v.log.Each(ctx, from.Position().Revision, func(e ledger.Entry) error {
+		check.Add(e)
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("read the log: %w", err)
+	}
+	report := check.Finish()
+	return verifyReply(&report, before), nil
+}
+
+func verifyReply(r *ledger.Report, grantedBefore int64) *wire.VerifyReply {
+	state, at, totals := r.Ledger.State(), r.Ledger.Position(), r.FoldedTotals()
+	shown := wire.TotalsOf(totals, state.Live(), state.LiveAgents())
+	reply := &wire.VerifyReply{
+		OK: r.OK(), Epoch: at.Epoch, LastCommit: at.Number, Commits: uint64(r.Commits), Events: uint64(r.Events),
+		Reservations: uint64(totals.Granted - grantedBefore), Violations: r.Violations, Totals: &shown,
+	}
+	if reply.Violations == nil {
+		reply.Violations = []string{}
+	}
+	if !at.Ledger.IsZero() {
+		reply.LedgerID = at.Ledger.String()
+		reply.FirstCommit = at.Number - uint64(r.Folded) + 1
+	}
+	return reply
+}
+
+func (v *verifier) from(ctx context.Context) (*ledger.Ledger, error) {
+	first, err := v.log.First(ctx)
+	switch {
+	case errors.Is(err, jetstream.ErrMsgNotFound):
+		return ledger.New(), nil
+	case err != nil:
+		return nil, err
+	}
+	if c, err := ledger.Decode(first.Data); err != nil || c.Number == 1 {
+		return ledger.New(), nil
+	}
+	l, _, err := v.keyframes.Newest(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if l == nil {
+		return ledger.New(), nil
+	}
+	return l, nil
+}
