@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+
+	"github.com/bursarhq/bursar/pkg/service"
 )
 
 func TestUsage(t *testing.T) {
@@ -15,18 +17,14 @@ func TestUsage(t *testing.T) {
 		code int
 		want string
 	}{
-		{"help", []string{"-help"}, nil, 0, "$BURSAR_SERVER"},
-		{"unknown flag", []string{"-serve"}, nil, exitUsage, "not defined"},
-		{"argument", []string{"now"}, nil, exitUsage, `unexpected argument "now"`},
-		{"log level", []string{"-log-level", "loud"}, nil, exitUsage, "loud"},
-		{"address in use or wrong", []string{"-metrics", "nowhere"}, nil, 1, "listen for metrics"},
-		{"no server", nil, nil, 1, "no server to connect to"},
-		{"bad seed file", nil, map[string]string{"BURSAR_SERVER": "nats://127.0.0.1:1", "BURSAR_NKEY": "/nonexistent"}, 1, "nonexistent"},
+		{"help", []string{"-help"}, nil, service.ExitOK, "publish advice"},
+		{"argument", []string{"now"}, nil, service.ExitUsage, `unexpected argument "now"`},
+		{"no seed", nil, map[string]string{"BURSAR_KEYS": "/nonexistent"}, service.ExitFailure, "suggestion.nk"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			var out bytes.Buffer
-			code := run(row.args, &out, func(key string) string { return row.env[key] })
+			code := service.Main(spec(), row.args, &out, func(key string) string { return row.env[key] })
 			if code != row.code || !strings.Contains(out.String(), row.want) {
 				t.Errorf("exit %d, output %s; want %d and %q", code, out.String(), row.code, row.want)
 			}

@@ -3,6 +3,8 @@ package book
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"reflect"
 	"testing"
 
@@ -178,16 +180,60 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-func BenchmarkAdviseAndEncode(bench *testing.B) {
-	b, l := New("acme", catalogue(bench)), scene.New(bench, 1)
+// A fleet: 28 slots with usage in 60 series each, refusals of 20 agents, reservations of 15 kinds.
+func fleet(t testing.TB) *Book {
+	t.Helper()
+	b, l := New("acme", catalogue(t)), scene.New(t, 1)
 	b.Read(l.Commit(l.Configured()))
+	noise := rand.New(rand.NewPCG(1, 2)) // figures that compress as badly as real ones
 	for range rules.Slots {
-		b.Read(l.Commit(append(append(l.Exhausted(20), l.Oversized(20)...), l.Spent(1_000_000))...))
+		var events []quota.Event
+		for i := range 60 {
+			labels := quota.Labels{Account: []string{"max", "api"}[i%2], Team: fmt.Sprint("team", i%5), Model: fmt.Sprint("claude-model-", i%6), TaskType: fmt.Sprint("task", i%3)}
+			events = append(events, &quota.UsageRecorded{
+				At: l.Now(), OccurredAt: l.Now(), Labels: labels, Cost: noise.Int64N(50_000_000),
+				Tokens: quota.Tokens{Input: noise.Int64N(1_000_000), CacheRead: noise.Int64N(50_000_000), Output: noise.Int64N(200_000)},
+			})
+		}
+		for i := range 20 {
+			events = append(events, &quota.ReservationDenied{
+				At: l.Now(), Labels: quota.Labels{Principal: "ci", Agent: fmt.Sprint("agent", i), Team: "a", Model: "claude-sonnet-4-6"},
+				Amount: quota.Amount{Tokens: quota.Tokens{Output: 1000}}, Code: quota.CodeInsufficientQuota, Limit: "max/weekly",
+			})
+		}
+		for i := range 15 {
+			events = append(events, &quota.ReservationClosed{
+				At: l.Now(), Labels: quota.Labels{Team: fmt.Sprint("team", i%5), TaskType: fmt.Sprint("task", i%3)}, Outcome: quota.OutcomeSettled,
+				Granted: quota.Amount{Tokens: quota.Tokens{Output: 10_000}}, Used: quota.Amount{Tokens: quota.Tokens{Output: 1_000}}, CostHeld: 150_000, CostUsed: 15_000,
+			})
+		}
+		b.Read(l.Commit(events...))
 		l.Pass(rules.SlotLength)
 	}
+	return b
+}
+
+func BenchmarkAdviseAndEncode(bench *testing.B) {
+	b, size := fleet(bench), 0
 	for bench.Loop() {
 		b.Advise()
-		if _, err := b.Encode(); err != nil {
+		data, err := b.Encode()
+		if err != nil {
+			bench.Fatal(err)
+		}
+		size = len(data)
+	}
+	bench.ReportMetric(float64(size), "stored_bytes")
+}
+
+func BenchmarkDecode(bench *testing.B) {
+	b, prices := fleet(bench), catalogue(bench)
+	data, err := b.Encode()
+	if err != nil {
+		bench.Fatal(err)
+	}
+	for bench.Loop() {
+		if _, err := Decode(data, prices); err != nil {
 			bench.Fatal(err)
 		}
 	}

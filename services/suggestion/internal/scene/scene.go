@@ -36,6 +36,9 @@ func New(t testing.TB, seed byte) *Ledger {
 // Number is the number of the last commit.
 func (l *Ledger) Number() uint64 { return l.number }
 
+// Now is the time of the next commit.
+func (l *Ledger) Now() quota.Instant { return l.now }
+
 // Pass lets time pass before the next commit.
 func (l *Ledger) Pass(d quota.Millis) { l.now = l.now.Add(d) }
 
