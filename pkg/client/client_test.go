@@ -250,7 +250,7 @@ func TestUnanswered(t *testing.T) {
 		}
 	}
 	again.Requests = 2
-	if _, err := f.Agent("worker").Reserve(t.Context(), again); !errors.Is(err, wire.ErrInvalid) {
+	if _, err := f.Agent("worker").Reserve(t.Context(), again); !errors.Is(err, wire.ErrConflict) {
 		t.Errorf("the same id with other parameters: %v", err)
 	}
 }

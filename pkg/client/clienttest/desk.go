@@ -207,7 +207,7 @@ func (d *Desk) reply(by quota.Actor, request wire.Request) []byte {
 		key := answerKey{by.Principal, r.ID()}
 		known, ok := d.answered[key]
 		if ok && known.hash != r.ParamsHash() {
-			return wire.AppendError(nil, wire.NewError(quota.CodeInvalid, "request id %s was used for something else", r.ID()), notices)
+			return wire.AppendError(nil, wire.NewError(quota.CodeConflict, "request id %s was used for another request", r.ID()), notices)
 		}
 		if !ok {
 			d.decided++
