@@ -1,15 +1,19 @@
 package suggestion
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"path"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/bursarhq/bursar/pkg/ledger"
 	"github.com/bursarhq/bursar/pkg/natsauth"
@@ -21,6 +25,7 @@ import (
 	"github.com/bursarhq/bursar/pkg/quota"
 	"github.com/bursarhq/bursar/pkg/telemetry"
 	"github.com/bursarhq/bursar/pkg/wire"
+	"github.com/bursarhq/bursar/schemas"
 	"github.com/bursarhq/bursar/services/suggestion/internal/book"
 	"github.com/bursarhq/bursar/services/suggestion/internal/keep"
 	"github.com/bursarhq/bursar/services/suggestion/internal/scene"
@@ -35,6 +40,8 @@ type site struct {
 	keys   *natsauth.Keys
 	store  jetstream.JetStream // writes the ledger
 	reader jetstream.JetStream // reads what comes of it
+
+	schemas map[string]*jsonschema.Schema
 }
 
 func newSite(t *testing.T) *site {
@@ -47,7 +54,7 @@ func newSite(t *testing.T) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &site{t: t, server: natstest.Start(t, natstest.Users(users)), keys: keys}
+	s := &site{t: t, server: natstest.Start(t, natstest.Users(users)), keys: keys, schemas: compileSchemas(t)}
 	sizes := provision.Defaults()
 	sizes.LedgerMaxBytes, sizes.KeyframesMaxBytes, sizes.EventsMaxBytes = 64<<20, 64<<20, 64<<20
 	if err := provision.Ensure(t.Context(), s.connect(natsauth.RoleProvisioning), sizes, slog.New(slog.DiscardHandler)); err != nil {
@@ -152,6 +159,7 @@ func (s *site) awaitList(workspace string, commit uint64) (list wire.SuggestionL
 			return err
 		}
 		list = wire.SuggestionList{}
+		s.conforms("suggestions.value", entry.Value())
 		if err := json.Unmarshal(entry.Value(), &list); err != nil {
 			return err
 		}
@@ -161,6 +169,49 @@ func (s *site) awaitList(workspace string, commit uint64) (list wire.SuggestionL
 		return nil
 	})
 	return list
+}
+
+// conforms checks bytes against a schema of the wire.
+func (s *site) conforms(name string, data []byte) {
+	s.t.Helper()
+	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := s.schemas[name].Validate(value); err != nil {
+		s.t.Errorf("not a %s: %v\n%s", name, err, data)
+	}
+}
+
+// compileSchemas compiles the schemas of what the service writes.
+func compileSchemas(t *testing.T) map[string]*jsonschema.Schema {
+	t.Helper()
+	files, err := fs.Glob(schemas.FS, "v1/*.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	compiler := jsonschema.NewCompiler()
+	compiler.AssertFormat()
+	for _, file := range files {
+		data, err := schemas.FS.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plain, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := compiler.AddResource(wire.SchemaRoot+path.Base(file), plain); err != nil {
+			t.Fatal(err)
+		}
+	}
+	compiled := map[string]*jsonschema.Schema{}
+	for _, name := range []string{"suggestions.value", "event.suggestion.made"} {
+		if compiled[name], err = compiler.Compile(wire.SchemaRoot + name + ".schema.json"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return compiled
 }
 
 // told lists the suggestions that became events.
@@ -179,6 +230,7 @@ func (s *site) told() []wire.Suggestion {
 		if !strings.HasPrefix(msg.Subject, "quota.v1.acme.event.") || !strings.HasSuffix(msg.Subject, ".suggestion.made") {
 			s.t.Errorf("an event on %s", msg.Subject)
 		}
+		s.conforms("event.suggestion.made", msg.Data)
 		event, err := wire.DecodeEvent(msg.Data)
 		if err != nil {
 			s.t.Fatal(err)

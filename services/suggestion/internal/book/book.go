@@ -110,6 +110,7 @@ func (b *Book) Read(c *ledger.Commit) Reading {
 		r.Missed = c.Number - b.number - 1
 	}
 	b.ledger, b.number = c.Ledger, c.Number
+	b.window.Advance(c.At) // also where nothing in it concerns advice
 	for _, e := range c.Events {
 		if applied, ok := e.(*quota.ConfigApplied); ok {
 			r.Fault = errors.Join(r.Fault, b.reprice(applied.Config.Prices))

@@ -10,6 +10,7 @@ import (
 
 	"github.com/bursarhq/bursar/pkg/price"
 	"github.com/bursarhq/bursar/pkg/quota"
+	"github.com/bursarhq/bursar/pkg/wire"
 	"github.com/bursarhq/bursar/services/suggestion/internal/rules"
 	"github.com/bursarhq/bursar/services/suggestion/internal/scene"
 )
@@ -34,6 +35,10 @@ func rulesOf(b *Book) []string {
 func TestAdviceIsToldOnceAWeek(t *testing.T) {
 	t.Parallel()
 	b, l := New("acme", catalogue(t)), scene.New(t, 1)
+	b.Read(l.Commit(&quota.EpochClaimed{Epoch: 1, Writer: "w"}))
+	if at := b.List().AsOf; at != wire.TimeOf(scene.Start) {
+		t.Errorf("as of %s, want the commit's time", at)
+	}
 	b.Read(l.Commit(l.Configured()))
 	if n := b.Advise(); n != 0 || len(b.List().Suggestions) != 0 {
 		t.Fatalf("%d pieces of advice on nothing", n)

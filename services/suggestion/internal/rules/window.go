@@ -106,30 +106,30 @@ type Denied struct {
 func (w *Window) Fold(e quota.Event, prices quota.Prices) {
 	switch e := e.(type) {
 	case *quota.ConfigApplied:
-		w.advance(e.At)
+		w.Advance(e.At)
 		w.Config = e.Config
 	case *quota.ObservationRecorded:
-		w.advance(e.At)
+		w.Advance(e.At)
 		w.observe(e)
 	case *quota.UsageRecorded:
-		w.advance(e.At)
+		w.Advance(e.At)
 		w.use(e)
 	case *quota.ReservationGranted:
-		w.advance(e.At)
+		w.Advance(e.At)
 		for _, h := range e.Holds {
 			w.ask(h.Limit, e.At)
 		}
 	case *quota.ReservationDenied:
-		w.advance(e.At)
+		w.Advance(e.At)
 		w.deny(e, prices)
 	case *quota.ReservationClosed:
-		w.advance(e.At)
+		w.Advance(e.At)
 		w.close(e)
 	}
 }
 
-// advance moves the window's time on and forgets the slots that fell out of it.
-func (w *Window) advance(at quota.Instant) {
+// Advance moves the window's time on and forgets the slots that fell out of it. Time does not go back.
+func (w *Window) Advance(at quota.Instant) {
 	if at <= w.Now {
 		return
 	}
