@@ -166,11 +166,11 @@ func (l *Log) Each(ctx context.Context, revision uint64, fold func(ledger.Entry)
 		err   error
 	}
 	for {
-		ahead := make([]chan read, parallelReads)
+		ahead, from := make([]chan read, parallelReads), revision+1 // revision moves on while these are read
 		for i := range ahead {
 			ahead[i] = make(chan read, 1)
 			go func() {
-				e, err := l.next(ctx, revision+1+uint64(i))
+				e, err := l.next(ctx, from+uint64(i))
 				ahead[i] <- read{e, err}
 			}()
 		}
