@@ -1,0 +1,113 @@
+package compare
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/bursarhq/bursar/pkg/quota"
+)
+
+const tokens = "input_tokens + cache_read_tokens + cache_write_5m_tokens + cache_write_1h_tokens + output_tokens"
+
+// sums computes the totals of the commits that were added from the columns alone.
+func (c *Comparer) sums(ctx context.Context) (quota.Totals, error) {
+	const query = `SELECT
+		countIf(kind = 'reservation.granted'),
+		countIf(kind = 'reservation.denied'),
+		countIf(kind = 'reservation.denied' AND code IN ('insufficient_quota', 'concurrent_limit_exceeded')),
+		countIf(kind = 'reservation.closed' AND outcome = 'settled'),
+		countIf(kind = 'reservation.closed' AND outcome = 'released'),
+		countIf(kind = 'reservation.closed' AND outcome = 'expired'),
+		countIf(kind = 'reservation.closed' AND outcome = 'revoked'),
+		countIf(kind = 'usage.recorded'),
+		sumIf(` + tokens + `, kind IN ('reservation.granted', 'reservation.extended')),
+		sumIf(` + tokens + `, kind = 'usage.recorded'),
+		sumIf(overrun_tokens, kind = 'usage.recorded'),
+		sumIf(greatest(0, granted_tokens - (` + tokens + `)), kind = 'reservation.closed'),
+		sumIf(requests, kind = 'usage.recorded'),
+		sumIf(cost_micro_usd, kind = 'usage.recorded'),
+		sumIf(` + tokens + `, kind = 'usage.recorded' AND unpriced)
+	FROM bursar.ledger_events FINAL
+	WHERE ledger_id = ? AND commit BETWEEN ? AND ?`
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+	defer cancel()
+	var n [8]uint64
+	var t quota.Totals
+	err := c.conn.QueryRow(ctx, query, c.ledgerID, c.first, c.last).Scan(&n[0], &n[1], &n[2], &n[3], &n[4], &n[5], &n[6], &n[7],
+		&t.Reserved, &t.Used, &t.Overrun, &t.Returned, &t.Requests, &t.Cost, &t.Unpriced)
+	if err != nil {
+		return t, fmt.Errorf("summing events: %w", err)
+	}
+	for i, to := range []*int64{&t.Granted, &t.Denied, &t.Exhausted, &t.Settled, &t.Released, &t.Expired, &t.Revoked, &t.UsageEvents} {
+		*to = int64(n[i])
+	}
+	overruns, covered, err := c.overruns(ctx)
+	t.Overruns = overruns
+	t.Overrun -= covered
+	return t, err
+}
+
+// overruns follows each reservation's granted and used tokens: how often one went beyond what was
+// granted, and how many tokens of overrun an extension covered afterwards.
+func (c *Comparer) overruns(ctx context.Context) (times, covered int64, err error) {
+	const query = `WITH steps AS
+	(
+		SELECT
+			commit, kind,
+			if(kind = 'usage.recorded', ` + tokens + `, 0) AS used,
+			if(kind = 'usage.recorded', 0, ` + tokens + `) AS granted,
+			sum(used) OVER w AS used_so_far,
+			sum(granted) OVER w AS granted_so_far
+		FROM bursar.ledger_events FINAL
+		WHERE ledger_id = ? AND commit <= ? AND kind IN ('reservation.granted', 'reservation.extended', 'usage.recorded')
+			AND standing != 'unknown'
+		WINDOW w AS (PARTITION BY reservation ORDER BY commit, idx ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
+	)
+	SELECT
+		countIf(kind = 'usage.recorded' AND used_so_far > granted_so_far AND used_so_far - used <= granted_so_far),
+		sumIf(greatest(0, used_so_far - (granted_so_far - granted)) - greatest(0, used_so_far - granted_so_far), kind = 'reservation.extended')
+	FROM steps
+	WHERE commit >= ?`
+	var n uint64
+	if err := c.conn.QueryRow(ctx, query, c.ledgerID, c.last, c.first).Scan(&n, &covered); err != nil {
+		return 0, 0, fmt.Errorf("following overruns: %w", err)
+	}
+	return int64(n), covered, nil
+}
+
+// named are the totals one by one.
+func named(t quota.Totals) []struct {
+	name  string
+	value int64
+} {
+	return []struct {
+		name  string
+		value int64
+	}{
+		{"granted", t.Granted}, {"denied", t.Denied}, {"exhausted", t.Exhausted}, {"settled", t.Settled}, {"released", t.Released},
+		{"expired", t.Expired}, {"revoked", t.Revoked}, {"overruns", t.Overruns}, {"reserved tokens", t.Reserved},
+		{"used tokens", t.Used}, {"overrun tokens", t.Overrun}, {"returned tokens", t.Returned}, {"requests", t.Requests},
+		{"cost in micro-USD", t.Cost}, {"unpriced tokens", t.Unpriced}, {"usage events", t.UsageEvents},
+	}
+}
+
+func differences(got, want quota.Totals) []string {
+	var wrong []string
+	wanted := named(want)
+	for i, total := range named(got) {
+		if total.value != wanted[i].value {
+			wrong = append(wrong, fmt.Sprintf("%s: SQL gives %d, the ledger %d", total.name, total.value, wanted[i].value))
+		}
+	}
+	return wrong
+}
+
+func minus(a, b quota.Totals) quota.Totals {
+	return quota.Totals{
+		Granted: a.Granted - b.Granted, Denied: a.Denied - b.Denied, Exhausted: a.Exhausted - b.Exhausted,
+		Settled: a.Settled - b.Settled, Released: a.Released - b.Released, Expired: a.Expired - b.Expired, Revoked: a.Revoked - b.Revoked,
+		Overruns: a.Overruns - b.Overruns, Reserved: a.Reserved - b.Reserved, Used: a.Used - b.Used, Overrun: a.Overrun - b.Overrun,
+		Returned: a.Returned - b.Returned, Requests: a.Requests - b.Requests, Cost: a.Cost - b.Cost, Unpriced: a.Unpriced - b.Unpriced,
+		UsageEvents: a.UsageEvents - b.UsageEvents,
+	}
+}
