@@ -76,7 +76,8 @@ func serviceRow(role Role, inbox string) Permissions {
 	case RoleRelay:
 		return Permissions{Subscribe: []string{inbox}}.follows(wire.ConsumerRelay).publishes(wire.FilterEvents)
 	case RoleAnalytics:
-		return Permissions{Subscribe: []string{inbox}}.follows(wire.ConsumerAnalytics)
+		return Permissions{Subscribe: []string{inbox}}.follows(wire.ConsumerAnalytics).
+			reads(wire.StreamLedger) // to find what ClickHouse lacks
 	case RoleSuggestion:
 		return Permissions{Subscribe: []string{inbox}}.follows(wire.ConsumerSuggestion).
 			publishes(anyRequest + "event.*.*.suggestion.>").

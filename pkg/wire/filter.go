@@ -27,6 +27,15 @@ func VerbFilter(workspace string, kind Kind, verb string) (string, error) {
 	return "", fmt.Errorf("%w: %q subjects are not served", ErrSubject, kind)
 }
 
+// QueryFilter returns the filter that a query is served on for every principal of every workspace,
+// quota.v1.*.query.*.<name>. It returns [ErrSubject] for a name that no query can have.
+func QueryFilter(query string) (string, error) {
+	if err := checkVerb(query, false); err != nil {
+		return "", err
+	}
+	return SubjectRoot + "." + SubjectVersion + ".*." + string(KindQuery) + ".*." + query, nil
+}
+
 // KindFilter returns the filter of everything of a kind in a workspace, quota.v1.<workspace>.<kind>.>.
 func KindFilter(workspace string, kind Kind) (string, error) {
 	if !kind.known() {

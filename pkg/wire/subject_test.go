@@ -127,3 +127,13 @@ func TestReplyAllowed(t *testing.T) {
 		t.Error("encoded names: refused, want allowed")
 	}
 }
+
+func TestQueryFilter(t *testing.T) {
+	t.Parallel()
+	if got, err := QueryFilter("summary"); err != nil || got != "quota.v1.*.query.*.summary" {
+		t.Errorf("QueryFilter gives %q, %v", got, err)
+	}
+	if _, err := QueryFilter("a.b"); !errors.Is(err, ErrSubject) {
+		t.Errorf("a query with a dot: %v, want it refused", err)
+	}
+}
