@@ -42,7 +42,7 @@ build: ## Compile every binary into bin/
 	@echo "built: $(addprefix bin/,$(BINARIES))"
 
 .PHONY: nats-conf
-nats-conf: ## Make the keys of a NATS server (deployments/secrets) and its nats.conf
+nats-conf: ## Make the keys of a NATS server and its nats.conf
 	$(GO) run ./services/cli/cmd/bursar-nkeys -dir deployments
 
 .PHONY: test

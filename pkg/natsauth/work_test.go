@@ -334,7 +334,8 @@ func TestPrincipalsAreAnswered(t *testing.T) {
 	ci, ann := natsauth.Agent("acme", "ci"), natsauth.Operator("acme", "ann")
 	s := newSite(t, ci, ann)
 	answer := func(role natsauth.Role, kind wire.Kind, verb string) {
-		svc, err := micro.AddService(s.connect(natsauth.Service(role)), micro.Config{Name: string(role), Version: "0.0.1"})
+		nc := s.connect(natsauth.Service(role))
+		svc, err := micro.AddService(nc, micro.Config{Name: string(role), Version: "0.0.1"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -345,6 +346,9 @@ func TestPrincipalsAreAnswered(t *testing.T) {
 		}
 		err = svc.AddEndpoint(verb, micro.HandlerFunc(func(req micro.Request) { _ = req.Respond([]byte("ok")) }),
 			micro.WithEndpointSubject(filter), micro.WithEndpointQueueGroupDisabled())
+		if err == nil {
+			err = nc.Flush() // a subscription counts once the server has it
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
