@@ -257,6 +257,9 @@ func (o *oracle) finish() {
 	if due := o.ledger.State().NextDue(); due != 0 && due < w.wall().Add(-3*quota.Second) {
 		w.violate("something was due %d ms ago and did not happen", w.wall().Sub(due))
 	}
+	for _, n := range w.nodes {
+		o.sameAsFolded(n)
+	}
 	if w.result.Seed%verifyEvery == 0 {
 		v := ledger.NewVerifier(nil)
 		for _, e := range w.store.log {
@@ -269,4 +272,18 @@ func (o *oracle) finish() {
 	t := o.ledger.State().Totals()
 	w.result.Tally.Outcomes[Expired] += t.Expired
 	w.result.Tally.Outcomes[RolledOver] += int64(o.model.rolled)
+}
+
+// sameAsFolded compares what a process that serves has in memory, perhaps from a keyframe and many reigns, with what the
+// log folds to.
+func (o *oracle) sameAsFolded(n *node) {
+	status := n.writer.Status()
+	if !n.serving || n.dead || status.InFlight || status.Position != o.ledger.Position() {
+		return
+	}
+	have, err1 := o.ledger.Snapshot(n.writer.State().Snapshot()).Encode()
+	want, err2 := o.ledger.Snapshot(nil).Encode()
+	if err1 != nil || err2 != nil || string(have.Manifest) != string(want.Manifest) {
+		o.world.violate("node %d has in memory what the log does not fold to (%v, %v)", n.index, err1, err2)
+	}
 }
