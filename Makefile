@@ -88,3 +88,7 @@ $(GOLANGCI) $(GOVULNCHECK):
 		GOWORK=off GOBIN="$(TOOLS_CACHE)/$(@F)" $(GO) install $(TOOL); \
 	fi
 	@ln -sf "$(TOOLS_CACHE)/$(@F)"/* $@
+
+.PHONY: sim
+sim: ## Simulate 100,000 schedules of faults; SEED=n replays one, step by step
+	cd pkg && $(GO) run ./writer/sim/cmd/sim $(if $(SEED),-seed $(SEED),-schedules $(or $(SCHEDULES),100000))
