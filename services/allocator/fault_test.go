@@ -1,0 +1,416 @@
+//go:build fault
+
+// Tests that kill, pause and cut processes. They take minutes: make test-fault runs them.
+
+package allocator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/bursarhq/bursar/pkg/client"
+	"github.com/bursarhq/bursar/pkg/failpoint"
+	"github.com/bursarhq/bursar/pkg/ledger"
+	"github.com/bursarhq/bursar/pkg/natsauth"
+	"github.com/bursarhq/bursar/pkg/quota"
+	"github.com/bursarhq/bursar/pkg/wire"
+	"github.com/bursarhq/bursar/services/internal/site"
+)
+
+// amplyConfig has room for every load here.
+const amplyConfig = `
+version: 1
+teams: [core]
+accounts:
+  - id: api-1
+    provider: openai
+    kind: api
+    limits:
+      - {name: day, unit: tokens, capacity: 1000000000, window: {kind: calendar, period: day}}
+      - {name: parallel, unit: requests, capacity: 1000, window: {kind: concurrent}}
+principals:
+  - {name: ann, team: core}
+`
+
+// tally is what clients were told.
+type tally struct {
+	granted, used, unanswered atomic.Int64
+	mu                        sync.Mutex
+	slowest                   time.Duration
+	problems                  []string
+}
+
+func (y *tally) took(d time.Duration) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	y.slowest = max(y.slowest, d)
+}
+
+func (y *tally) problem(format string, args ...any) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	y.problems = append(y.problems, fmt.Sprintf(format, args...))
+}
+
+// load has agents reserve, report and settle until stop is closed, and counts what they were told.
+func load(ctx context.Context, c *client.Client, agents int, stop <-chan struct{}) *tally {
+	y := &tally{}
+	var running sync.WaitGroup
+	for i := range agents {
+		running.Go(func() {
+			agent := c.Agent("a" + strconv.Itoa(i))
+			for n := 0; ; n++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				y.task(ctx, agent, fmt.Sprintf("%d-%d", i, n))
+			}
+		})
+	}
+	running.Wait()
+	return y
+}
+
+// task is one piece of work; every call id is used once, so that usage counted twice or lost shows in the totals.
+func (y *tally) task(ctx context.Context, a *client.Agent, name string) {
+	began := time.Now()
+	r, err := a.Reserve(ctx, reserveRequest(100))
+	y.took(time.Since(began))
+	if err != nil {
+		y.failed(err)
+		return
+	}
+	y.granted.Add(1)
+	usage := func(suffix string, n int64) []wire.UsageItem {
+		return []wire.UsageItem{{CallID: name + suffix, Tokens: tokens(n)}}
+	}
+	began = time.Now()
+	if _, err := a.Report(ctx, wire.ReportRequest{ReservationID: r.ReservationID, Usage: usage("r", 40)}); err != nil {
+		y.failed(err)
+	} else {
+		y.used.Add(40)
+	}
+	y.took(time.Since(began))
+	began = time.Now()
+	if _, err := a.Settle(ctx, wire.SettleRequest{ReservationID: r.ReservationID, Usage: usage("s", 30)}); err != nil {
+		y.failed(err)
+	} else {
+		y.used.Add(30)
+	}
+	y.took(time.Since(began))
+}
+
+func (y *tally) failed(err error) {
+	if _, ok := errors.AsType[*client.Unanswered](err); ok {
+		y.unanswered.Add(1)
+	}
+	y.problem("%v", err)
+}
+
+// check compares what clients were told with the ledger, which must hold exactly that.
+func (y *tally) check(t *testing.T, r *wire.VerifyReply) {
+	t.Helper()
+	if len(y.problems) > 0 {
+		t.Fatalf("%d requests failed, the first: %s", len(y.problems), y.problems[0])
+	}
+	if y.granted.Load() == 0 {
+		t.Fatal("nothing was granted: the load did not run")
+	}
+	if got := r.Totals; int64(r.Reservations) != y.granted.Load() || got.UsedTokens != y.used.Load() || got.Live != 0 {
+		t.Fatalf("clients were told %d grants and %d tokens; the ledger has %d grants, %d tokens, %d live",
+			y.granted.Load(), y.used.Load(), r.Reservations, got.UsedTokens, got.Live)
+	}
+}
+
+func TestKillAtEveryFailpoint(t *testing.T) {
+	for _, point := range []failpoint.Name{
+		failpoint.BeforePublish, failpoint.AfterPublish, failpoint.AfterAck, failpoint.BeforeReply, failpoint.AfterEpochClaim,
+		failpoint.RelayAfterPublish,
+	} {
+		t.Run(string(point), func(t *testing.T) {
+			p := newPlant(t, amplyConfig)
+			count := "40*"
+			if point == failpoint.AfterEpochClaim {
+				count = "1*"
+			}
+			doomed := p.startAllocator(string(point) + "=" + count + "kill")
+			if point != failpoint.AfterEpochClaim {
+				p.served()
+			}
+			stop := make(chan struct{})
+			go func() {
+				<-doomed.done
+				time.AfterFunc(4*time.Second, func() { close(stop) })
+			}()
+			p.startAllocator("")
+			y := load(t.Context(), p.client(ann, client.Options{}), 8, stop)
+			if status := doomed.ended(0); status != -1 {
+				t.Fatalf("the process ended with %d, it was to be killed at %s", status, point)
+			}
+			y.check(t, p.verify())
+			p.eventsComplete()
+			t.Logf("%d grants, slowest answer %s", y.granted.Load(), y.slowest)
+		})
+	}
+}
+
+// eventsComplete waits until the event stream has every event of the log, once.
+func (p *plant) eventsComplete() {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.t.Context(), 30*time.Second)
+	defer cancel()
+	want := p.verify().Events
+	js, err := jetstream.New(p.connect(natsauth.Service(natsauth.RoleReader)))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	stream, err := js.Stream(ctx, wire.StreamEvents)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	for {
+		info, err := stream.Info(ctx)
+		if err != nil {
+			p.t.Fatalf("the event stream never had the %d events of the log: %v", want, err)
+		}
+		if info.State.Msgs == want {
+			return
+		}
+		if info.State.Msgs > want {
+			p.t.Fatalf("%d events for %d of the log", info.State.Msgs, want)
+		}
+		time.Sleep(20 * time.Millisecond) // polls another process; ctx bounds it
+	}
+}
+
+func TestKillInTheMiddleOfAKeyframe(t *testing.T) {
+	p := newPlant(t, amplyConfig)
+	doomed := p.startAllocator(string(failpoint.MidKeyframe) + "=kill")
+	p.served()
+	stop := make(chan struct{})
+	go func() {
+		<-doomed.done
+		time.AfterFunc(3*time.Second, func() { close(stop) })
+	}()
+	p.startAllocator("")
+	y := load(t.Context(), p.client(ann, client.Options{}), 8, stop)
+	y.check(t, p.verify())
+}
+
+// A leader that dies is replaced within two seconds, 99 times of 100.
+func TestTakeover(t *testing.T) {
+	const kills = 50
+	p := newPlant(t, amplyConfig)
+	leader := p.startAllocator("")
+	p.served()
+	standby := p.startAllocator("")
+	stop := make(chan struct{})
+	var loaded sync.WaitGroup
+	var y *tally
+	loaded.Go(func() { y = load(t.Context(), p.client(ann, client.Options{}), 4, stop) })
+	probe := p.client(root, client.Options{Timeout: 100 * time.Millisecond})
+	var took []time.Duration
+	for range kills {
+		before := p.servedAfter(probe, 0)
+		leader.kill()
+		began := time.Now()
+		p.servedAfter(probe, before)
+		took = append(took, time.Since(began))
+		leader, standby = standby, p.startAllocator("")
+	}
+	close(stop)
+	loaded.Wait()
+	y.check(t, p.verify())
+	slices.Sort(took)
+	p99 := took[len(took)*99/100]
+	t.Logf("takeover over %d kills: p50 %s, p90 %s, p99 %s, max %s; %d grants, slowest answer %s",
+		kills, took[kills/2], took[kills*90/100], p99, took[kills-1], y.granted.Load(), y.slowest)
+	if p99 > 2*time.Second {
+		t.Errorf("p99 of a takeover is %s, more than 2 s", p99)
+	}
+}
+
+// epoch is the epoch of the last commit.
+func (p *plant) epoch() uint64 {
+	p.t.Helper()
+	if p.reader == nil {
+		js, err := jetstream.New(p.connect(natsauth.Service(natsauth.RoleReader)))
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		if p.reader, err = js.Stream(p.t.Context(), wire.StreamLedger); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+	last, err := p.reader.GetLastMsgForSubject(p.t.Context(), wire.KeySubject(wire.BucketLedger, site.Workspace))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	commit, err := ledger.Decode(last.Data)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return commit.Epoch
+}
+
+// servedAfter waits until a reign later than the given epoch answers requests, and gives its epoch.
+func (p *plant) servedAfter(probe *client.Client, epoch uint64) uint64 {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.t.Context(), 30*time.Second)
+	defer cancel()
+	for p.epoch() <= epoch {
+		if ctx.Err() != nil {
+			p.t.Fatalf("no reign after epoch %d", epoch)
+		}
+		time.Sleep(5 * time.Millisecond) // polls another process; ctx bounds it
+	}
+	if _, err := probe.GetConfig(ctx); err != nil {
+		p.t.Fatalf("nobody serves: %v", err)
+	}
+	return p.epoch()
+}
+
+// A leader that is stopped for 15 s is replaced; everybody is answered within 15 s; when it returns it writes nothing.
+func TestPausedLeader(t *testing.T) {
+	p := newPlant(t, amplyConfig)
+	paused := p.startAllocator("")
+	p.served()
+	p.startAllocator("")
+	stop := make(chan struct{})
+	var loaded sync.WaitGroup
+	var y *tally
+	loaded.Go(func() { y = load(t.Context(), p.client(ann, client.Options{}), 8, stop) })
+	probe := p.client(root, client.Options{Timeout: 100 * time.Millisecond})
+	before := p.servedAfter(probe, 0)
+	paused.signal(syscall.SIGSTOP)
+	began := time.Now()
+	after := p.servedAfter(probe, before)
+	t.Logf("replaced after %s", time.Since(began))
+	time.Sleep(time.Until(began.Add(15 * time.Second))) // the pause is what is tested
+	paused.signal(syscall.SIGCONT)
+	time.Sleep(3 * time.Second) // time for the returned process to do harm
+	close(stop)
+	loaded.Wait()
+	r := p.verify()
+	y.check(t, r)
+	if r.Epoch != after {
+		t.Errorf("the returned process wrote: epoch %d after %d", r.Epoch, after)
+	}
+	if y.slowest > 15*time.Second {
+		t.Errorf("the slowest answer took %s", y.slowest)
+	}
+	t.Logf("%d grants, slowest answer %s", y.granted.Load(), y.slowest)
+}
+
+func TestKillNATSUnderLoad(t *testing.T) {
+	p := newPlant(t, amplyConfig)
+	p.startAllocator("")
+	p.served()
+	stop := make(chan struct{})
+	var loaded sync.WaitGroup
+	var y *tally
+	loaded.Go(func() { y = load(t.Context(), p.client(ann, client.Options{}), 8, stop) })
+	for range 3 {
+		time.Sleep(time.Second) // under load
+		p.nats.kill()
+		p.startNATS()
+	}
+	time.Sleep(3 * time.Second)
+	close(stop)
+	loaded.Wait()
+	y.check(t, p.verify())
+	t.Logf("%d grants, slowest answer %s", y.granted.Load(), y.slowest)
+}
+
+// Reservations expire within a second of their time, 99 of 100.
+func TestExpiryIsPunctual(t *testing.T) {
+	const reservations = 500
+	p := newPlant(t, amplyConfig)
+	p.startAllocator("")
+	p.served()
+	agent := p.client(ann, client.Options{}).Agent("a")
+	due := map[string]time.Time{}
+	for range reservations {
+		r := reserveRequest(10)
+		r.LeaseMS = 5000
+		reply, err := agent.Reserve(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		due[reply.ReservationID] = time.UnixMilli(int64(reply.ExpiresAt))
+	}
+	late := p.lateness(due)
+	slices.Sort(late)
+	p99 := late[len(late)*99/100]
+	t.Logf("expiry of %d: p50 %s, p99 %s, max %s after its time", len(late), late[len(late)/2], p99, late[len(late)-1])
+	if late[0] < 0 || p99 > time.Second {
+		t.Errorf("from %s to p99 %s, want from 0 to 1 s", late[0], p99)
+	}
+}
+
+// lateness waits for all reservations to be closed and tells how long after its time each was.
+func (p *plant) lateness(due map[string]time.Time) (late []time.Duration) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.t.Context(), 30*time.Second)
+	defer cancel()
+	js, err := jetstream.New(p.connect(natsauth.Service(natsauth.RoleReader)))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	consumer, err := js.OrderedConsumer(ctx, wire.StreamEvents, jetstream.OrderedConsumerConfig{})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	for len(late) < len(due) {
+		msg, err := consumer.Next(jetstream.FetchContext(ctx))
+		if err != nil {
+			p.t.Fatalf("%d of %d expired: %v", len(late), len(due), err)
+		}
+		event, err := wire.DecodeEvent(msg.Data())
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		if event.Kind() == quota.KindReservationClosed {
+			late = append(late, time.UnixMilli(int64(event.Time)).Sub(due[event.Subject]))
+		}
+	}
+	return late
+}
+
+// A drained process answers everything it took and hands over at once.
+func TestDrainUnderLoad(t *testing.T) {
+	p := newPlant(t, amplyConfig)
+	first := p.startAllocator("")
+	p.served()
+	p.startAllocator("")
+	stop := make(chan struct{})
+	var loaded sync.WaitGroup
+	var y *tally
+	loaded.Go(func() { y = load(t.Context(), p.client(ann, client.Options{}), 16, stop) })
+	probe := p.client(root, client.Options{Timeout: 100 * time.Millisecond})
+	before := p.servedAfter(probe, 0)
+	time.Sleep(500 * time.Millisecond) // under load
+	first.signal(terminate)
+	began := time.Now()
+	p.servedAfter(probe, before)
+	t.Logf("handed over after %s", time.Since(began))
+	if status := first.ended(10 * time.Second); status != 0 {
+		t.Errorf("exit status %d", status)
+	}
+	close(stop)
+	loaded.Wait()
+	y.check(t, p.verify())
+	t.Logf("%d grants, slowest answer %s", y.granted.Load(), y.slowest)
+}
