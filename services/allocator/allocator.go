@@ -31,6 +31,7 @@ import (
 	"github.com/bursarhq/bursar/services/allocator/internal/lease"
 	"github.com/bursarhq/bursar/services/allocator/internal/metrics"
 	"github.com/bursarhq/bursar/services/allocator/internal/relay"
+	"github.com/bursarhq/bursar/services/allocator/internal/store"
 )
 
 // drainTimeout bounds the end: what is decided is committed and answered within it.
@@ -177,11 +178,7 @@ func (s *service) jetstream(ctx context.Context, cfg natsconn.Config) (jetstream
 	if err != nil {
 		return nil, err
 	}
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return nil, fmt.Errorf("open jetstream: %w", err)
-	}
-	return js, nil
+	return store.NewJetStream(nc)
 }
 
 // close sends what is buffered and closes the connections.

@@ -218,7 +218,8 @@ type verifier struct {
 	keyframes *store.Keyframes
 }
 
-// Verify folds the log from its first commit. Where the first commits are trimmed it begins at the newest keyframe.
+// Verify folds the log from its first commit. Where the first commits are trimmed it begins at the oldest keyframe from
+// which the log is whole.
 func (v *verifier) Verify(ctx context.Context) (*wire.VerifyReply, error) {
 	from, err := v.from(ctx)
 	if err != nil {
@@ -261,10 +262,11 @@ func (v *verifier) from(ctx context.Context) (*ledger.Ledger, error) {
 	case err != nil:
 		return nil, err
 	}
-	if c, err := ledger.Decode(first.Data); err != nil || c.Number == 1 {
-		return ledger.New(), nil
+	c, err := ledger.Decode(first.Data)
+	if err != nil || c.Number == 1 {
+		return ledger.New(), nil //nolint:nilerr // the fold says what is wrong with the first commit
 	}
-	l, _, err := v.keyframes.Newest(ctx)
+	l, err := v.keyframes.From(ctx, c.Number-1)
 	if err != nil {
 		return nil, err
 	}

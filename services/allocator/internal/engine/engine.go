@@ -38,6 +38,7 @@ type Log interface {
 	Publish(ctx context.Context, data []byte, expected uint64) store.Outcome
 	Entry(ctx context.Context, revision uint64) (ledger.Entry, error)
 	After(ctx context.Context, revision uint64, most int) ([]ledger.Entry, error)
+	Last(ctx context.Context) (uint64, error)
 	Each(ctx context.Context, revision uint64, fold func(ledger.Entry) error) error
 }
 
@@ -377,10 +378,16 @@ func (e *Engine) publish(ctx context.Context, a writer.Publish) {
 	})
 }
 
+// read hands in what the log has after a revision. Last is read after the entries: if nothing was there and it is
+// beyond, something was written in between, and the writer looks again.
 func (e *Engine) read(ctx context.Context, a writer.Read) {
 	e.beside.Go(func() {
-		entries, err := e.opt.Log.After(ctx, a.After, readAtMost)
-		e.give(ctx, writer.ReadOutcome{Read: a.Read, Entries: entries, Err: err})
+		out := writer.ReadOutcome{Read: a.Read}
+		out.Entries, out.Err = e.opt.Log.After(ctx, a.After, readAtMost)
+		if out.Err == nil && len(out.Entries) == 0 {
+			out.Last, out.Err = e.opt.Log.Last(ctx)
+		}
+		e.give(ctx, out)
 	})
 }
 

@@ -25,7 +25,7 @@ func TestEachLeavesNothingOut(t *testing.T) {
 	if err := provision.Ensure(t.Context(), js, sizes, nil); err != nil {
 		t.Fatal(err)
 	}
-	const commits = 10 * parallelReads
+	const commits = 10 * bulkFrom
 	for i := range commits {
 		for name, share := range map[string]int{"own": 1, "other": 5} {
 			key, err := wire.LedgerKey(name)

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -13,21 +16,28 @@ import (
 	"github.com/bursarhq/bursar/pkg/wire"
 )
 
-// keyframeTimeout bounds the storing of one keyframe.
+// keyframeTimeout bounds the storing or reading of one keyframe.
 const keyframeTimeout = 2 * time.Minute
 
-// slots are the places of keyframes. There are two, written in turn: while one is being overwritten, the other is
-// whole. A slot whose chunks are not those of its manifest does not restore, and the other one is taken.
+// tombstoneLife is how long the mark of a removed chunk stays.
+const tombstoneLife = time.Minute
+
+// ErrSuperseded: both keyframes that are kept are newer than the one to be stored. Another process is ahead.
+var ErrSuperseded = errors.New("newer keyframes are stored already")
+
+// The keys of a workspace: two manifests, <workspace>.a and <workspace>.b, written in turn, and the chunks
+// <workspace>.<commit>.<chunk>. While a manifest is replaced the other one is whole, and since chunks bear the number of
+// their commit, a process that was paused in the middle of a keyframe spoils no other when it goes on.
 var slots = [...]string{"a", "b"}
 
-// Keyframes stores the keyframes of one ledger: a cache, which may be lost at any time.
+// Keyframes stores the keyframes of one ledger. It is safe for concurrent use, but one Save at a time is enough.
 type Keyframes struct {
-	kv     jetstream.KeyValue
-	prefix string
-	points *failpoint.Set
+	kv        jetstream.KeyValue
+	workspace string // as a token
+	points    *failpoint.Set
 }
 
-// OpenKeyframes opens the keyframes of a workspace. The bucket must exist.
+// OpenKeyframes opens the keyframes of a workspace; points may be nil. The bucket must exist (pkg/provision makes it).
 func OpenKeyframes(ctx context.Context, js jetstream.JetStream, workspace string, points *failpoint.Set) (*Keyframes, error) {
 	key, err := wire.LedgerKey(workspace)
 	if err != nil {
@@ -37,114 +47,185 @@ func OpenKeyframes(ctx context.Context, js jetstream.JetStream, workspace string
 	if err != nil {
 		return nil, fmt.Errorf("open bucket %s: %w", wire.BucketKeyframes, err)
 	}
-	return &Keyframes{kv: kv, prefix: key, points: points}, nil
+	return &Keyframes{kv: kv, workspace: key, points: points}, nil
 }
 
-// Save stores a keyframe in the slot with the older one: the chunks first, the manifest last.
+// stored is a manifest in its slot.
+type stored struct {
+	slot     string
+	revision uint64           // 0 when the slot was never used
+	manifest *ledger.Manifest // nil when there is none that can be read
+}
+
+func (s *stored) number() uint64 {
+	if s.manifest == nil {
+		return 0
+	}
+	return s.manifest.Number
+}
+
+// Save stores a keyframe in place of the older one of two:
+//
+//  1. the chunks, under keys of their own;
+//  2. the manifest, if the slot still holds what it held: from here on the keyframe is found;
+//  3. removal of the chunks that no manifest names.
+//
+// It fails with ErrSuperseded when a process that is ahead has stored newer ones.
 func (k *Keyframes) Save(ctx context.Context, f *ledger.EncodedKeyframe) error {
 	ctx, cancel := context.WithTimeout(ctx, keyframeTimeout)
 	defer cancel()
-	slot, err := k.olderSlot(ctx)
+	m, err := ledger.DecodeManifest(f.Manifest)
+	if err != nil {
+		return fmt.Errorf("keyframe to store: %w", err)
+	}
+	kept, err := k.newestFirst(ctx)
 	if err != nil {
 		return err
 	}
-	for i, chunk := range f.Chunks {
-		if _, err := k.kv.Put(ctx, k.chunkKey(slot, i), chunk); err != nil {
+	older := kept[len(kept)-1]
+	if older.number() >= m.Number {
+		return fmt.Errorf("keyframe of commit %d: %w", m.Number, ErrSuperseded)
+	}
+	if err := k.saveChunks(ctx, m.Number, f.Chunks); err != nil {
+		return err
+	}
+	if err := k.replace(ctx, older, f.Manifest); err != nil {
+		return fmt.Errorf("store keyframe manifest: %w", err)
+	}
+	return k.sweep(ctx, m.Number, kept[0].number())
+}
+
+func (k *Keyframes) saveChunks(ctx context.Context, number uint64, chunks [][]byte) error {
+	for i, chunk := range chunks {
+		if _, err := k.kv.Put(ctx, k.chunkKey(number, i), chunk); err != nil {
 			return fmt.Errorf("store keyframe chunk %d: %w", i, err)
 		}
-		if i == (len(f.Chunks)-1)/2 {
+		if i == (len(chunks)-1)/2 {
 			if err := k.points.Hit(ctx, failpoint.MidKeyframe); err != nil {
 				return err
 			}
 		}
 	}
-	if _, err := k.kv.Put(ctx, k.manifestKey(slot), f.Manifest); err != nil {
-		return fmt.Errorf("store keyframe manifest: %w", err)
+	return nil
+}
+
+func (k *Keyframes) replace(ctx context.Context, s stored, manifest []byte) error {
+	key := k.workspace + "." + s.slot
+	if s.revision == 0 {
+		_, err := k.kv.Create(ctx, key, manifest)
+		return err
+	}
+	_, err := k.kv.Update(ctx, key, manifest, s.revision)
+	return err
+}
+
+func (k *Keyframes) chunkKey(number uint64, i int) string {
+	return k.workspace + "." + strconv.FormatUint(number, 10) + "." + strconv.Itoa(i)
+}
+
+// sweep removes the chunks of commits before newest but those of one: what an older keyframe or a process that died left.
+func (k *Keyframes) sweep(ctx context.Context, newest, keep uint64) error {
+	keys, err := k.kv.ListKeysFiltered(ctx, k.workspace+".*.*")
+	if err != nil {
+		return fmt.Errorf("list keyframe chunks: %w", err)
+	}
+	var old []string
+	for key := range keys.Keys() {
+		number, _, _ := strings.Cut(strings.TrimPrefix(key, k.workspace+"."), ".")
+		if n, err := strconv.ParseUint(number, 10, 64); err == nil && n < newest && n != keep {
+			old = append(old, key)
+		}
+	}
+	for _, key := range old {
+		if err := k.kv.Purge(ctx, key, jetstream.PurgeTTL(tombstoneLife)); err != nil {
+			return fmt.Errorf("remove keyframe chunk %s: %w", key, err)
+		}
 	}
 	return nil
 }
 
-func (k *Keyframes) chunkKey(slot string, i int) string {
-	return fmt.Sprintf("%s.%s.%d", k.prefix, slot, i)
+// newestFirst reads both slots.
+func (k *Keyframes) newestFirst(ctx context.Context) ([]stored, error) {
+	var found []stored
+	for _, slot := range slots {
+		entry, err := k.kv.Get(ctx, k.workspace+"."+slot)
+		if errors.Is(err, jetstream.ErrKeyNotFound) {
+			found = append(found, stored{slot: slot})
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read keyframe manifest: %w", err)
+		}
+		s := stored{slot: slot, revision: entry.Revision()}
+		if m, err := ledger.DecodeManifest(entry.Value()); err == nil {
+			s.manifest = m // one that cannot be read is as good as none
+		}
+		found = append(found, s)
+	}
+	slices.SortStableFunc(found, func(a, b stored) int {
+		switch {
+		case a.number() > b.number():
+			return -1
+		case a.number() < b.number():
+			return 1
+		}
+		return 0
+	})
+	return found, nil
 }
 
-func (k *Keyframes) manifestKey(slot string) string { return k.prefix + "." + slot + ".manifest" }
-
-// manifest reads a slot's manifest; nil where there is none or it cannot be read.
-func (k *Keyframes) manifest(ctx context.Context, slot string) (*ledger.Manifest, error) {
-	entry, err := k.kv.Get(ctx, k.manifestKey(slot))
-	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read keyframe manifest: %w", err)
-	}
-	m, err := ledger.DecodeManifest(entry.Value())
-	if err != nil {
-		return nil, nil //nolint:nilerr // a keyframe that cannot be read is as good as none: the log has everything
-	}
-	return m, nil
-}
-
-func (k *Keyframes) olderSlot(ctx context.Context) (string, error) {
-	a, err := k.manifest(ctx, slots[0])
-	if err != nil {
-		return "", err
-	}
-	b, err := k.manifest(ctx, slots[1])
-	if err != nil {
-		return "", err
-	}
-	if a == nil || b != nil && a.Number <= b.Number {
-		return slots[0], nil
-	}
-	return slots[1], nil
-}
-
-// Newest restores the newest keyframe that is whole; nil when there is none. rejected says, for the log, why newer
-// ones were passed over.
-func (k *Keyframes) Newest(ctx context.Context) (l *ledger.Ledger, rejected []error, err error) {
+// Newest restores the newest keyframe that is whole; nil when there is none. passedOver says why newer ones were not taken.
+func (k *Keyframes) Newest(ctx context.Context) (l *ledger.Ledger, passedOver []error, err error) {
 	ctx, cancel := context.WithTimeout(ctx, keyframeTimeout)
 	defer cancel()
-	var found []candidate
-	for _, slot := range slots {
-		m, err := k.manifest(ctx, slot)
-		if err != nil {
-			return nil, nil, err
-		}
-		if m != nil {
-			found = append(found, candidate{slot, m})
-		}
+	found, err := k.newestFirst(ctx)
+	if err != nil {
+		return nil, nil, err
 	}
-	if len(found) == 2 && found[0].manifest.Number < found[1].manifest.Number {
-		found[0], found[1] = found[1], found[0]
-	}
-	for _, c := range found {
-		l, err := k.restore(ctx, c)
+	for _, s := range found {
+		if s.manifest == nil {
+			continue
+		}
+		l, err := k.restore(ctx, s.manifest)
 		if err == nil {
-			return l, rejected, nil
+			return l, passedOver, nil
 		}
 		if ctx.Err() != nil {
-			return nil, rejected, err
+			return nil, passedOver, err
 		}
-		rejected = append(rejected, fmt.Errorf("keyframe of commit %d: %w", c.manifest.Number, err))
+		passedOver = append(passedOver, fmt.Errorf("keyframe of commit %d: %w", s.manifest.Number, err))
 	}
-	return nil, rejected, nil
+	return nil, passedOver, nil
 }
 
-type candidate struct {
-	slot     string
-	manifest *ledger.Manifest
+// From restores a keyframe as of a commit with at least the given number, the oldest such; nil when there is none. It
+// is where the fold of a trimmed log begins.
+func (k *Keyframes) From(ctx context.Context, number uint64) (*ledger.Ledger, error) {
+	ctx, cancel := context.WithTimeout(ctx, keyframeTimeout)
+	defer cancel()
+	found, err := k.newestFirst(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range slices.Backward(found) {
+		if s.number() < number || s.manifest == nil {
+			continue
+		}
+		if l, err := k.restore(ctx, s.manifest); err == nil || ctx.Err() != nil {
+			return l, err
+		}
+	}
+	return nil, nil
 }
 
-func (k *Keyframes) restore(ctx context.Context, c candidate) (*ledger.Ledger, error) {
-	chunks := make([][]byte, len(c.manifest.Chunks))
+func (k *Keyframes) restore(ctx context.Context, m *ledger.Manifest) (*ledger.Ledger, error) {
+	chunks := make([][]byte, len(m.Chunks))
 	for i := range chunks {
-		entry, err := k.kv.Get(ctx, k.chunkKey(c.slot, i))
+		entry, err := k.kv.Get(ctx, k.chunkKey(m.Number, i))
 		if err != nil {
 			return nil, fmt.Errorf("read chunk %d: %w", i, err)
 		}
 		chunks[i] = entry.Value()
 	}
-	return ledger.Restore(c.manifest, chunks)
+	return ledger.Restore(m, chunks)
 }

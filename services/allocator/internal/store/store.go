@@ -1,10 +1,11 @@
 // Package store is the allocator's view of JetStream: the log of one ledger, and its keyframes.
 //
 // It guarantees that an outcome is told for what it is: stored, refused because of the expected revision, or not
-// known. Nothing that is not known is ever told as a refusal. Reads go to the leader of the stream, so that they see
-// every acknowledged write.
+// known. Nothing that is not known is ever told as a refusal. Reads that decide something go to the leader of the
+// stream, so that they see every acknowledged write. A keyframe is found whole or not at all.
 //
-// Callers must tolerate that an outcome is not known, and resolve it by reading.
+// Callers must tolerate that an outcome is not known, and resolve it by reading; and that keyframes get lost: the log has
+// everything.
 package store
 
 import (
@@ -24,14 +25,21 @@ import (
 	"github.com/bursarhq/bursar/pkg/writer"
 )
 
-// Deadlines of one call each.
+// Deadlines of one call each. The longest client deadline is 15 s, and within it an outcome that is not known has to be
+// looked into and the commit sent again.
 const (
 	PublishTimeout = 2 * time.Second
 	ReadTimeout    = 2 * time.Second
+	// ackKept is how long the client library keeps a publish whose outcome nobody waits for any more.
+	ackKept = 2 * PublishTimeout
 )
 
-// parallelReads is how many revisions are read ahead at a time when a log is loaded.
-const parallelReads = 64
+// bulkFrom is from how many revisions on a log is read through a consumer rather than one by one: a consumer costs a
+// few round trips to make and then delivers some 100,000 commits a second.
+const bulkFrom = 64
+
+// bulkIdle is when the server forgets a consumer that was read.
+const bulkIdle = 30 * time.Second
 
 // JetStream's error codes that decide an outcome (nats-server, errors.json).
 const (
@@ -39,16 +47,17 @@ const (
 	codeWriteInFlight      = 10164 // another write to the subject is being replicated: no verdict
 	codeDuplicateInProcess = 10158
 	codeStoreFailed        = 10077 // full, when it says so; otherwise open
+	fullDescription        = "maximum bytes"
 )
 
 // Outcome is what became of a publish.
 type Outcome struct {
 	Verdict  writer.Verdict
-	Revision uint64
-	Err      error
+	Revision uint64 // when acknowledged
+	Err      error  // what the store said, otherwise
 }
 
-// Log is the log of one ledger. It is safe for concurrent use.
+// Log is the log of one ledger on JetStream. It is safe for concurrent use.
 type Log struct {
 	js      jetstream.JetStream
 	stream  jetstream.Stream
@@ -56,7 +65,16 @@ type Log struct {
 	points  *failpoint.Set
 }
 
-// OpenLog opens the log of a workspace. The ledger stream must exist (pkg/provision makes it).
+// NewJetStream opens JetStream on a connection as a Log needs it: a publish that is never acknowledged is forgotten.
+func NewJetStream(nc *nats.Conn) (jetstream.JetStream, error) {
+	js, err := jetstream.New(nc, jetstream.WithPublishAsyncTimeout(ackKept))
+	if err != nil {
+		return nil, fmt.Errorf("open jetstream: %w", err)
+	}
+	return js, nil
+}
+
+// OpenLog opens the log of a workspace; points may be nil. The ledger stream must exist (pkg/provision makes it).
 func OpenLog(ctx context.Context, js jetstream.JetStream, workspace string, points *failpoint.Set) (*Log, error) {
 	key, err := wire.LedgerKey(workspace)
 	if err != nil {
@@ -69,7 +87,8 @@ func OpenLog(ctx context.Context, js jetstream.JetStream, workspace string, poin
 	return &Log{js: js, stream: stream, subject: wire.KeySubject(wire.BucketLedger, key), points: points}, nil
 }
 
-// Publish stores data as the next revision if the present one is expected; 0 means that there is none.
+// Publish stores data as the next revision if the present one is expected; 0 means that there is none. It answers
+// within PublishTimeout.
 func (l *Log) Publish(ctx context.Context, data []byte, expected uint64) Outcome {
 	ctx, cancel := context.WithTimeout(ctx, PublishTimeout)
 	defer cancel()
@@ -79,6 +98,7 @@ func (l *Log) Publish(ctx context.Context, data []byte, expected uint64) Outcome
 	msg := &nats.Msg{Subject: l.subject, Data: data, Header: nats.Header{
 		jetstream.ExpectedLastSubjSeqHeader: []string{strconv.FormatUint(expected, 10)},
 	}}
+	// No retries of the library: it would send the bytes again behind the protocol's back.
 	future, err := l.js.PublishMsgAsync(msg, jetstream.WithRetryAttempts(0))
 	if err != nil {
 		return Outcome{Verdict: writer.Unknown, Err: err}
@@ -111,14 +131,14 @@ func verdictOf(err error) writer.Verdict {
 	case codeWriteInFlight, codeDuplicateInProcess:
 		return writer.InFlight
 	case codeStoreFailed:
-		if strings.Contains(refused.Description, "maximum bytes") {
+		if strings.Contains(refused.Description, fullDescription) {
 			return writer.Full
 		}
 	}
 	return writer.Unknown
 }
 
-// Entry reads the commit of one revision. It fails with jetstream.ErrMsgNotFound when there is none.
+// Entry reads the commit of one revision, at the leader. It fails with jetstream.ErrMsgNotFound when there is none.
 func (l *Log) Entry(ctx context.Context, revision uint64) (ledger.Entry, error) {
 	e, err := l.next(ctx, revision)
 	if err == nil && e.Revision != revision {
@@ -127,14 +147,28 @@ func (l *Log) Entry(ctx context.Context, revision uint64) (ledger.Entry, error) 
 	return e, err
 }
 
-// First reads the oldest commit that is kept.
+// Last is the newest revision, at the leader; 0 when there is none.
+func (l *Log) Last(ctx context.Context) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, ReadTimeout)
+	defer cancel()
+	msg, err := l.stream.GetLastMsgForSubject(ctx, l.subject)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read the last revision: %w", err)
+	}
+	return msg.Sequence, nil
+}
+
+// First reads the oldest commit that is kept. It fails with jetstream.ErrMsgNotFound when there is none.
 func (l *Log) First(ctx context.Context) (ledger.Entry, error) { return l.next(ctx, 1) }
 
-// next reads the first commit at or after a revision.
+// next reads the first commit at or after a revision, at the leader.
 func (l *Log) next(ctx context.Context, revision uint64) (ledger.Entry, error) {
 	ctx, cancel := context.WithTimeout(ctx, ReadTimeout)
 	defer cancel()
-	msg, err := l.stream.GetMsg(ctx, revision, jetstream.WithGetMsgSubject(l.subject))
+	msg, err := l.stream.GetMsg(ctx, max(1, revision), jetstream.WithGetMsgSubject(l.subject))
 	if err != nil {
 		return ledger.Entry{}, fmt.Errorf("read revision %d: %w", revision, err)
 	}
@@ -158,37 +192,66 @@ func (l *Log) After(ctx context.Context, revision uint64, most int) ([]ledger.En
 	return entries, nil
 }
 
-// Each gives every commit after a revision to fold, in order, until the end of the log or an error. It reads ahead, in
-// the hope that revisions are close to each other; where other workspaces lie between, it skips them.
+// Each gives every commit after a revision to fold, in order, up to the end of the log or an error. A long way is read
+// through a consumer; the end of it is read at the leader, one by one, so that nothing acknowledged is missed.
 func (l *Log) Each(ctx context.Context, revision uint64, fold func(ledger.Entry) error) error {
-	type read struct {
-		entry ledger.Entry
-		err   error
+	last, err := l.Last(ctx)
+	if err != nil {
+		return err
+	}
+	if last > revision+bulkFrom {
+		if err := l.bulk(ctx, revision, last, fold); err != nil {
+			return err
+		}
+		revision = last
 	}
 	for {
-		ahead, from := make([]chan read, parallelReads), revision+1 // revision moves on while these are read
-		for i := range ahead {
-			ahead[i] = make(chan read, 1)
-			go func() {
-				e, err := l.next(ctx, from+uint64(i))
-				ahead[i] <- read{e, err}
-			}()
+		e, err := l.next(ctx, revision+1)
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			return nil
 		}
-		for _, c := range ahead {
-			got := <-c
-			if errors.Is(got.err, jetstream.ErrMsgNotFound) {
-				return nil
-			}
-			if got.err != nil {
-				return got.err
-			}
-			if got.entry.Revision <= revision {
-				continue
-			}
-			if err := fold(got.entry); err != nil {
-				return err
-			}
-			revision = got.entry.Revision
+		if err != nil {
+			return err
+		}
+		if err := fold(e); err != nil {
+			return err
+		}
+		revision = e.Revision
+	}
+}
+
+// bulk gives the commits after one revision up to and including another, which must exist.
+func (l *Log) bulk(ctx context.Context, after, last uint64, fold func(ledger.Entry) error) error {
+	consumer, err := l.js.OrderedConsumer(ctx, wire.StreamLedger, jetstream.OrderedConsumerConfig{
+		FilterSubjects: []string{l.subject}, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1,
+		InactiveThreshold: bulkIdle,
+	})
+	if err != nil {
+		return fmt.Errorf("read the log: %w", err)
+	}
+	messages, err := consumer.Messages()
+	if err != nil {
+		return fmt.Errorf("read the log: %w", err)
+	}
+	defer messages.Stop()
+	for {
+		msg, err := messages.Next(jetstream.NextContext(ctx))
+		if err != nil {
+			return fmt.Errorf("read the log after revision %d: %w", after, err)
+		}
+		meta, err := msg.Metadata()
+		if err != nil {
+			return fmt.Errorf("read the log after revision %d: %w", after, err)
+		}
+		after = meta.Sequence.Stream
+		if after > last {
+			return nil
+		}
+		if err := fold(ledger.Entry{Revision: after, Data: msg.Data(), Stored: meta.Timestamp}); err != nil {
+			return err
+		}
+		if after == last {
+			return nil
 		}
 	}
 }
