@@ -92,3 +92,7 @@ $(GOLANGCI) $(GOVULNCHECK):
 .PHONY: sim
 sim: ## Simulate 100,000 schedules of faults; SEED=n replays one, step by step
 	cd pkg && $(GO) run ./writer/sim/cmd/sim $(if $(SEED),-seed $(SEED),-schedules $(or $(SCHEDULES),100000))
+
+.PHONY: mutants
+mutants: ## Seed known bugs one at a time; the tests must find each
+	cd tools && GOWORK=off $(GO) run ./mutants

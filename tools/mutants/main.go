@@ -1,0 +1,206 @@
+// Command mutants seeds known bugs, one at a time, and sees that the tests find each.
+//
+// Each file in bugs/ is one bug: what it is, where it goes, and the command that must fail because of it. The bug is
+// put into a copy of the file, which the go command is given by -overlay; the tree is never changed. A bug that does
+// not fit the code any more, or does not compile, is an error: it proves nothing.
+//
+//	go run ./mutants            # all
+//	go run ./mutants -only cas  # those whose name contains "cas"
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// timeLimit is how long one command may take; a bug that makes a test hang is found as well.
+const timeLimit = 5 * time.Minute
+
+// maxFinding is how much of a finding is printed, in bytes.
+const maxFinding = 110
+
+func main() { os.Exit(run()) }
+
+func run() int {
+	root := flag.String("root", "..", "the repository")
+	only := flag.String("only", "", "run only bugs whose name contains this")
+	flag.Parse()
+	files, err := filepath.Glob(filepath.Join("mutants", "bugs", "*.txt"))
+	if err != nil || len(files) == 0 {
+		fmt.Fprintln(os.Stderr, "no bugs found; run this in the tools directory")
+		return 2
+	}
+	var killed, total int
+	fmt.Printf("%-30s %-8s %7s  %s\n", "bug", "verdict", "seconds", "found by")
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".txt")
+		if !strings.Contains(name, *only) {
+			continue
+		}
+		total++
+		began := time.Now()
+		b, err := readBug(file)
+		var found string
+		if err == nil {
+			found, err = b.seed(*root)
+		}
+		verdict := "survived"
+		switch {
+		case err != nil:
+			verdict = "error"
+		case found != "":
+			killed++
+			verdict = "killed"
+		}
+		fmt.Printf("%-30s %-8s %7.1f  %s\n", name, verdict, time.Since(began).Seconds(), found)
+		if err != nil {
+			fmt.Printf("    %v\n", err)
+		}
+	}
+	fmt.Printf("%d of %d bugs killed\n", killed, total)
+	if killed < total {
+		return 1
+	}
+	return 0
+}
+
+// bug is one file of bugs/.
+type bug struct {
+	module  string // where the command runs
+	command string
+	edits   []edit
+}
+
+// edit replaces a text that occurs once in a file.
+type edit struct{ file, old, new string }
+
+// readBug reads a bug. Lines before the first "file:" that begin with "in:" and "run:" give the module and the command,
+// the others say what the bug is. Then, once or more: "file: path", "<<<", the old text, "===", the new text, ">>>".
+func readBug(path string) (bug, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return bug{}, err
+	}
+	var b bug
+	var e edit
+	var into *string
+	for line := range strings.Lines(string(raw)) {
+		text := strings.TrimSuffix(line, "\n")
+		switch {
+		case text == "<<<":
+			into = &e.old
+		case text == "===" && into != nil:
+			into = &e.new
+		case text == ">>>" && into != nil:
+			b.edits, into = append(b.edits, e), nil
+			e = edit{file: e.file}
+		case into != nil:
+			*into += line
+		default:
+			if value, ok := strings.CutPrefix(text, "in: "); ok {
+				b.module = value
+			} else if value, ok := strings.CutPrefix(text, "run: "); ok {
+				b.command = value
+			} else if value, ok := strings.CutPrefix(text, "file: "); ok {
+				e.file = value
+			}
+		}
+	}
+	if b.module == "" || b.command == "" || len(b.edits) == 0 || into != nil {
+		return b, fmt.Errorf("%s: not a bug: it needs in, run, and edits", path)
+	}
+	return b, nil
+}
+
+// seed compiles the bug and runs its command. It gives the first line that tells what was found, empty when the bug
+// survived.
+func (b *bug) seed(root string) (found string, err error) {
+	dir, err := os.MkdirTemp("", "mutant")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(dir)
+	overlay, err := b.overlay(root, dir)
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), timeLimit)
+	defer cancel()
+	if out, err := goCommand(ctx, filepath.Join(root, b.module), overlay, "vet "+b.target()); err != nil {
+		return "", fmt.Errorf("the bug does not compile:\n%s", out)
+	}
+	out, err := goCommand(ctx, filepath.Join(root, b.module), overlay, b.command)
+	switch {
+	case err == nil:
+		return "", nil
+	case ctx.Err() != nil:
+		return "the time limit", nil
+	}
+	for line := range strings.Lines(out) {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "seed ") || strings.HasPrefix(line, "--- FAIL") || strings.HasPrefix(line, "panic: ") {
+			return strings.ToValidUTF8(line[:min(len(line), maxFinding)], ""), nil
+		}
+	}
+	return "", fmt.Errorf("the command failed for another reason: %w:\n%s", err, out)
+}
+
+// target is the package that the command is about.
+func (b *bug) target() string {
+	for word := range strings.FieldsSeq(b.command) {
+		if strings.HasPrefix(word, "./") {
+			return word
+		}
+	}
+	return "./..."
+}
+
+// overlay writes the files with the bug in them and the list that the go command reads.
+func (b *bug) overlay(root, dir string) (string, error) {
+	replaced := map[string]string{} // copy by original
+	for i, e := range b.edits {
+		original, err := filepath.Abs(filepath.Join(root, e.file))
+		if err != nil {
+			return "", err
+		}
+		from := original
+		if seen, ok := replaced[original]; ok {
+			from = seen
+		}
+		text, err := os.ReadFile(from)
+		if err != nil {
+			return "", err
+		}
+		if n := strings.Count(string(text), e.old); n != 1 {
+			return "", fmt.Errorf("%s: the text to replace occurs %d times; the code has changed, so change the bug:\n%s", e.file, n, e.old)
+		}
+		replaced[original] = filepath.Join(dir, fmt.Sprintf("%d.go", i))
+		if err := os.WriteFile(replaced[original], []byte(strings.Replace(string(text), e.old, e.new, 1)), 0o600); err != nil {
+			return "", err
+		}
+	}
+	list, err := json.Marshal(map[string]any{"Replace": replaced})
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "overlay.json")
+	return path, os.WriteFile(path, list, 0o600)
+}
+
+// goCommand runs "go verb -overlay … rest".
+func goCommand(ctx context.Context, dir, overlay, command string) (string, error) {
+	words := strings.Fields(command)
+	args := append([]string{words[0], "-overlay", overlay}, words[1:]...)
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GOWORK=") // the workspace of the repository, also when this tool runs without one
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
