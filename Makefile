@@ -10,7 +10,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 
 GO      ?= go
-MODULES := schemas pkg services
+MODULES := schemas pkg services examples
 # Where `make run` keeps the ledger, the events and ClickHouse.
 DATA_DIR ?= data
 # Real traces for `make test-data`: the folder with traces/, transcripts/, prices/, http_fixtures/.
