@@ -97,6 +97,7 @@ func Run(t *testing.T, serve Serve) {
 	serve(t, a.system)
 	a.barrier(t)
 	a.traffic(t) // so that no stream is empty, and purging one would show
+	a.settle(t)
 	for _, atk := range attacks() {
 		t.Run(atk.name, func(t *testing.T) { // one after the other: each compares before and after
 			before := a.look(t)
@@ -231,6 +232,25 @@ func (a *arena) barrier(t testing.TB) {
 	}
 	if err := a.victim.FlushWithContext(ctx); err != nil {
 		t.Fatalf("the victim has lost its connection: %v", err)
+	}
+}
+
+// settle returns when what the system does at its start has been done.
+func (a *arena) settle(t testing.TB) {
+	t.Helper()
+	const quiet = 500 * time.Millisecond
+	deadline := time.After(patience)
+	for last := a.look(t); ; {
+		select {
+		case <-deadline:
+			t.Fatal("the system does not come to rest")
+		case <-time.After(quiet):
+		}
+		now := a.look(t)
+		if len(last.changes(now)) == 0 {
+			return
+		}
+		last = now
 	}
 }
 

@@ -22,12 +22,8 @@ import (
 // reserveBody is a well-formed request that nobody has sent before.
 func reserveBody(t testing.TB) []byte {
 	t.Helper()
-	id, err := wire.NewRequestID()
-	if err != nil {
-		t.Fatal(err)
-	}
 	r := wire.ReserveRequest{Provider: "claude", Model: "claude-sonnet-4-5", TaskType: "code_review", Requests: 1}
-	wire.SetRequestID(&r, id)
+	wire.SetRequestID(&r, newRequestID(t))
 	return r.Append(nil)
 }
 
