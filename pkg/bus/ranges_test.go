@@ -441,3 +441,34 @@ func BenchmarkRanges(b *testing.B) {
 	}
 	eventually(b, "all is acknowledged", func() bool { return f.floor() == uint64(b.N) })
 }
+
+// While its handler fails for longer than the ack wait, as when a database is away, a reader neither
+// loses its place nor hands anything out twice.
+func TestLongOutageOfTheHandler(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, inProcess(t))
+	f.consumer.AckWait = 300 * time.Millisecond
+	const total = 200
+	f.publish(1, total)
+	_, messages := f.ranges(bus.RangeConfig{MaxMessages: 20})
+	for outage := time.After(4 * f.consumer.AckWait); ; {
+		msg := receive(t, messages)
+		checkRun(t, rangeOf(t, msg), 1)
+		select {
+		case <-outage:
+			msg.Ack()
+		default:
+			msg.Nack()
+			continue
+		}
+		break
+	}
+	for next := 21; next <= total; {
+		msg := receive(t, messages)
+		r := rangeOf(t, msg)
+		checkRun(t, r, next)
+		next += len(r.Messages)
+		msg.Ack()
+	}
+	eventually(t, "all is acknowledged", func() bool { return f.floor() == total })
+}
