@@ -16,6 +16,7 @@ import (
 	"github.com/bursarhq/bursar/pkg/bus"
 	"github.com/bursarhq/bursar/pkg/natsembed/natstest"
 	"github.com/bursarhq/bursar/pkg/price"
+	"github.com/bursarhq/bursar/pkg/quota"
 	"github.com/bursarhq/bursar/pkg/wire"
 	"github.com/bursarhq/bursar/services/suggestion/internal/book"
 	"github.com/bursarhq/bursar/services/suggestion/internal/keep"
@@ -24,13 +25,13 @@ import (
 
 // world is a real server with the bucket and the stream that the service writes to.
 type world struct {
-	t       *testing.T
+	t       testing.TB
 	js      jetstream.JetStream
 	keeper  *keep.Keeper
 	metrics *Metrics
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	js, err := jetstream.New(natstest.Connect(t, natstest.Start(t)))
 	if err != nil {
@@ -54,7 +55,7 @@ func newWorld(t *testing.T) *world {
 	return &world{t, js, keeper, newMetrics(t)}
 }
 
-func newMetrics(t *testing.T) *Metrics {
+func newMetrics(t testing.TB) *Metrics {
 	t.Helper()
 	m, err := NewMetrics(prometheus.NewRegistry())
 	if err != nil {
@@ -106,7 +107,7 @@ func (w *world) state(workspace string) wire.SuggestionList {
 }
 
 // script is what happens in two workspaces, as ranges of the ledger's stream.
-func script(t *testing.T) []bus.Range {
+func script(t testing.TB) []bus.Range {
 	one, two := scene.New(t, 1), scene.New(t, 2)
 	var sequence uint64
 	record := func(workspace string, data []byte) bus.Record {
@@ -277,4 +278,32 @@ func TestUnreadableStateBeginsAnew(t *testing.T) {
 	if list := w.state("one"); len(list.Suggestions) != 3 {
 		t.Errorf("got %d suggestions, want 3", len(list.Suggestions))
 	}
+}
+
+// BenchmarkCatchUp handles ranges of 1,024 commits with 10 usage events each, as after a long absence.
+func BenchmarkCatchUp(b *testing.B) {
+	w := newWorld(b)
+	f := w.follower(w.keeper)
+	l := scene.New(b, 1)
+	subject := wire.KeySubject(wire.BucketLedger, "one")
+	next := func() bus.Range {
+		r := bus.Range{Messages: make([]bus.Record, 1024)}
+		for i := range r.Messages {
+			events := make([]quota.Event, 10)
+			for j := range events {
+				events[j] = l.Spent(int64(j))
+			}
+			r.Messages[i] = bus.Record{Subject: subject, Data: l.Encoded(events...), Time: scene.Start.Time()}
+		}
+		return r
+	}
+	for range b.N {
+		b.StopTimer()
+		r := next()
+		b.StartTimer()
+		if err := f.handle(b.Context(), r); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.N)*1024/b.Elapsed().Seconds(), "commits/s")
 }
