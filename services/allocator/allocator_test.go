@@ -116,3 +116,47 @@ func TestTheWholeLine(t *testing.T) {
 		t.Fatalf("limit: %+v", l)
 	}
 }
+
+// A closed reservation that the state has forgotten is still found in the log.
+func TestForgottenReservationsAreReadFromTheLog(t *testing.T) {
+	t.Parallel()
+	s := site.Start(t, []string{"ann", "bob"})
+	cfg := serviceConfig(t, s, nil)
+	cfg.Initial.Policy.ClosedKept = 1
+	start(t, cfg)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	agent := s.Client("ann").Agent("a1")
+	var ids []string
+	for range 5 {
+		r, err := agent.Reserve(ctx, reserveRequest(100))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := agent.Settle(ctx, wire.SettleRequest{ReservationID: r.ReservationID, Usage: []wire.UsageItem{{Tokens: tokens(30)}}}); err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, r.ReservationID)
+	}
+	for _, id := range ids {
+		status, err := agent.Status(ctx, wire.StatusRequest{ReservationID: id})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r := status.Reservations[0]; r.ReservationID != id || r.Outcome != "settled" || r.Used.Tokens.Output != 30 {
+			t.Fatalf("found %+v", r)
+		}
+	}
+	for name, other := range map[string]struct {
+		by string
+		id string
+	}{
+		"somebody else's":    {"bob", ids[0]},
+		"one that never was": {"ann", "0195f3c2-7b1e-7a44-9d0b-3f6f2a7c5e10"},
+		"no id of ours":      {"ann", "r1"},
+	} {
+		if _, err := s.Client(other.by).Agent("a1").Status(ctx, wire.StatusRequest{ReservationID: other.id}); !errors.Is(err, wire.ErrAllocationNotFound) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -67,7 +67,9 @@ func (s *Site) Connection(id natsauth.Identity) natsconn.Config {
 }
 
 // Service says how one of our services connects.
-func (s *Site) Service(role natsauth.Role) natsconn.Config { return s.Connection(natsauth.Service(role)) }
+func (s *Site) Service(role natsauth.Role) natsconn.Config {
+	return s.Connection(natsauth.Service(role))
+}
 
 // Conn connects as an identity until the test ends.
 func (s *Site) Conn(id natsauth.Identity) *nats.Conn {
@@ -91,7 +93,9 @@ func (s *Site) JetStream(role natsauth.Role) jetstream.JetStream {
 }
 
 // Client speaks for an agent principal.
-func (s *Site) Client(principal string) *client.Client { return s.client(natsauth.Agent(Workspace, principal)) }
+func (s *Site) Client(principal string) *client.Client {
+	return s.client(natsauth.Agent(Workspace, principal))
+}
 
 // Operator speaks for the operator "root".
 func (s *Site) Operator() *client.Client { return s.client(natsauth.Operator(Workspace, "root")) }

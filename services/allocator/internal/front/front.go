@@ -50,6 +50,7 @@ type Options struct {
 	Engine    Submitter
 	Prices    func(*quota.Config) quota.Prices
 	Verifier  Verifier
+	History   History
 	Metrics   *metrics.Workspace
 	Log       *slog.Logger
 }
@@ -67,12 +68,13 @@ type Front struct {
 	service micro.Service
 
 	subjects subjects
+	archive  archive
 	verify   chan struct{} // one verification at a time
 }
 
 // New makes a front that is not open.
 func New(opt Options) *Front {
-	return &Front{opt: opt, subjects: newSubjects(subjectsKept), verify: make(chan struct{}, 1)}
+	return &Front{opt: opt, subjects: newSubjects(subjectsKept), archive: newArchive(opt.History), verify: make(chan struct{}, 1)}
 }
 
 // Open subscribes to every verb.

@@ -1,6 +1,8 @@
 package front
 
 import (
+	"context"
+
 	"github.com/bursarhq/bursar/pkg/estimate"
 	"github.com/bursarhq/bursar/pkg/quota"
 	"github.com/bursarhq/bursar/pkg/wire"
@@ -55,6 +57,9 @@ func (f *Front) answerRead(r *request, reply *writer.Reply) {
 	case error:
 		f.refuse(r, v, reply.Notices)
 		return
+	case *forgotten:
+		go f.recall(r, v, reply.Notices)
+		return
 	case *wire.EstimateReply:
 		v.Notices = notices
 	case *wire.StatusReply:
@@ -95,8 +100,7 @@ func status(b *wire.StatusRequest, actor quota.Actor, s *quota.State, now quota.
 	if b.ReservationID != "" {
 		r, ok := s.Reservation(b.ReservationID, actor)
 		if !ok {
-			return wire.NewError(quota.CodeAllocationNotFound,
-				"no open or recently closed reservation %q of this agent; older ones are in the history", b.ReservationID)
+			return &forgotten{b.ReservationID, reply}
 		}
 		reply.Reservations = []wire.ReservationView{wire.ReservationViewOf(&r)}
 		return reply
@@ -107,6 +111,24 @@ func status(b *wire.StatusRequest, actor quota.Actor, s *quota.State, now quota.
 		reply.Reservations = append(reply.Reservations, wire.ReservationViewOf(&r))
 	}
 	return reply
+}
+
+// forgotten is the status of an agent about a reservation that is not in the state any more, or never was.
+type forgotten struct {
+	id    string
+	reply *wire.StatusReply
+}
+
+// recall completes such a status from the log, beside everything else.
+func (f *Front) recall(r *request, v *forgotten, notices []quota.Notice) {
+	found, err := f.archive.find(context.Background(), v.id, r.actor)
+	if err != nil {
+		f.refuse(r, err, notices)
+		return
+	}
+	v.reply.Reservations = []wire.ReservationView{wire.ReservationViewOf(found)}
+	v.reply.Notices = wire.NoticesOf(notices)
+	f.send(r, wire.AppendReply(nil, v.reply), quota.CodeOK)
 }
 
 // concerns tells whether a limit can bind work of an agent.
