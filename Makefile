@@ -90,7 +90,7 @@ $(GOLANGCI) $(GOVULNCHECK):
 	@ln -sf "$(TOOLS_CACHE)/$(@F)"/* $@
 
 .PHONY: sim
-sim: ## Simulate 100,000 schedules of faults; SEED=n replays one, step by step
+sim: ## Simulate 100,000 schedules of faults; SEED=n replays one
 	cd pkg && $(GO) run ./writer/sim/cmd/sim $(if $(SEED),-seed $(SEED),-schedules $(or $(SCHEDULES),100000))
 
 .PHONY: mutants
