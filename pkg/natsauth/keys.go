@@ -89,12 +89,16 @@ func (k *Keys) Add(id Identity) error {
 }
 
 // SeedFile returns the path of an identity's seed, whether it exists or not.
-func (k *Keys) SeedFile(id Identity) (string, error) {
+func (k *Keys) SeedFile(id Identity) (string, error) { return SeedFile(k.dir, id) }
+
+// SeedFile returns the path of an identity's seed in a directory of keys, whether it exists or not: for a program
+// that uses the keys of somebody else's directory and makes none.
+func SeedFile(dir string, id Identity) (string, error) {
 	if err := id.Validate(); err != nil {
 		return "", err
 	}
 	if id.Role.service() {
-		return filepath.Join(k.dir, serviceDir, string(id.Role)+seedSuffix), nil
+		return filepath.Join(dir, serviceDir, string(id.Role)+seedSuffix), nil
 	}
 	workspace, err := wire.EncodeToken(id.Workspace)
 	if err != nil {
@@ -104,7 +108,7 @@ func (k *Keys) SeedFile(id Identity) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return filepath.Join(k.dir, string(id.Role)+"s", workspace, principal+seedSuffix), nil
+	return filepath.Join(dir, string(id.Role)+"s", workspace, principal+seedSuffix), nil
 }
 
 // Identities returns everybody who may connect.

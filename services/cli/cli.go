@@ -84,12 +84,15 @@ func (a *app) root() *cobra.Command {
 		Args:                       unknownCommand,
 		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(*cobra.Command, []string) error {
-			log, err := telemetry.LoggerFromEnv(a.process.Stderr, a.options.logLevel, a.process.Getenv)
+			if err := a.options.complete(a.process.Getenv); err != nil {
+				return err
+			}
+			log, err := telemetry.LoggerFromEnv(a.process.Stderr, a.logLevel(), a.process.Getenv)
 			if err != nil {
 				return usage(err)
 			}
 			a.log = log
-			return a.options.complete(a.process.Getenv)
+			return nil
 		},
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
@@ -112,10 +115,19 @@ type group struct {
 
 func (a *app) groups() []group {
 	return []group{
-		{"run", "Run:", nil},
+		{"run", "Run:", []*cobra.Command{a.up()}},
 		{"see", "See:", []*cobra.Command{a.status(), a.history(), a.watch(), a.suggest(), a.list(), a.accounts()}},
 		{"agent", "Speak for an agent:", []*cobra.Command{a.estimate(), a.reserve(), a.reportUsage(), a.extend(), a.settle(), a.release()}},
 		{"operate", "Operate:", []*cobra.Command{a.apply(), a.revoke(), a.hold(), a.resume()}},
 		{"try", "Try:", []*cobra.Command{a.replay(), a.bench(), a.version()}},
 	}
+}
+
+// logLevel is the level that was asked for; a person at a terminal who asked for none sees what goes wrong only, and
+// not between the lines of the output what goes well.
+func (a *app) logLevel() string {
+	if a.options.logLevel == "" && a.process.Getenv(telemetry.LogLevelVar) == "" && screen.Terminal(a.process.Stderr) {
+		return slog.LevelWarn.String()
+	}
+	return a.options.logLevel
 }

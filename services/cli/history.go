@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -83,8 +84,11 @@ func (c *historyCommand) ask(ctx context.Context, b *remote) (*historyDocument, 
 	if err != nil {
 		return nil, err
 	}
-	current, err := b.suggestions(ctx)
-	if err != nil {
+	current, err := c.suggestions(ctx)
+	if errors.Is(err, errNoReader) { // the figures are worth showing without the advice
+		c.log.Warn("suggestions are left out", "error", err)
+		current.Suggestions = []wire.Suggestion{}
+	} else if err != nil {
 		return nil, err
 	}
 	return &historyDocument{Summary: *summary, History: *history, Peaks: list(peaks.Peaks), Suggestions: current}, nil
@@ -140,13 +144,11 @@ func (a *app) suggest() *cobra.Command {
 		Example: "  bursar suggest\n  bursar suggest --json | jq '.suggestions[] | {title, saving_micro_usd}'",
 		Args:    exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return c.connected(cmd.Context(), func(ctx context.Context, b *remote) error {
-				current, err := b.suggestions(ctx)
-				if err != nil {
-					return err
-				}
-				return c.show(&current, func() { c.showSuggestions(&current) })
-			})
+			current, err := c.suggestions(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return c.show(&current, func() { c.showSuggestions(&current) })
 		},
 	}
 }

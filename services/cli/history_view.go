@@ -174,7 +174,7 @@ func (a *app) showAdviceBriefly(current *wire.SuggestionList) {
 	for i := range current.Suggestions {
 		sug := &current.Suggestions[i]
 		a.screen.Printf("  %s  %s\n", a.screen.Paint(screen.Good, fmt.Sprintf("%9s", screen.Money(sug.SavingMicroUSD))),
-			screen.Shorten(screen.Clean(sug.Title), a.screen.Width()-13))
+			screen.Cut(screen.Clean(sug.Title), a.screen.Width()-13))
 	}
 }
 

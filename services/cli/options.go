@@ -14,10 +14,8 @@ const (
 	envPrincipal = "BURSAR_PRINCIPAL"
 	envNkey      = "BURSAR_NKEY"
 	envCreds     = "BURSAR_CREDS"
+	envReader    = "BURSAR_READER_NKEY"
 )
-
-// defaultWorkspace is the workspace of `bursar up`.
-const defaultWorkspace = "main"
 
 // options are the flags that every command takes.
 type options struct {
@@ -27,6 +25,7 @@ type options struct {
 	principal string
 	nkey      string
 	creds     string
+	reader    string
 	dataDir   string
 	logLevel  string
 	json      bool
@@ -39,6 +38,7 @@ func (o *options) register(flags *pflag.FlagSet) {
 	flags.StringVar(&o.principal, "principal", "", "`NAME` of whose credentials these are ($"+envPrincipal+")")
 	flags.StringVar(&o.nkey, "nkey", "", "`FILE` with the nkey seed ($"+envNkey+")")
 	flags.StringVar(&o.creds, "creds", "", "`FILE` with NATS credentials ($"+envCreds+")")
+	flags.StringVar(&o.reader, "reader-nkey", "", "`FILE` with the seed of the reader of streams ($"+envReader+")")
 	flags.StringVar(&o.dataDir, "data-dir", "", "`DIR` of the `bursar up` to use ($"+datadir.EnvDir+")")
 	flags.StringVar(&o.logLevel, "log-level", "", "`LEVEL` debug, info, warn or error ($BURSAR_LOG_LEVEL)")
 	flags.BoolVar(&o.json, "json", false, "write JSON for scripts")
@@ -51,7 +51,7 @@ func (o *options) complete(getenv func(string) string) error {
 		env string
 	}{
 		{&o.server, envServer}, {&o.context, envContext}, {&o.workspace, envWorkspace},
-		{&o.principal, envPrincipal}, {&o.nkey, envNkey}, {&o.creds, envCreds},
+		{&o.principal, envPrincipal}, {&o.nkey, envNkey}, {&o.creds, envCreds}, {&o.reader, envReader},
 	} {
 		if *v.at == "" {
 			*v.at = getenv(v.env)

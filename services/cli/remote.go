@@ -6,24 +6,17 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/bursarhq/bursar/pkg/client"
+	"github.com/bursarhq/bursar/pkg/natsauth"
 	"github.com/bursarhq/bursar/pkg/natsconn"
 	"github.com/bursarhq/bursar/pkg/wire"
 	"github.com/bursarhq/bursar/services/cli/internal/datadir"
 )
-
-// defaultPrincipal is whose credentials commands use when none are named: they may do what an operator may, and
-// speak for agents.
-const defaultPrincipal = "operator"
-
-// seedSuffix ends the name of a file with the seed of a principal.
-const seedSuffix = ".nk"
 
 // storeTimeout bounds one request to JetStream.
 const storeTimeout = 10 * time.Second
@@ -42,6 +35,8 @@ type target struct {
 	context   string
 	nkey      string
 	creds     string
+	reader    string // seed of the reader of streams
+	inbox     string // prefix of inboxes; empty means the principal's
 	keys      string // directory of seeds, where the target is a `bursar up` of this machine
 	workspace string
 	principal string
@@ -50,7 +45,7 @@ type target struct {
 // target finds the Bursar that the command line means: what the flags name, else the running `bursar up`.
 func (a *app) target() (*target, error) {
 	o := &a.options
-	t := &target{url: o.server, context: o.context, nkey: o.nkey, creds: o.creds, workspace: o.workspace, principal: o.principal}
+	t := &target{url: o.server, context: o.context, nkey: o.nkey, creds: o.creds, reader: o.reader, workspace: o.workspace, principal: o.principal}
 	if t.context != "" {
 		if err := t.fromContext(); err != nil {
 			return nil, err
@@ -62,10 +57,10 @@ func (a *app) target() (*target, error) {
 		}
 	}
 	if t.workspace == "" {
-		t.workspace = defaultWorkspace
+		t.workspace = natsauth.DefaultWorkspace
 	}
 	if t.principal == "" {
-		t.principal = defaultPrincipal
+		t.principal = natsauth.DefaultOperator
 	}
 	return t, nil
 }
@@ -103,7 +98,7 @@ func (t *target) fromDataDir(dir datadir.Dir) error {
 		t.workspace = e.Workspace
 	}
 	if t.principal == "" {
-		t.principal = defaultPrincipal
+		t.principal = natsauth.DefaultOperator
 	}
 	t.keys = e.Keys
 	return t.findSeed()
@@ -114,18 +109,54 @@ func (t *target) findSeed() error {
 	if t.nkey != "" || t.creds != "" || t.keys == "" {
 		return nil
 	}
-	t.nkey = filepath.Join(t.keys, t.principal+seedSuffix)
-	if _, err := os.Stat(t.nkey); err != nil {
-		return fmt.Errorf("there are no credentials of principal %q in %s: add it to the configuration and start `bursar up` again, or choose another --principal", t.principal, t.keys)
+	for _, id := range []natsauth.Identity{natsauth.Operator(t.workspace, t.principal), natsauth.Agent(t.workspace, t.principal)} {
+		file, err := natsauth.SeedFile(t.keys, id)
+		if err != nil {
+			return usage(err)
+		}
+		if _, err := os.Stat(file); err == nil {
+			t.nkey = file
+			return nil
+		}
 	}
-	return nil
+	return fmt.Errorf("there are no credentials of principal %q in workspace %q: add it to the configuration with `bursar apply`, or choose another --principal", t.principal, t.workspace)
 }
+
+// asReader gives the same target with the credentials that read streams: events of the past, suggestions, the
+// ledger. A context's own credentials are used as they are.
+func (t target) asReader() (*target, error) {
+	if t.context != "" && t.reader == "" {
+		return &t, nil
+	}
+	if t.reader == "" && t.keys != "" {
+		file, err := natsauth.SeedFile(t.keys, natsauth.Service(natsauth.RoleReader))
+		if err != nil {
+			return nil, err
+		}
+		t.reader = file
+	}
+	if t.reader == "" {
+		return nil, errNoReader
+	}
+	prefix, err := natsauth.Service(natsauth.RoleReader).InboxPrefix()
+	if err != nil {
+		return nil, err
+	}
+	t.nkey, t.creds, t.inbox = t.reader, "", prefix
+	return &t, nil
+}
+
+// errNoReader: nothing says with which credentials streams may be read.
+var errNoReader = errors.New("reading streams takes the reader's credentials: give --reader-nkey FILE")
 
 // connect opens a connection as the target's principal. The caller closes it.
 func (a *app) connect(ctx context.Context, t *target) (*nats.Conn, error) {
-	prefix, err := wire.InboxPrefix(t.workspace, t.principal)
-	if err != nil {
-		return nil, usage(err)
+	prefix := t.inbox
+	if prefix == "" {
+		var err error
+		if prefix, err = wire.InboxPrefix(t.workspace, t.principal); err != nil {
+			return nil, usage(err)
+		}
 	}
 	nc, err := natsconn.Connect(ctx, natsconn.Config{
 		Name: "bursar cli", URL: t.url, Context: t.context, NkeySeedFile: t.nkey, CredsFile: t.creds, InboxPrefix: prefix, Log: a.log,
@@ -190,12 +221,38 @@ func (b *remote) allReservations(ctx context.Context, filter wire.ReservationsRe
 	}
 }
 
+// reading runs do with a connection that may read streams.
+func (a *app) reading(ctx context.Context, do func(ctx context.Context, workspace string, nc *nats.Conn) error) error {
+	own, err := a.target()
+	if err != nil {
+		return err
+	}
+	t, err := own.asReader()
+	if err != nil {
+		return err
+	}
+	nc, err := a.connect(ctx, t)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	return do(ctx, t.workspace, nc)
+}
+
 // suggestions reads the current advice; before there was any, the list is empty.
-func (b *remote) suggestions(ctx context.Context) (wire.SuggestionList, error) {
-	none := wire.SuggestionList{Workspace: b.workspace, Suggestions: []wire.Suggestion{}}
+func (a *app) suggestions(ctx context.Context) (current wire.SuggestionList, err error) {
+	err = a.reading(ctx, func(ctx context.Context, workspace string, nc *nats.Conn) error {
+		current, err = readSuggestions(ctx, workspace, nc)
+		return err
+	})
+	return current, err
+}
+
+func readSuggestions(ctx context.Context, workspace string, nc *nats.Conn) (wire.SuggestionList, error) {
+	none := wire.SuggestionList{Workspace: workspace, Suggestions: []wire.Suggestion{}}
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	js, err := jetstream.New(b.nc)
+	js, err := jetstream.New(nc)
 	if err != nil {
 		return none, fmt.Errorf("open jetstream: %w", err)
 	}
@@ -203,7 +260,7 @@ func (b *remote) suggestions(ctx context.Context) (wire.SuggestionList, error) {
 	if err != nil {
 		return none, fmt.Errorf("open the suggestions: %w", err)
 	}
-	key, err := wire.SuggestionsKey(b.workspace)
+	key, err := wire.SuggestionsKey(workspace)
 	if err != nil {
 		return none, usage(err)
 	}

@@ -41,7 +41,7 @@ func (a *app) line(label, text string) {
 	if text == "" {
 		return
 	}
-	const labelWidth = 10
+	const labelWidth = 12
 	a.screen.Printf("  %s%s\n", a.screen.Paint(screen.Faint, fmt.Sprintf("%-*s", labelWidth, label)), text)
 }
 

@@ -148,20 +148,16 @@ func (c *statusCommand) limitRow(l *wire.Limit, now time.Time) []screen.Cell {
 	}
 }
 
-// limitName is the id without the account, under whose title it stands, and the unit where it is not tokens.
+// limitName is short: the window's name and the model group below the title of the account, else the id.
 func limitName(l *wire.Limit) string {
-	name := l.LimitID
-	if l.Account != "" {
-		name = strings.TrimPrefix(name, l.Account+"/")
+	if l.Account == "" || l.Name == "" {
+		return l.LimitID
 	}
-	if l.Window == "concurrent" {
-		return name
+	name := strings.ReplaceAll(l.Name, "_per_minute", "/min")
+	if l.ModelGroup != "" && !strings.HasSuffix(name, l.ModelGroup) {
+		name += " " + l.ModelGroup
 	}
-	switch l.Unit {
-	case "tokens", "micro_usd":
-		return name
-	}
-	return name + " (" + strings.TrimSuffix(strings.ReplaceAll(l.Unit, "_", " "), " tokens") + ")"
+	return name
 }
 
 // resetText tells when the window begins anew.
@@ -174,12 +170,16 @@ func resetText(l *wire.Limit, now time.Time) string {
 	case l.ResetsAt == 0:
 		return "at first use"
 	}
-	return screen.When(l.ResetsAt.Time(), now)
+	return screen.Until(l.ResetsAt.Time(), now)
 }
 
-// amount writes units of a limit in a table.
+// amount writes units of a limit in a table; money from 100 dollars on without cents.
 func amount(n int64, unit string) string {
-	if unit == "micro_usd" {
+	const dollar = 1_000_000
+	switch {
+	case unit == "micro_usd" && n >= 100*dollar:
+		return "$" + screen.Short((n+dollar/2)/dollar)
+	case unit == "micro_usd":
 		return screen.Money(n)
 	}
 	return screen.Short(n)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 
 	"github.com/bursarhq/bursar/pkg/quota"
@@ -64,13 +65,13 @@ func (c *watchCommand) run(ctx context.Context) error {
 	if c.count < 0 {
 		return usagef("--count must not be negative")
 	}
-	return c.connected(ctx, func(ctx context.Context, b *remote) error {
-		subjects, err := follow.Subjects(b.workspace, c.agent, c.types)
+	return c.reading(ctx, func(ctx context.Context, workspace string, nc *nats.Conn) error {
+		subjects, err := follow.Subjects(workspace, c.agent, c.types)
 		if err != nil {
 			return usage(err)
 		}
 		seen := 0
-		err = follow.Events(ctx, b.nc, follow.Query{Subjects: subjects, Since: start, Log: c.log}, func(body []byte) error {
+		err = follow.Events(ctx, nc, follow.Query{Subjects: subjects, Since: start, Log: c.log}, func(body []byte) error {
 			if err := c.print(body); err != nil {
 				return err
 			}
@@ -118,15 +119,19 @@ func (c *watchCommand) print(body []byte) error {
 	}
 	tone, text := describe(&event)
 	s := c.screen
-	head := event.Time.Time().Local().Format("15:04:05") + "  " + fmt.Sprintf("%-9s", headline(event.Kind()))
-	s.Printf("%s %s\n", s.Paint(tone, head), screen.Shorten(screen.Clean(text), s.Width()-len(head)-1))
+	head := event.Time.Time().Local().Format("15:04:05") + "  " + fmt.Sprintf("%-9s", headline(&event))
+	s.Printf("%s %s\n", s.Paint(tone, head), screen.Cut(screen.Clean(text), s.Width()-len(head)-1))
 	return nil
 }
 
-// headline is the last part of a type: what happened.
-func headline(kind string) string {
-	_, last, _ := strings.Cut(kind, ".")
-	return last
+// headline says in a word what happened: the outcome of what was closed, else the last part of the type.
+func headline(e *wire.Event) string {
+	var closed wire.ReservationClosedData
+	if e.Kind() == quota.KindReservationClosed && e.Into(&closed) == nil {
+		return screen.Clean(closed.Outcome)
+	}
+	_, last, _ := strings.Cut(e.Kind(), ".")
+	return screen.Clean(last)
 }
 
 // describe words an event in one line. An event that this version does not know is shown as it is.
@@ -159,7 +164,7 @@ func describeReservation(e *wire.Event) (screen.Tone, string) {
 	case quota.KindReservationGranted:
 		var d wire.ReservationGrantedData
 		if e.Into(&d) == nil {
-			return screen.Good, fmt.Sprintf("%s: %s tokens on %s, %s", who(&d.Labels), screen.Short(totalTokens(d.Amount.Tokens)), d.Labels.Account, d.Labels.Model)
+			return screen.Good, fmt.Sprintf("%s: %s on %s, %s", who(&d.Labels), screen.Short(totalTokens(d.Amount.Tokens)), d.Labels.Account, d.Labels.Model)
 		}
 	case quota.KindReservationDenied:
 		var d wire.ReservationDeniedData
@@ -180,7 +185,7 @@ func describeReservation(e *wire.Event) (screen.Tone, string) {
 		var d wire.ReservationClosedData
 		if e.Into(&d) == nil {
 			granted, used := totalTokens(d.Granted.Tokens), totalTokens(d.Used.Tokens)
-			return outcomeTone(d.Outcome), fmt.Sprintf("%s: %s, %s of %s tokens used (%s), %s", who(&d.Labels), d.Outcome,
+			return outcomeTone(d.Outcome), fmt.Sprintf("%s: %s of %s used (%s), %s", who(&d.Labels),
 				screen.Short(used), screen.Short(granted), screen.Percent(used, granted), screen.Money(d.CostUsedMicroUSD))
 		}
 	}
@@ -209,20 +214,45 @@ func deniedText(d *wire.ReservationDeniedData) string {
 }
 
 func describeUsage(d *wire.UsageRecordedData) (screen.Tone, string) {
-	text := fmt.Sprintf("%s: %s tokens of %s, %s", who(&d.Labels), screen.Short(totalTokens(d.Tokens)), d.Labels.Model, screen.Money(d.CostMicroUSD))
+	text := fmt.Sprintf("%s: %s of %s, %s", who(&d.Labels), screen.Short(totalTokens(d.Tokens)), d.Labels.Model, screen.Money(d.CostMicroUSD))
 	if d.OverrunTokens > 0 {
 		return screen.Caution, text + ", " + screen.Short(d.OverrunTokens) + " beyond"
 	}
 	return screen.Faint, text
 }
 
+// describeOther words what concerns no reservation.
 func describeOther(e *wire.Event) (screen.Tone, string) {
-	const shown = 200 // characters of data
-	data := string(e.Data)
-	if len(data) > shown {
-		data = data[:shown]
+	var d struct {
+		Config  struct{ Version uint64 }
+		Writer  string
+		Epoch   uint64
+		Span    wire.Span
+		Ended   wire.Span
+		Used    int64
+		LimitID string `json:"limit_id"`
+		Target  string
+		Name    string
+		Reason  string
 	}
-	return screen.Faint, strings.TrimSpace(e.Subject + " " + data)
+	if e.Into(&d) != nil {
+		return screen.Faint, e.Subject
+	}
+	switch e.Kind() {
+	case quota.KindConfigApplied:
+		return screen.Strong, fmt.Sprintf("configuration version %d", d.Config.Version)
+	case quota.KindEpochClaimed:
+		return screen.Faint, fmt.Sprintf("%s writes the ledger from now on, epoch %d", d.Writer, d.Epoch)
+	case quota.KindWindowOpened:
+		return screen.Faint, fmt.Sprintf("%s counts until %s", d.Span.LimitID, stamp(d.Span.EndsAt, time.Local))
+	case quota.KindWindowRolled:
+		return screen.Faint, fmt.Sprintf("%s begins anew after %s", d.Ended.LimitID, screen.Short(d.Used))
+	case quota.KindBlockPlaced, quota.KindBlockLifted:
+		return screen.Caution, strings.TrimSpace(d.Target+" "+d.Name) + reasonText(d.Reason)
+	case quota.KindObservationRecorded:
+		return screen.Faint, d.LimitID
+	}
+	return screen.Faint, e.Subject
 }
 
 // who is the agent with its team.

@@ -2,7 +2,7 @@
 // what its calls spend, and settles.
 //
 // It guarantees that what an agent has spent is reported and its reservation settled however a job ends, an interrupted
-// replay included, and that one agent does one job at a time, in the order of the jobs. Callers must tolerate that jobs of
+// replay included (but for jobs that are to be left unfinished), and that one agent does one job at a time, in the order of the jobs. Callers must tolerate that jobs of
 // different agents run at once, so that under limits that bind, who is denied differs from run to run.
 package replay
 
@@ -148,7 +148,7 @@ func (w *worker) request(ctx context.Context, j *work.Job) (*wire.ReserveRequest
 	}
 	r := &wire.ReserveRequest{
 		Provider: j.Provider, Account: j.Account, Model: j.Model, TaskType: string(j.TaskType), Complexity: estimate.Complexity,
-		Priority: estimate.Priority, Requests: j.Expected.Requests,
+		Priority: estimate.Priority, Requests: j.Expected.Requests, LeaseMS: j.Lease.Milliseconds(),
 		Tokens: wire.Tokens(quota.Tokens(estimate.Tokens).Add(j.Expected.Tokens)),
 	}
 	if j.Priority != 0 {
@@ -160,6 +160,9 @@ func (w *worker) request(ctx context.Context, j *work.Job) (*wire.ReserveRequest
 // spend reports the calls and settles with the last one. What was spent is settled even when ctx ends in between.
 func (w *worker) spend(ctx context.Context, j *work.Job, id string) error {
 	last := len(j.Calls) - 1
+	if j.Unfinished {
+		last = len(j.Calls)
+	}
 	for i := range last {
 		if err := w.report(ctx, id, &j.Calls[i]); err != nil {
 			if ctx.Err() == nil {
@@ -168,6 +171,9 @@ func (w *worker) spend(ctx context.Context, j *work.Job, id string) error {
 			last = i // it is settled instead, under the same call id
 			break
 		}
+	}
+	if j.Unfinished && ctx.Err() == nil {
+		return nil
 	}
 	closing, cancel := ctx, context.CancelFunc(func() {})
 	if ctx.Err() != nil {

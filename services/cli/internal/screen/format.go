@@ -48,7 +48,8 @@ func Short(n int64) string {
 	return Count(n)
 }
 
-// Money writes micro-USD as dollars: to the cent, or finer below ten cents so that a price is never shown as 0.
+// Money writes micro-USD as dollars: to the cent, finer below ten cents so that a price is
+// never shown as 0, and shortly from 10,000 on.
 func Money(microUSD int64) string {
 	sign := ""
 	if microUSD < 0 {
@@ -57,6 +58,9 @@ func Money(microUSD int64) string {
 	const cent, dollar = 10_000, 1_000_000
 	if microUSD != 0 && microUSD < 10*cent {
 		return sign + "$" + strings.TrimRight(fmt.Sprintf("0.%06d", microUSD), "0")
+	}
+	if microUSD >= 10_000*dollar { // nobody counts the cents
+		return sign + "$" + Short((microUSD+dollar/2)/dollar)
 	}
 	cents := (microUSD + cent/2) / cent
 	return fmt.Sprintf("%s$%s.%02d", sign, Count(cents*cent/dollar), cents%100)
@@ -103,6 +107,23 @@ func two(large int, unit string, small int, smallUnit string) string {
 	return fmt.Sprintf("%d%s %d%s", large, unit, small, smallUnit)
 }
 
+// Until writes a point of time ahead for a table: how long it is, and what the clock on the wall then shows.
+func Until(at, now time.Time) string {
+	if at.IsZero() {
+		return None
+	}
+	at = at.In(now.Location())
+	ahead := at.Sub(now)
+	layout := "15:04"
+	switch {
+	case ahead > 6*24*time.Hour:
+		layout = "Jan 2"
+	case at.YearDay() != now.YearDay() || at.Year() != now.Year():
+		layout = "Mon 15:04"
+	}
+	return Span(ahead) + ", " + at.Format(layout)
+}
+
 // When writes a point of time as seen from now: relative and in the zone of the clock on the wall.
 func When(at, now time.Time) string {
 	if at.IsZero() {
@@ -113,6 +134,8 @@ func When(at, now time.Time) string {
 	switch {
 	case at.Sub(now).Abs() > 300*24*time.Hour:
 		layout = "2006-01-02"
+	case at.Sub(now).Abs() > 48*time.Hour:
+		layout = "Jan 2"
 	case at.YearDay() != now.YearDay() || at.Year() != now.Year():
 		layout = "Jan 2 15:04"
 	}

@@ -140,6 +140,14 @@ func Shorten(s string, width int) string {
 	return front + "…" + back
 }
 
+// Cut leaves out the end of a sentence that is wider than width.
+func Cut(s string, width int) string {
+	if text.StringWidth(s) <= width {
+		return s
+	}
+	return takeWidth([]rune(s), max(0, width-1), false) + "…"
+}
+
 // takeWidth gives as many runes from the front or the back as fit into width columns.
 func takeWidth(runes []rune, width int, back bool) string {
 	taken := 0

@@ -21,12 +21,14 @@ const (
 	outputMedian, outputSigma = 214, 1.62
 	callsMedian, callsSigma   = 3, 1.48
 
-	maxCallsPerJob    = 100     // the 99th percentile is near 90
+	maxCallsPerJob    = 60      // longer ones exist; they would drown the rest of a small day
 	maxContextTokens  = 190_000 // what fits the models' usual context window
 	maxOutputPerCall  = 32_000
 	cacheWritesShare  = 0.85 // of the fresh input that is written to the cache, for the next call to read
-	callsReservedFor  = 7    // calls of a usual task that an agent reserves the cached prefix for
-	timidShare        = 0.5  // some agents reserve for fewer calls than they make
+	callsReservedFor  = 9    // the mean number of calls: what an agent reserves the cached prefix for
+	timidShare        = 0.3  // some agents reserve for half of that
+	unfinishedJobs    = 6    // agents still at work at the end of the day
+	unfinishedLease   = 15 * time.Minute
 	hoursOfDay        = 24
 	secondsOfHour     = 3600
 	tokensOfShortTask = 12_000 // the cached prefix where a fresh conversation starts
@@ -64,15 +66,15 @@ func fleet() []crew {
 			{15, estimate.Documentation, 2, 60_000, 1}, {10, estimate.QuickQuery, 1, tokensOfShortTask, 0.5},
 		}, 1},
 		{research, "researcher", 5, 25, "openai", []string{"gpt-5.1", "gpt-5.1", "gpt-5-mini"}, []kind{
-			{60, estimate.Analysis, 4, 70_000, 2}, {25, estimate.Documentation, 2, 40_000, 1},
+			{60, estimate.Analysis, 3, 20_000, 2}, {25, estimate.Documentation, 2, 12_000, 1},
 			{15, estimate.QuickQuery, 1, tokensOfShortTask, 0.5},
 		}, 1},
 		{support, "helpdesk", 6, 25, "claude", []string{"claude-haiku-4-5"}, []kind{
 			{80, estimate.QuickQuery, 1, tokensOfShortTask, 0.5}, {20, estimate.Documentation, 2, 30_000, 1},
 		}, 1},
 		{coding, "nightly-audit", 1, 10, "claude", []string{"claude-sonnet-5"}, []kind{
-			{100, estimate.CodeReview, 1, 30_000, 0.5},
-		}, 8},
+			{100, estimate.Analysis, 1, 30_000, 0.5},
+		}, 6},
 	}
 }
 
@@ -93,12 +95,23 @@ func Day(seed uint64, n int, run string) []Job {
 		jobs[i] = d.job(crew)
 	}
 	slices.SortStableFunc(jobs, func(a, b Job) int { return int(a.At - b.At) })
+	leaveUnfinished(jobs)
 	for i := range jobs {
 		for k := range jobs[i].Calls {
 			jobs[i].Calls[k].ID = fmt.Sprintf("%s-%d-%d", run, i+1, k+1)
 		}
 	}
 	return jobs
+}
+
+// leaveUnfinished has the last job of some agents go on beyond the day.
+func leaveUnfinished(jobs []Job) {
+	seen := map[string]bool{}
+	for i := len(jobs) - 1; i >= 0 && len(seen) < unfinishedJobs; i-- {
+		if j := &jobs[i]; !seen[j.Agent] {
+			seen[j.Agent], j.Unfinished, j.Lease = true, true, unfinishedLease
+		}
+	}
 }
 
 // dice draws what is random about a day.

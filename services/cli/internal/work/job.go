@@ -34,6 +34,10 @@ type Job struct {
 
 	// Calls are what it spends.
 	Calls []Call
+	// Unfinished says that the replay ends while the agent is still at work: it reports its calls and does not settle,
+	// and Lease after the last of them the reservation expires.
+	Unfinished bool
+	Lease      time.Duration // 0 leaves it to the configuration
 }
 
 // Call is one call to the provider.
