@@ -60,6 +60,8 @@ type Spec struct {
 	Flags func(set *flag.FlagSet, env func(variable, otherwise string) string)
 	// Run serves until ctx ends, then drains and returns nil.
 	Run func(ctx context.Context, env *Env) error
+	// Job marks a program whose Run returns nil when its work is done.
+	Job bool
 }
 
 // Env is what a service is run with.
@@ -108,8 +110,9 @@ func Main(spec Spec, args []string, out io.Writer, getenv func(string) string) i
 	ctx, stop := runner.WithSignals(context.Background(), env.Log)
 	defer stop()
 	err = runner.Run(ctx, env.Log, runner.DrainTime, env.telemetryPart(getenv), runner.Part{
-		Name: spec.Name,
-		Run:  func(ctx context.Context) error { return spec.Run(ctx, env) },
+		Name:      spec.Name,
+		Run:       func(ctx context.Context) error { return spec.Run(ctx, env) },
+		Completes: spec.Job,
 	})
 	return runner.ExitCode(env.Log, err)
 }

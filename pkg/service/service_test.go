@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -119,7 +120,9 @@ func TestUsage(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			spec := testSpec()
-			spec.Flags = func(set *flag.FlagSet, env func(string, string) string) { set.String("colour", env("COLOUR", "red"), "a colour") }
+			spec.Flags = func(set *flag.FlagSet, env func(string, string) string) {
+				set.String("colour", env("COLOUR", "red"), "a colour")
+			}
 			var out strings.Builder
 			status := Main(spec, tt.args, &out, func(key string) string { return tt.env[key] })
 			if status != tt.status || !strings.Contains(out.String(), tt.want) {
@@ -172,6 +175,20 @@ func TestWithoutServerAndContextItIsTheLocalOne(t *testing.T) {
 				t.Errorf("connection %+v, %v", cfg, err)
 			}
 		})
+	}
+}
+
+func TestAJobIsDoneWhereAServiceWouldHaveFailed(t *testing.T) {
+	t.Parallel()
+	spec := testSpec()
+	for _, tt := range []struct {
+		job  bool
+		want int
+	}{{true, ExitOK}, {false, ExitFailure}} {
+		spec.Job = tt.job
+		if status := Main(spec, nil, io.Discard, func(string) string { return "" }); status != tt.want {
+			t.Errorf("job %v: status %d, want %d", tt.job, status, tt.want)
+		}
 	}
 }
 
