@@ -15,7 +15,11 @@ MODULES := schemas pkg services examples
 DATA_DIR ?= data
 # Real traces for `make test-data`: the folder with traces/, transcripts/, prices/, http_fixtures/.
 BURSAR_TEST_DATA ?= $(abspath ../shared/data)
-VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+# How many schedules `make sim` runs.
+SCHEDULES ?= 100000
+# Semantic, as `nats micro ls` wants it: the last tag v1.2.3, or 0.0.0 and the commit.
+VERSION := $(shell tag=$$(git describe --tags --match 'v[0-9]*' 2>/dev/null || true); \
+	if [ -n "$$tag" ]; then echo "$${tag\#v}"; else echo "0.0.0+$$(git rev-parse --short HEAD 2>/dev/null || echo unknown)"; fi)
 
 GOLANGCI_VERSION    := v2.15.0
 GOVULNCHECK_VERSION := v1.9.0
@@ -37,12 +41,12 @@ setup: ## Install the ClickHouse engine into the user's cache folder
 build: ## Compile every binary into bin/
 	@mkdir -p bin
 	@for main in services/*/cmd/*/; do \
-		$(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/ "./$$main"; \
+		$(GO) build -ldflags "-X main.version=$(VERSION)" -o bin/ "./$$main"; \
 	done
 	@echo "built: $(addprefix bin/,$(BINARIES))"
 
 .PHONY: nats-conf
-nats-conf: ## Make the keys of a NATS server and its nats.conf
+nats-conf: ## Make nats.conf and the keys of its users (deployments/secrets)
 	$(GO) run ./services/cli/cmd/bursar-nkeys -dir deployments
 
 .PHONY: test
@@ -52,6 +56,10 @@ test: setup ## Run every test with the race detector
 .PHONY: test-data
 test-data: setup ## Run the tests that read real traces (BURSAR_TEST_DATA)
 	BURSAR_TEST_DATA="$(BURSAR_TEST_DATA)" GO="$(GO)" scripts/test-data
+
+.PHONY: sim
+sim: ## Simulate 100,000 schedules of the commit protocol under faults
+	$(GO) run ./pkg/writer/sim/cmd/sim -schedules $(SCHEDULES)
 
 .PHONY: lint
 lint: $(GOLANGCI) ## Check formatting, style, vet, structure and module tidiness

@@ -45,7 +45,7 @@ type workspace struct {
 	held       atomic.Bool // the lease
 	reign      atomic.Uint64
 	background sync.WaitGroup
-	ctx        context.Context // of the engine; for what Observer methods start
+	ctx        context.Context //nolint:containedctx // of the engine; for what Observer methods start
 }
 
 var _ engine.Observer = (*workspace)(nil)
