@@ -15,8 +15,9 @@ MODULES := schemas pkg services examples
 DATA_DIR ?= data
 # Real traces for `make test-data`: the folder with traces/, transcripts/, prices/, http_fixtures/.
 BURSAR_TEST_DATA ?= $(abspath ../shared/data)
-# How many schedules `make sim` runs.
+# How many schedules `make sim` runs, and the seed of the one that it replays instead.
 SCHEDULES ?= 100000
+SEED ?=
 # Semantic, as `nats micro ls` wants it: the last tag v1.2.3, or 0.0.0 and the commit.
 VERSION := $(shell tag=$$(git describe --tags --match 'v[0-9]*' 2>/dev/null || true); \
 	if [ -n "$$tag" ]; then echo "$${tag\#v}"; else echo "0.0.0+$$(git rev-parse --short HEAD 2>/dev/null || echo unknown)"; fi)
@@ -58,8 +59,12 @@ test-data: setup ## Run the tests that read real traces (BURSAR_TEST_DATA)
 	BURSAR_TEST_DATA="$(BURSAR_TEST_DATA)" GO="$(GO)" scripts/test-data
 
 .PHONY: sim
-sim: ## Simulate 100,000 schedules of the commit protocol under faults
-	$(GO) run ./pkg/writer/sim/cmd/sim -schedules $(SCHEDULES)
+sim: ## Simulate 100,000 schedules of faults; SEED=n replays one
+	cd pkg && $(GO) run ./writer/sim/cmd/sim $(if $(SEED),-seed $(SEED),-schedules $(SCHEDULES))
+
+.PHONY: mutants
+mutants: ## Seed known bugs one at a time; the tests must find each
+	cd tools && GOWORK=off $(GO) run ./mutants
 
 .PHONY: lint
 lint: $(GOLANGCI) ## Check formatting, style, vet, structure and module tidiness
@@ -96,11 +101,3 @@ $(GOLANGCI) $(GOVULNCHECK):
 		GOWORK=off GOBIN="$(TOOLS_CACHE)/$(@F)" $(GO) install $(TOOL); \
 	fi
 	@ln -sf "$(TOOLS_CACHE)/$(@F)"/* $@
-
-.PHONY: sim
-sim: ## Simulate 100,000 schedules of faults; SEED=n replays one
-	cd pkg && $(GO) run ./writer/sim/cmd/sim $(if $(SEED),-seed $(SEED),-schedules $(or $(SCHEDULES),100000))
-
-.PHONY: mutants
-mutants: ## Seed known bugs one at a time; the tests must find each
-	cd tools && GOWORK=off $(GO) run ./mutants
