@@ -66,6 +66,10 @@ sim: ## Simulate 100,000 schedules of faults; SEED=n replays one
 mutants: ## Seed known bugs one at a time; the tests must find each
 	cd tools && GOWORK=off $(GO) run ./mutants
 
+.PHONY: examples
+examples: build setup ## Run the example agents against a Bursar of their own
+	GO="$(GO)" scripts/examples
+
 .PHONY: lint
 lint: $(GOLANGCI) ## Check formatting, style, vet, structure and module tidiness
 	$(GOLANGCI) run $(foreach module,$(MODULES),./$(module)/...)

@@ -3,8 +3,8 @@
 //
 // It needs a running Bursar with the configuration examples/bursar.yaml:
 //
-//	bursar up --config examples/bursar.yaml
-//	go run ./examples/go-agent --server nats://127.0.0.1:4222 --nkey DIR/keys/examples.nk
+//	bursar up --config examples/bursar.yaml --data-dir DIR
+//	go run ./examples/go-agent --server nats://127.0.0.1:4222 --nkey DIR/keys/agents/default/examples.nk
 package main
 
 import (
@@ -40,7 +40,7 @@ func main() {
 func start(ctx context.Context) error {
 	server := flag.String("server", os.Getenv("BURSAR_SERVER"), "`URL` of the NATS server ($BURSAR_SERVER)")
 	nkey := flag.String("nkey", os.Getenv("BURSAR_NKEY"), "`FILE` with the nkey seed of the principal ($BURSAR_NKEY)")
-	workspace := flag.String("workspace", or(os.Getenv("BURSAR_WORKSPACE"), "main"), "`NAME` of the workspace ($BURSAR_WORKSPACE)")
+	workspace := flag.String("workspace", or(os.Getenv("BURSAR_WORKSPACE"), "default"), "`NAME` of the workspace ($BURSAR_WORKSPACE)")
 	principal := flag.String("principal", or(os.Getenv("BURSAR_PRINCIPAL"), "examples"), "`NAME` of the principal ($BURSAR_PRINCIPAL)")
 	flag.Parse()
 	if *server == "" {

@@ -3,15 +3,15 @@
 //
 //	BURSAR_SERVER     the URL of the NATS server
 //	BURSAR_NKEY       a file with the nkey seed of the principal
-//	BURSAR_WORKSPACE  default main
-//	BURSAR_PRINCIPAL  default examples
+//	BURSAR_WORKSPACE  default "default"
+//	BURSAR_PRINCIPAL  default "examples"
 
 import { readFileSync } from "node:fs";
 import { connect, nkeyAuthenticator } from "@nats-io/transport-node";
 import { run } from "./agent.js";
 import { Agent, inboxPrefix } from "./client.js";
 
-const { BURSAR_SERVER: servers, BURSAR_NKEY: nkey, BURSAR_WORKSPACE: workspace = "main", BURSAR_PRINCIPAL: principal = "examples" } = process.env;
+const { BURSAR_SERVER: servers, BURSAR_NKEY: nkey, BURSAR_WORKSPACE: workspace = "default", BURSAR_PRINCIPAL: principal = "examples" } = process.env;
 if (servers === undefined) throw new Error("name the server in BURSAR_SERVER");
 
 const connection = await connect({
