@@ -76,7 +76,7 @@ func runService(raw string) int {
 
 // site is a NATS server with authorisation on, provisioned, and a ClickHouse.
 type site struct {
-	t       *testing.T
+	t       testing.TB
 	nats    *natsembed.Server
 	keys    *natsauth.Keys
 	server  *chembed.Server
@@ -86,9 +86,12 @@ type site struct {
 	fleet   *fleet.Fleet
 }
 
+// patience is how long a test waits for something that must come.
+const patience = time.Minute
+
 var operator = natsauth.Operator("acme", "root")
 
-func newSite(t *testing.T) *site {
+func newSite(t testing.TB) *site {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "keys")
 	keys, err := natsauth.LoadOrCreate(dir, operator, natsauth.Agent("acme", "ann"))
@@ -105,6 +108,7 @@ func newSite(t *testing.T) *site {
 	for _, bytes := range []*int64{&sizes.LedgerMaxBytes, &sizes.KeyframesMaxBytes, &sizes.SuggestionsMaxBytes, &sizes.EventsMaxBytes} {
 		*bytes = 64 << 20
 	}
+	sizes.LedgerMaxBytes = 4 << 30
 	if err := provision.Ensure(t.Context(), s.jetStream(natsauth.Service(natsauth.RoleProvisioning)), sizes, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -312,16 +316,21 @@ func TestQueriesWhileClickHouseIsAway(t *testing.T) {
 	await(t, "not ready", func() bool { return cfg.Telemetry.Ready(t.Context()) != nil })
 }
 
-func await(t *testing.T, what string, holds func() bool) {
+func await(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	ticker := time.NewTicker(20 * time.Millisecond)
+	awaitEvery(t, 20*time.Millisecond, patience, what, holds)
+}
+
+func awaitEvery(t testing.TB, every, patience time.Duration, what string, holds func() bool) {
+	t.Helper()
+	ticker := time.NewTicker(every)
 	defer ticker.Stop()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(patience)
 	for !holds() {
 		select {
 		case <-ticker.C:
 		case <-deadline:
-			t.Fatalf("not %s within 30 s", what)
+			t.Fatalf("not %s within %s", what, patience)
 		}
 	}
 }
@@ -349,24 +358,35 @@ func TestKilledAtEveryStep(t *testing.T) {
 // runUntilKilled runs the service as a process of its own until a failpoint kills it.
 func (s *site) runUntilKilled(points string) {
 	s.t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	spec, err := json.Marshal(s.conns)
-	if err != nil {
-		s.t.Fatal(err)
-	}
 	ctx, cancel := context.WithTimeout(s.t.Context(), 60*time.Second)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, self)
-	cmd.Env = append(os.Environ(), envService+"="+string(spec), failpoint.EnvVar+"="+points)
+	cmd := exec.CommandContext(ctx, selfOf(s.t))
+	cmd.Env = append(os.Environ(), s.environment(points)...)
 	cmd.Stderr = s.t.Output()
-	err = cmd.Run()
+	err := cmd.Run()
 	var exit *exec.ExitError
 	if ctx.Err() != nil || !errors.As(err, &exit) || exit.ExitCode() != -1 {
 		s.t.Fatalf("the process ended with %v (%v), want it killed by %s", err, ctx.Err(), points)
 	}
+}
+
+// environment makes the test binary run the service on this site.
+func (s *site) environment(points string) []string {
+	s.t.Helper()
+	spec, err := json.Marshal(s.conns)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return []string{envService + "=" + string(spec), failpoint.EnvVar + "=" + points}
+}
+
+func selfOf(t testing.TB) string {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return self
 }
 
 func TestConfigIsValidated(t *testing.T) {

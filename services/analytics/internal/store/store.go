@@ -72,6 +72,8 @@ func insertContext(ctx context.Context) context.Context {
 		"async_insert":          0,
 		"insert_deduplicate":    0,
 		"max_insert_block_size": 1_048_576,
+		// A block holds no row twice, so there is nothing to collapse in it.
+		"optimize_on_insert": 0,
 	}))
 }
 

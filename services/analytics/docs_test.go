@@ -1,0 +1,51 @@
+package analytics_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bursarhq/bursar/pkg/chembed"
+	"github.com/bursarhq/bursar/services/analytics/internal/chtest"
+	"github.com/bursarhq/bursar/services/analytics/internal/fleet"
+)
+
+// TestExamplesOfTheDocsRun runs every SQL example of docs/analytics.md as an analyst and wants rows.
+func TestExamplesOfTheDocsRun(t *testing.T) {
+	t.Parallel()
+	raw, err := os.ReadFile("../../docs/analytics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSite(t)
+	s.start()
+	s.fleet = fleet.New(9, time.Minute)
+	s.send(2500, 2)
+	_ = s.compare()
+	analyst := chtest.Open(t, s.server, chembed.UserAnalyst)
+	examples := 0
+	for i, block := range strings.Split(string(raw), "```sql\n")[1:] {
+		statement, _, closed := strings.Cut(block, "```")
+		if !closed {
+			t.Fatalf("example %d has no end", i+1)
+		}
+		examples++
+		// The fleet lives in a time of its own: let the examples live there too.
+		statement = strings.NewReplacer("now()", "toDateTime('2026-10-02 12:00:00', 'UTC')", "today()", "toDate('2026-10-02')").Replace(statement)
+		rows, err := analyst.Query(t.Context(), statement)
+		if err != nil {
+			t.Errorf("example %d: %v\n%s", i+1, err, statement)
+			continue
+		}
+		if !rows.Next() {
+			t.Errorf("example %d gives no row (%v):\n%s", i+1, rows.Err(), statement)
+		}
+		if err := rows.Close(); err != nil {
+			t.Errorf("example %d: %v", i+1, err)
+		}
+	}
+	if examples < 10 {
+		t.Errorf("%d examples, want at least 10", examples)
+	}
+}
