@@ -37,8 +37,11 @@ import (
 // drainTimeout bounds the end: what is decided is committed and answered within it.
 const drainTimeout = 8 * time.Second
 
-// relayLease is the key of the lease of the relay. It has a dot, so that no workspace's key can be the same.
-const relayLease = "service.relay"
+// frontDrainTimeout bounds the sending of the last replies.
+const frontDrainTimeout = 2 * time.Second
+
+// relayTask is what the lease of the relay is over.
+const relayTask = "relay"
 
 // Config configures the service.
 type Config struct {
@@ -99,7 +102,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		}
 		running.Go(func() { w.run(ctx) })
 	}
-	l, err := lease.Open(ctx, s.storeJS, relayLease, s.name, log)
+	l, err := lease.Open(ctx, s.storeJS, lease.Service(relayTask), s.name, log)
 	if err != nil {
 		return err
 	}
@@ -181,12 +184,18 @@ func (s *service) jetstream(ctx context.Context, cfg natsconn.Config) (jetstream
 	return store.NewJetStream(nc)
 }
 
-// close sends what is buffered and closes the connections.
+// close ends the connections: the front answers what has reached it first, and sends what is buffered.
 func (s *service) close() {
-	for _, nc := range s.conns {
-		if nc.IsConnected() {
-			_ = nc.FlushTimeout(time.Second)
+	if s.front != nil {
+		closed := s.front.StatusChanged(nats.CLOSED)
+		if err := s.front.Drain(); err == nil {
+			select {
+			case <-closed:
+			case <-time.After(frontDrainTimeout):
+			}
 		}
+	}
+	for _, nc := range s.conns {
 		nc.Close()
 	}
 }
@@ -202,13 +211,15 @@ func (s *service) relay(ctx context.Context, l *lease.Lease) {
 			stop = nil
 		}
 	}
-	l.Run(ctx, func() {
-		relaying, cancel := context.WithCancel(ctx)
-		stop = cancel
-		running.Go(func() { s.keepRelaying(relaying) })
-	}, end)
-	end()
-	s.release(l)
+	l.Run(ctx, lease.Events{
+		Acquired: func() {
+			relaying, cancel := context.WithCancel(ctx)
+			stop = cancel
+			running.Go(func() { s.keepRelaying(relaying) })
+		},
+		Lost: end,
+	})
+	end() // the next one may begin while the range in hand is finished: they repeat each other's work, and lose nothing
 }
 
 // keepRelaying runs the relay again after a failure: events wait in the ledger meanwhile.
@@ -222,15 +233,6 @@ func (s *service) keepRelaying(ctx context.Context) {
 		case <-ctx.Done():
 		case <-time.After(time.Second):
 		}
-	}
-}
-
-// release gives a lease up after its work is done; ctx of the service is over by then.
-func (s *service) release(l *lease.Lease) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	if err := l.Release(ctx); err != nil {
-		s.log.Warn("lease not released; another process waits it out", "error", err)
 	}
 }
 

@@ -156,7 +156,7 @@ func TestKillAtEveryFailpoint(t *testing.T) {
 			}()
 			p.startAllocator("")
 			y := load(t.Context(), p.client(ann, client.Options{}), 8, stop)
-			if status := doomed.ended(0); status != -1 {
+			if status := doomed.ended(10 * time.Second); status != -1 {
 				t.Fatalf("the process ended with %d, it was to be killed at %s", status, point)
 			}
 			y.check(t, p.verify())

@@ -25,8 +25,13 @@ import (
 	"github.com/bursarhq/bursar/services/allocator/internal/store"
 )
 
-// electAgain is the pause between attempts to lead while the lease is held and the last attempt failed.
-const electAgain = 500 * time.Millisecond
+const (
+	// pauseAfterFailure is how long a process that could not lead leaves the lease to others.
+	pauseAfterFailure = 2 * time.Second
+	// pauseAfterHalt outlasts the process: somebody has to look first.
+	pauseAfterHalt = 10 * 365 * 24 * time.Hour
+	flushTimeout   = 2 * time.Second
+)
 
 func samePrices(a, b []quota.PriceOverride) bool { return slices.Equal(a, b) }
 
@@ -40,19 +45,24 @@ type workspace struct {
 	engine  *engine.Engine
 	front   *front.Front
 
-	serving    atomic.Bool
-	halted     atomic.Bool
-	held       atomic.Bool // the lease
-	reign      atomic.Uint64
 	background sync.WaitGroup
 	ctx        context.Context //nolint:containedctx // of the engine; for what Observer methods start
+	draining   atomic.Bool
+	serving    atomic.Bool
+
+	mu     sync.Mutex // keeps the front in step with the reign
+	reign  uint64     // its epoch; 0 while this process does not lead
+	alarms map[writer.AlarmKind]string
+	halted string // why
 }
 
 var _ engine.Observer = (*workspace)(nil)
 
 func (s *service) workspace(ctx context.Context, name string) (*workspace, error) {
-	w := &workspace{service: s, name: name, log: s.log.With("workspace", name), metrics: s.metrics.Workspace(name)}
-	key, err := wire.LedgerKey(name)
+	w := &workspace{
+		service: s, name: name, log: s.log.With("workspace", name), metrics: s.metrics.Workspace(name), alarms: map[writer.AlarmKind]string{},
+	}
+	key, err := lease.Workspace(name)
 	if err != nil {
 		return nil, fmt.Errorf("workspace: %w", err)
 	}
@@ -78,84 +88,121 @@ func (s *service) workspace(ctx context.Context, name string) (*workspace, error
 	return w, nil
 }
 
-// ready tells whether the workspace is served, here or by another process that was seen alive.
+// ready tells whether the workspace is served, here or by another process that is seen alive.
 func (w *workspace) ready(context.Context) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, kind := range []writer.AlarmKind{writer.AlarmFull, writer.AlarmUnresolved, writer.AlarmClock} {
+		if detail := w.alarms[kind]; detail != "" {
+			return fmt.Errorf("alarm %s: %s", kind, detail)
+		}
+	}
 	switch {
-	case w.halted.Load():
-		return errors.New("the ledger is halted; an operator has to look")
-	case w.serving.Load() || w.lease.Standby():
+	case w.halted != "":
+		return fmt.Errorf("the ledger is halted, an operator has to look: %s", w.halted)
+	case w.serving.Load() || w.lease.Elsewhere():
 		return nil
 	default:
 		return errors.New("not served yet")
 	}
 }
 
-// run competes for the lease and serves while it is held, until ctx ends; then it drains.
+// run competes for the lease and serves while it is held. When ctx ends it
+//
+//  1. unsubscribes, so that clients turn to whoever comes next;
+//  2. drains the engine: what is decided is committed and answered, and the lease is kept meanwhile;
+//  3. gives the lease up, and another process takes over at once;
+//  4. stops the engine, which tells everybody who came too late.
 func (w *workspace) run(ctx context.Context) {
 	engineCtx, stopEngine := context.WithCancel(context.WithoutCancel(ctx))
+	leaseCtx, giveUp := context.WithCancel(engineCtx)
 	w.ctx = engineCtx
-	var running sync.WaitGroup
+	var leasing, running sync.WaitGroup
 	running.Go(func() { w.engine.Run(engineCtx) })
-	w.lease.Run(ctx, func() {
-		w.held.Store(true)
-		w.engine.Elect(engineCtx)
-	}, func() {
-		w.held.Store(false)
-		w.engine.Demote(engineCtx)
-	})
-	w.held.Store(false)
+	leasing.Go(func() { w.lease.Run(leaseCtx, lease.Events{Acquired: w.acquired, Lost: w.lost}) })
+	<-ctx.Done()
+	w.draining.Store(true)
+	w.close(false)
 	drain, cancel := context.WithTimeout(engineCtx, drainTimeout)
 	if err := w.engine.Drain(drain); err != nil {
 		w.log.Warn("the ledger did not drain; its clients ask again", "error", err)
 	}
 	cancel()
-	w.service.release(w.lease)
+	giveUp()
+	leasing.Wait()
 	stopEngine()
 	running.Wait()
 	w.background.Wait()
+}
+
+func (w *workspace) acquired() {
+	if !w.draining.Load() {
+		w.engine.Elect(w.ctx)
+	}
+}
+
+func (w *workspace) lost() { w.engine.Demote(w.ctx) }
+
+// Served applies the initial configuration and opens the front. It must not block, so the work happens beside it.
+func (w *workspace) Served(epoch uint64, s *quota.State) {
+	w.metrics.Served(epoch, s)
+	w.mu.Lock()
+	w.reign = epoch
+	w.mu.Unlock()
+	w.background.Go(func() { w.configure(func() { w.open(epoch) }) })
+}
+
+// open opens the front, if the reign is still on.
+func (w *workspace) open(epoch uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.reign != epoch || w.draining.Load() {
+		return
+	}
+	err := w.front.Open()
+	if err == nil {
+		err = w.service.front.FlushTimeout(flushTimeout)
+	}
+	if err != nil {
+		w.log.Error("cannot serve on NATS; another process has to", "error", err)
+		w.engine.Demote(w.ctx)
+		w.lease.GiveUp(pauseAfterFailure)
+		return
+	}
+	w.serving.Store(true)
+	w.log.Info("requests are served", "epoch", epoch)
+}
+
+// close closes the front; over says that the reign is over too.
+func (w *workspace) close(over bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if over {
+		w.reign = 0
+	}
+	w.serving.Store(false)
 	w.front.Close()
 }
 
-// Served applies the initial configuration and opens the front. It must not block, so the work happens beside it.
-func (w *workspace) Served(epoch uint64) {
-	w.metrics.Served(epoch)
-	w.reign.Store(epoch)
-	w.background.Go(func() {
-		w.configure(func() {
-			if w.reign.Load() != epoch {
-				return
-			}
-			if err := w.front.Open(); err != nil {
-				w.log.Error("cannot serve on NATS; another process has to", "error", err)
-				w.engine.Demote(w.ctx)
-				return
-			}
-			w.serving.Store(true)
-			w.log.Info("requests are served", "epoch", epoch)
-		})
-	})
+// Stopped closes the front. Where this process is the reason, another one may do better.
+func (w *workspace) Stopped(reason writer.StepReason) {
+	w.metrics.Stopped()
+	w.close(true)
+	switch reason {
+	case writer.StepLoad, writer.StepClock, writer.StepFenced:
+		w.lease.GiveUp(pauseAfterFailure)
+	case writer.StepDemoted, writer.StepDrained:
+	}
 }
 
-// Stopped closes the front, and tries again for as long as the lease is held.
-func (w *workspace) Stopped(reason string, halted bool) {
-	w.metrics.Stopped()
-	w.reign.Store(0)
-	w.serving.Store(false)
-	w.halted.Store(halted)
-	w.background.Go(func() {
-		w.front.Close()
-		if halted {
-			return
-		}
-		select {
-		case <-w.ctx.Done():
-		case <-time.After(electAgain):
-			if w.held.Load() {
-				w.log.Info("trying to lead again", "after", reason)
-				w.engine.Elect(w.ctx)
-			}
-		}
-	})
+// Halted closes the front for good.
+func (w *workspace) Halted(detail string) {
+	w.metrics.Halted()
+	w.close(true)
+	w.mu.Lock()
+	w.halted = detail
+	w.mu.Unlock()
+	w.lease.GiveUp(pauseAfterHalt)
 }
 
 // Committed measures a commit and hurries the agents that it concerns.
@@ -168,7 +215,12 @@ func (w *workspace) Committed(c *writer.Committed, took time.Duration, s *quota.
 func (w *workspace) Outcome(v writer.Verdict) { w.metrics.Outcome(v) }
 
 // Alarm shows an alarm, or clears it.
-func (w *workspace) Alarm(kind writer.AlarmKind, detail string) { w.metrics.Alarm(kind, detail != "") }
+func (w *workspace) Alarm(kind writer.AlarmKind, detail string) {
+	w.metrics.Alarm(kind, detail != "")
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.alarms[kind] = detail
+}
 
 // configure gives the ledger its initial configuration where it has none, or has another one that is to be enforced,
 // and then calls done.

@@ -57,7 +57,7 @@ type Options struct {
 
 // Submitter takes calls. *engine.Engine does.
 type Submitter interface {
-	Submit(calls ...*engine.Call)
+	Submit(call *engine.Call)
 }
 
 // Front serves one workspace. Open and Close may be called from any goroutine, in turn.
@@ -227,7 +227,7 @@ func (f *Front) refuse(r *request, err error, notices []quota.Notice) {
 	if e.Code == wire.CodeInternal {
 		f.opt.Log.Error("internal error", "verb", r.verb, "error", err)
 	}
-	f.opt.Metrics.Answered(r.verb, string(e.Code))
+	f.opt.Metrics.Answered(r.verb, e.Code)
 	msg := &nats.Msg{Subject: r.reply, Data: wire.AppendError(nil, e, notices), Header: nats.Header{
 		micro.ErrorCodeHeader: []string{strconv.Itoa(httpLike(e))},
 		micro.ErrorHeader:     []string{string(e.Code)},
@@ -256,7 +256,7 @@ func httpLike(e *wire.Error) int {
 }
 
 func (f *Front) send(r *request, body []byte, code quota.Code) {
-	f.opt.Metrics.Answered(r.verb, string(code))
+	f.opt.Metrics.Answered(r.verb, code)
 	if err := f.opt.Conn.Publish(r.reply, body); err != nil {
 		f.opt.Log.Debug("reply not sent", "verb", r.verb, "error", err)
 	}

@@ -8,94 +8,131 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/bursarhq/bursar/pkg/quota"
+	"github.com/bursarhq/bursar/pkg/wire"
 	"github.com/bursarhq/bursar/pkg/writer"
 )
 
 // Metrics are the allocator's metrics of all workspaces.
 type Metrics struct {
-	commits     *prometheus.CounterVec
-	bytes       *prometheus.HistogramVec
-	requests    *prometheus.HistogramVec
-	seconds     *prometheus.HistogramVec
-	outcomes    *prometheus.CounterVec
-	epoch       *prometheus.GaugeVec
-	leading     *prometheus.GaugeVec
-	alarms      *prometheus.GaugeVec
-	answered    *prometheus.CounterVec
-	dropped     *prometheus.CounterVec
-	live        *prometheus.GaugeVec
-	agents      *prometheus.GaugeVec
-	tokens      *prometheus.GaugeVec
-	decisions   *prometheus.GaugeVec
-	cost        *prometheus.GaugeVec
-	expirySlack *prometheus.HistogramVec
+	commits  *prometheus.CounterVec
+	bytes    *prometheus.HistogramVec
+	group    *prometheus.HistogramVec
+	seconds  *prometheus.HistogramVec
+	outcomes *prometheus.CounterVec
+	alarms   *prometheus.GaugeVec
+	halted   *prometheus.GaugeVec
+	answered *prometheus.CounterVec
+	dropped  *prometheus.CounterVec
+	late     *prometheus.HistogramVec
+	states   *states
 }
 
-// New registers the metrics.
+// New registers the metrics; it panics if they are registered already.
 func New(r prometheus.Registerer) *Metrics {
-	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
-		v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, append([]string{"workspace"}, labels...))
-		r.MustRegister(v)
-		return v
+	f := factory{r}
+	latency := prometheus.ExponentialBuckets(0.0001, 2, 16) // 0.1 ms to 3.3 s
+	m := &Metrics{
+		commits:  f.counter("bursar_ledger_commits_total", "Commits that this process has put into the log."),
+		bytes:    f.histogram("bursar_ledger_commit_bytes", "Size of a commit as stored.", prometheus.ExponentialBuckets(256, 2, 12)),
+		group:    f.histogram("bursar_ledger_commit_answers", "Requests answered by one commit.", prometheus.ExponentialBuckets(1, 2, 12)),
+		seconds:  f.histogram("bursar_ledger_commit_seconds", "From sending a commit to knowing that it is in the log.", latency),
+		outcomes: f.counter("bursar_ledger_publish_outcomes_total", "What became of publishes; unknown ones are looked into.", "verdict"),
+		alarms:   f.gauge("bursar_ledger_alarm", "1 while an alarm is raised.", "kind"),
+		halted:   f.gauge("bursar_ledger_halted", "1 when this process does not write the ledger until somebody has looked."),
+		answered: f.counter("bursar_requests_total", "Requests answered, by verb and code; the code is ok for success.", "verb", "code"),
+		dropped:  f.counter("bursar_requests_dropped_total", "Requests that got no answer, by reason.", "reason"),
+		late:     f.histogram("bursar_due_delay_seconds", "From the time at which something was due, an expiry or a new window, to the commit that does it.", latency),
+		states:   newStates(),
 	}
-	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
-		v := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, append([]string{"workspace"}, labels...))
-		r.MustRegister(v)
-		return v
-	}
-	histogram := func(name, help string, buckets []float64) *prometheus.HistogramVec {
-		v := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, []string{"workspace"})
-		r.MustRegister(v)
-		return v
-	}
-	seconds := prometheus.ExponentialBuckets(0.0001, 2, 16)
-	return &Metrics{
-		commits:     counter("bursar_ledger_commits_total", "Commits written by this process."),
-		bytes:       histogram("bursar_ledger_commit_bytes", "Size of a commit as stored.", prometheus.ExponentialBuckets(256, 2, 12)),
-		requests:    histogram("bursar_ledger_commit_requests", "Requests answered by one commit.", prometheus.ExponentialBuckets(1, 2, 12)),
-		seconds:     histogram("bursar_ledger_commit_seconds", "From publishing a commit to knowing that it is in the log.", seconds),
-		outcomes:    counter("bursar_ledger_publish_outcomes_total", "What became of publishes.", "verdict"),
-		epoch:       gauge("bursar_ledger_epoch", "Epoch of the reign of this process; 0 while it does not lead."),
-		leading:     gauge("bursar_allocator_leading", "1 while this process serves the workspace."),
-		alarms:      gauge("bursar_ledger_alarm", "1 while an alarm is raised.", "kind"),
-		answered:    counter("bursar_requests_total", "Requests answered, by verb and code; code is empty for success.", "verb", "code"),
-		dropped:     counter("bursar_requests_dropped_total", "Requests dropped without an answer.", "reason"),
-		live:        gauge("bursar_reservations_live", "Open reservations."),
-		agents:      gauge("bursar_agents_live", "Agents with at least one open reservation."),
-		tokens:      gauge("bursar_tokens", "Tokens over the life of the ledger by state; held is the present value.", "state"),
-		decisions:   gauge("bursar_reservations", "Reservations over the life of the ledger by what became of them.", "outcome"),
-		cost:        gauge("bursar_cost_micro_usd", "Cost of all recorded usage, in micro-USD."),
-		expirySlack: histogram("bursar_expiry_delay_seconds", "From the time at which a reservation expires to the commit that expires it.", seconds),
-	}
+	r.MustRegister(m.states)
+	return m
 }
 
-// Workspace are the metrics of one workspace.
-type Workspace struct {
-	m    *Metrics
-	name string
+// factory registers metrics whose first label is the workspace.
+type factory struct{ r prometheus.Registerer }
+
+func (f factory) counter(name, help string, labels ...string) *prometheus.CounterVec {
+	v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, append([]string{"workspace"}, labels...))
+	f.r.MustRegister(v)
+	return v
 }
+
+func (f factory) gauge(name, help string, labels ...string) *prometheus.GaugeVec {
+	v := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, append([]string{"workspace"}, labels...))
+	f.r.MustRegister(v)
+	return v
+}
+
+func (f factory) histogram(name, help string, buckets []float64) *prometheus.HistogramVec {
+	v := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, []string{"workspace"})
+	f.r.MustRegister(v)
+	return v
+}
+
+// Workspace are the metrics of one workspace. The children that every request or commit needs are looked up once.
+type Workspace struct {
+	m        *Metrics
+	name     string
+	commits  prometheus.Counter
+	bytes    prometheus.Observer
+	group    prometheus.Observer
+	seconds  prometheus.Observer
+	late     prometheus.Observer
+	outcomes map[writer.Verdict]prometheus.Counter
+	answered map[answer]prometheus.Counter
+	state    *state
+}
+
+type answer struct {
+	verb string
+	code quota.Code
+}
+
+// codeOK is what success is called in a label, which reads better than nothing.
+const codeOK = "ok"
 
 // Workspace gives the metrics of one workspace.
-func (m *Metrics) Workspace(name string) *Workspace { return &Workspace{m, name} }
-
-// Served notes the start of a reign.
-func (w *Workspace) Served(epoch uint64) {
-	w.m.epoch.WithLabelValues(w.name).Set(float64(epoch))
-	w.m.leading.WithLabelValues(w.name).Set(1)
+func (m *Metrics) Workspace(name string) *Workspace {
+	w := &Workspace{
+		m: m, name: name, commits: m.commits.WithLabelValues(name), bytes: m.bytes.WithLabelValues(name), group: m.group.WithLabelValues(name),
+		seconds: m.seconds.WithLabelValues(name), late: m.late.WithLabelValues(name), outcomes: map[writer.Verdict]prometheus.Counter{},
+		answered: map[answer]prometheus.Counter{}, state: m.states.of(name),
+	}
+	for verdict, label := range map[writer.Verdict]string{
+		writer.Acked: "acked", writer.Conflict: "conflict", writer.InFlight: "in_flight", writer.Unknown: "unknown", writer.Full: "full",
+	} {
+		w.outcomes[verdict] = m.outcomes.WithLabelValues(name, label)
+	}
+	for _, kind := range []writer.AlarmKind{writer.AlarmFull, writer.AlarmUnresolved, writer.AlarmClock, writer.AlarmHalt} {
+		m.alarms.WithLabelValues(name, string(kind)).Set(0)
+	}
+	m.halted.WithLabelValues(name).Set(0)
+	for _, verb := range append(wire.AgentVerbs(), wire.AdminVerbs()...) {
+		w.answered[answer{verb, quota.CodeOK}] = m.answered.WithLabelValues(name, verb, codeOK)
+		for _, code := range wire.Codes() {
+			w.answered[answer{verb, code}] = m.answered.WithLabelValues(name, verb, string(code))
+		}
+	}
+	return w
 }
 
+// Served notes the start of a reign.
+func (w *Workspace) Served(epoch uint64, s *quota.State) { w.state.reign(epoch, s) }
+
 // Stopped notes its end.
-func (w *Workspace) Stopped() {
-	w.m.epoch.WithLabelValues(w.name).Set(0)
-	w.m.leading.WithLabelValues(w.name).Set(0)
+func (w *Workspace) Stopped() { w.state.end() }
+
+// Halted notes that the ledger is not written any more.
+func (w *Workspace) Halted() {
+	w.state.end()
+	w.m.halted.WithLabelValues(w.name).Set(1)
 }
 
 // Outcome counts what became of a publish.
 func (w *Workspace) Outcome(v writer.Verdict) {
-	name := map[writer.Verdict]string{
-		writer.Acked: "acked", writer.Conflict: "conflict", writer.InFlight: "in_flight", writer.Unknown: "unknown", writer.Full: "full",
-	}[v]
-	w.m.outcomes.WithLabelValues(w.name, name).Inc()
+	if c := w.outcomes[v]; c != nil {
+		c.Inc()
+	}
 }
 
 // Alarm notes that an alarm is raised or cleared.
@@ -107,9 +144,11 @@ func (w *Workspace) Alarm(kind writer.AlarmKind, raised bool) {
 	w.m.alarms.WithLabelValues(w.name, string(kind)).Set(value)
 }
 
-// Answered counts a reply.
-func (w *Workspace) Answered(verb, code string) {
-	w.m.answered.WithLabelValues(w.name, verb, code).Inc()
+// Answered counts a reply to one of the known verbs. It may be called from several goroutines.
+func (w *Workspace) Answered(verb string, code quota.Code) {
+	if c := w.answered[answer{verb, code}]; c != nil {
+		c.Inc()
+	}
 }
 
 // Dropped counts a request without a reply.
@@ -117,33 +156,12 @@ func (w *Workspace) Dropped(reason string) { w.m.dropped.WithLabelValues(w.name,
 
 // Committed notes a commit and the state after it.
 func (w *Workspace) Committed(c *writer.Committed, took time.Duration, s *quota.State) {
-	w.m.commits.WithLabelValues(w.name).Inc()
-	w.m.bytes.WithLabelValues(w.name).Observe(float64(c.Bytes))
-	w.m.requests.WithLabelValues(w.name).Observe(float64(len(c.Commit.Answers)))
-	w.m.seconds.WithLabelValues(w.name).Observe(took.Seconds())
-	for _, e := range c.Commit.Events {
-		if closed, ok := e.(*quota.ReservationClosed); ok && closed.Outcome == quota.OutcomeExpired {
-			w.m.expirySlack.WithLabelValues(w.name).Observe(closed.At.Sub(closed.Expires).Duration().Seconds())
-		}
-	}
-	w.state(s)
+	w.commits.Inc()
+	w.bytes.Observe(float64(c.Bytes))
+	w.group.Observe(float64(len(c.Commit.Answers)))
+	w.seconds.Observe(took.Seconds())
+	w.state.note(s)
 }
 
-func (w *Workspace) state(s *quota.State) {
-	if s == nil {
-		return
-	}
-	t := s.Totals()
-	w.m.live.WithLabelValues(w.name).Set(float64(s.Live()))
-	w.m.agents.WithLabelValues(w.name).Set(float64(s.LiveAgents()))
-	w.m.cost.WithLabelValues(w.name).Set(float64(t.Cost))
-	for state, n := range map[string]int64{"reserved": t.Reserved, "used": t.Used, "returned": t.Returned, "overrun": t.Overrun, "held": t.HeldTokens(), "unpriced": t.Unpriced} {
-		w.m.tokens.WithLabelValues(w.name, state).Set(float64(n))
-	}
-	for outcome, n := range map[string]int64{
-		"granted": t.Granted, "denied": t.Denied, "exhausted": t.Exhausted, "settled": t.Settled,
-		"released": t.Released, "expired": t.Expired, "revoked": t.Revoked, "overrun": t.Overruns,
-	} {
-		w.m.decisions.WithLabelValues(w.name, outcome).Set(float64(n))
-	}
-}
+// Late notes how long after its time something was done that time brings about.
+func (w *Workspace) Late(by quota.Millis) { w.late.Observe(by.Duration().Seconds()) }
