@@ -65,6 +65,11 @@ func (y *tally) problem(format string, args ...any) {
 // load has agents reserve, report and settle until stop is closed, and counts what they were told.
 func load(ctx context.Context, c *client.Client, agents int, stop <-chan struct{}) *tally {
 	y := &tally{}
+	y.load(ctx, c, agents, stop)
+	return y
+}
+
+func (y *tally) load(ctx context.Context, c *client.Client, agents int, stop <-chan struct{}) {
 	var running sync.WaitGroup
 	for i := range agents {
 		running.Go(func() {
@@ -80,7 +85,22 @@ func load(ctx context.Context, c *client.Client, agents int, stop <-chan struct{
 		})
 	}
 	running.Wait()
-	return y
+}
+
+// goesOn waits until n more requests have been granted.
+func (y *tally) goesOn(t *testing.T, n int64) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for want := y.granted.Load() + n; y.granted.Load() < want; {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatal("the load does not go on")
+		}
+	}
 }
 
 // task is one piece of work; every call id is used once, so that usage counted twice or lost shows in the totals.
@@ -218,8 +238,8 @@ func TestTakeover(t *testing.T) {
 	standby := p.startAllocator("")
 	stop := make(chan struct{})
 	var loaded sync.WaitGroup
-	var y *tally
-	loaded.Go(func() { y = load(t.Context(), p.client(ann, client.Options{}), 4, stop) })
+	y := &tally{}
+	loaded.Go(func() { y.load(t.Context(), p.client(ann, client.Options{}), 4, stop) })
 	probe := p.client(root, client.Options{Timeout: 100 * time.Millisecond})
 	var took []time.Duration
 	for range kills {
@@ -228,6 +248,7 @@ func TestTakeover(t *testing.T) {
 		began := time.Now()
 		p.servedAfter(probe, before)
 		took = append(took, time.Since(began))
+		y.goesOn(t, 4)
 		leader, standby = standby, p.startAllocator("")
 	}
 	close(stop)

@@ -22,6 +22,7 @@ import (
 	"github.com/bursarhq/bursar/pkg/bus"
 	"github.com/bursarhq/bursar/pkg/failpoint"
 	"github.com/bursarhq/bursar/pkg/ledger"
+	"github.com/bursarhq/bursar/pkg/quota"
 	"github.com/bursarhq/bursar/pkg/wire"
 )
 
@@ -132,9 +133,13 @@ func (h handler) events(ctx context.Context, record bus.Record) ([]*message.Mess
 	if err != nil {
 		return nil, err
 	}
+	at := commit.At
+	if at == 0 { // the first claim of a ledger: its writer's clock was not compared with anything yet
+		at = quota.InstantOf(record.Time)
+	}
 	messages := make([]*message.Message, 0, len(commit.Events))
 	for i, e := range commit.Events {
-		place := wire.Place{Workspace: workspace, LedgerID: commit.Ledger.String(), Commit: commit.Number, Index: i, At: commit.At}
+		place := wire.Place{Workspace: workspace, LedgerID: commit.Ledger.String(), Commit: commit.Number, Index: i, At: at}
 		event, err := wire.NewEvent(place, e)
 		if err != nil {
 			return nil, fmt.Errorf("event %d of commit %d: %w", i, commit.Number, err)
