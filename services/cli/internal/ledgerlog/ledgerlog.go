@@ -22,19 +22,44 @@ const (
 	silence = 15 * time.Second
 )
 
-// Each hands over every revision of a workspace, from the oldest one kept to the one that is newest now. handle's
-// error ends it and is returned. A ledger without commits is no error.
-func Each(ctx context.Context, js jetstream.JetStream, workspace string, handle func(ledger.Entry) error) error {
+// Log is the log of one workspace up to the newest revision at the time it was opened.
+type Log struct {
+	stream  jetstream.Stream
+	subject string
+	newest  ledger.Entry
+}
+
+// Open finds the newest revision of a workspace.
+func Open(ctx context.Context, js jetstream.JetStream, workspace string) (*Log, error) {
 	key, err := wire.LedgerKey(workspace)
 	if err != nil {
-		return fmt.Errorf("workspace: %w", err)
+		return nil, fmt.Errorf("workspace: %w", err)
 	}
-	subject := wire.KeySubject(wire.BucketLedger, key)
-	stream, newest, err := newest(ctx, js, subject)
-	if err != nil || newest == 0 {
-		return err
+	l := &Log{subject: wire.KeySubject(wire.BucketLedger, key)}
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	if l.stream, err = js.Stream(ctx, wire.StreamLedger); err != nil {
+		return nil, fmt.Errorf("open the ledger's log: %w", err)
 	}
-	consumer, err := stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{FilterSubjects: []string{subject}})
+	msg, err := l.stream.GetLastMsgForSubject(ctx, l.subject)
+	switch {
+	case err == nil:
+		l.newest = ledger.Entry{Revision: msg.Sequence, Data: msg.Data, Stored: msg.Time}
+	case !errors.Is(err, jetstream.ErrMsgNotFound):
+		return nil, fmt.Errorf("find the newest commit: %w", err)
+	}
+	return l, nil
+}
+
+// Newest is the newest revision; ok is false for a ledger without commits.
+func (l *Log) Newest() (newest ledger.Entry, ok bool) { return l.newest, l.newest.Revision > 0 }
+
+// Each hands over every revision from the oldest one kept to the newest. handle's error ends it and is returned.
+func (l *Log) Each(ctx context.Context, handle func(ledger.Entry) error) error {
+	if l.newest.Revision == 0 {
+		return nil
+	}
+	consumer, err := l.stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{FilterSubjects: []string{l.subject}})
 	if err != nil {
 		return fmt.Errorf("read the ledger's log: %w", err)
 	}
@@ -43,37 +68,19 @@ func Each(ctx context.Context, js jetstream.JetStream, workspace string, handle 
 		return fmt.Errorf("read the ledger's log: %w", err)
 	}
 	defer messages.Stop()
-	for revision := uint64(0); revision < newest; {
+	for revision := uint64(0); revision < l.newest.Revision; {
 		entry, err := next(ctx, messages)
 		if err != nil {
 			return fmt.Errorf("read the ledger's log after revision %d: %w", revision, err)
 		}
-		if revision = entry.Revision; revision > newest {
-			return fmt.Errorf("read the ledger's log: revision %d is gone while it was read", newest)
+		if revision = entry.Revision; revision > l.newest.Revision {
+			return fmt.Errorf("read the ledger's log: revision %d is gone while it was read", l.newest.Revision)
 		}
 		if err := handle(entry); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// newest finds the newest revision of a subject; 0 where there is none.
-func newest(ctx context.Context, js jetstream.JetStream, subject string) (jetstream.Stream, uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	stream, err := js.Stream(ctx, wire.StreamLedger)
-	if err != nil {
-		return nil, 0, fmt.Errorf("open the ledger's log: %w", err)
-	}
-	msg, err := stream.GetLastMsgForSubject(ctx, subject)
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return stream, 0, nil
-	}
-	if err != nil {
-		return nil, 0, fmt.Errorf("find the newest commit: %w", err)
-	}
-	return stream, msg.Sequence, nil
 }
 
 func next(ctx context.Context, messages jetstream.MessagesContext) (ledger.Entry, error) {

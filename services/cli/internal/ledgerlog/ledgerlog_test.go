@@ -49,7 +49,7 @@ func TestEachHandsOverOneWorkspaceInOrder(t *testing.T) {
 		}
 	}
 	seen := 0
-	err := Each(t.Context(), js, "own", func(e ledger.Entry) error {
+	err := each(t, js, "own", func(e ledger.Entry) error {
 		if string(e.Data) != fmt.Sprint(seen) || e.Revision == 0 || e.Stored.IsZero() {
 			t.Fatalf("entry %d is %q, revision %d", seen, e.Data, e.Revision)
 		}
@@ -64,7 +64,7 @@ func TestEachHandsOverOneWorkspaceInOrder(t *testing.T) {
 func TestEachOfNothing(t *testing.T) {
 	t.Parallel()
 	js := open(t)
-	if err := Each(t.Context(), js, "own", func(ledger.Entry) error { return errors.New("called") }); err != nil {
+	if err := each(t, js, "own", func(ledger.Entry) error { return errors.New("called") }); err != nil {
 		t.Errorf("error %v of an empty ledger", err)
 	}
 }
@@ -74,7 +74,16 @@ func TestTheHandlersErrorEnds(t *testing.T) {
 	js := open(t)
 	put(t, js, "own", "1")
 	want := errors.New("enough")
-	if err := Each(t.Context(), js, "own", func(ledger.Entry) error { return want }); !errors.Is(err, want) {
+	if err := each(t, js, "own", func(ledger.Entry) error { return want }); !errors.Is(err, want) {
 		t.Errorf("error %v, want %v", err, want)
 	}
+}
+
+func each(t *testing.T, js jetstream.JetStream, workspace string, handle func(ledger.Entry) error) error {
+	t.Helper()
+	log, err := Open(t.Context(), js, workspace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return log.Each(t.Context(), handle)
 }

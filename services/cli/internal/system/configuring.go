@@ -62,7 +62,7 @@ func (d *configuration) identities(workspace string) []natsauth.Identity {
 
 // admitting lets principals in that are configured while the system runs.
 func (s *system) admitting() runner.Part {
-	gate := s.telemetry.Gate("configuration")
+	serving := s.telemetry.Gate("allocator and analytics")
 	return runner.Part{
 		Name: "principals",
 		Run: func(ctx context.Context) error {
@@ -86,7 +86,8 @@ func (s *system) admitting() runner.Part {
 			if err != nil {
 				return err
 			}
-			return s.admitAll(ctx, c, applied, gate)
+			go s.awaitServing(ctx, c, serving)
+			return s.admitAll(ctx, c, applied)
 		},
 	}
 }
@@ -112,9 +113,24 @@ func (s *system) heedConfigurations(nc *nats.Conn) (<-chan struct{}, error) {
 	return applied, nil
 }
 
-// admitAll makes keys for the principals of each configuration that is applied, until ctx ends. The gate opens once
-// those of the present one are in: the allocator serves by then.
-func (s *system) admitAll(ctx context.Context, c *client.Client, applied <-chan struct{}, gate *telemetry.Gate) error {
+// awaitServing opens the gate once the allocator and analytics have answered a question each: the services tell their
+// readiness themselves, but not before they run.
+func (s *system) awaitServing(ctx context.Context, c *client.Client, serving *telemetry.Gate) {
+	for ctx.Err() == nil {
+		_, err := c.GetConfig(ctx)
+		if err == nil {
+			_, err = c.Peaks(ctx, wire.PeaksRequest{})
+		}
+		if err == nil {
+			serving.Open()
+			return
+		}
+		serving.Close(err)
+	}
+}
+
+// admitAll makes keys for the principals of each configuration that is applied, until ctx ends.
+func (s *system) admitAll(ctx context.Context, c *client.Client, applied <-chan struct{}) error {
 	for {
 		select {
 		case <-ctx.Done():
@@ -134,7 +150,6 @@ func (s *system) admitAll(ctx context.Context, c *client.Client, applied <-chan 
 				return err
 			}
 		}
-		gate.Open()
 	}
 }
 

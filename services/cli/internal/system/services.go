@@ -10,6 +10,7 @@ import (
 	"github.com/bursarhq/bursar/pkg/natsconn"
 	"github.com/bursarhq/bursar/pkg/runner"
 	"github.com/bursarhq/bursar/services/allocator"
+	"github.com/bursarhq/bursar/services/analytics"
 	"github.com/bursarhq/bursar/services/suggestion"
 )
 
@@ -56,6 +57,24 @@ func semantic(version string) string {
 		return ""
 	}
 	return version
+}
+
+// analytics brings the ledger into ClickHouse and answers questions about it.
+func (s *system) analytics() runner.Part {
+	return s.service("analytics", func(ctx context.Context) error {
+		points, err := failpoint.FromEnv(s.cfg.Getenv)
+		if err != nil {
+			return err
+		}
+		cfg := analytics.Config{ClickHouse: s.dsn, Failpoints: points, Telemetry: s.telemetry}
+		if cfg.NATS, err = s.connection(natsauth.Service(natsauth.RoleAnalytics)); err != nil {
+			return err
+		}
+		if cfg.Front, err = s.connection(natsauth.Service(natsauth.RoleAnalyticsFront)); err != nil {
+			return err
+		}
+		return analytics.Run(ctx, cfg, s.log.With("service", "analytics"))
+	})
 }
 
 // suggestion gives advice.

@@ -126,6 +126,7 @@ func (s *system) parts() []runner.Part {
 		s.natsServer(),
 		s.provisioning(),
 		s.clickhouseServer(),
+		s.analytics(),
 		s.suggestion(),
 		s.allocator(),
 		s.admitting(),
