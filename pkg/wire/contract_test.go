@@ -46,13 +46,9 @@ func contracts() []contract {
 		}
 	}
 	for _, e := range everyEvent() {
-		form, _, err := publicForm(e)
-		if err != nil {
-			panic(err)
-		}
-		list = append(list, eventContract(e.Kind(), form))
+		list = append(list, eventContract(e.Kind(), publicData(e)))
 	}
-	return append(list, eventContract(KindSuggestionMade, Suggestion{}), replyContract("suggestions.value", SuggestionList{}))
+	return append(list, eventContract(KindSuggestionMade, &Suggestion{}), replyContract("suggestions.value", SuggestionList{}))
 }
 
 func requestContract(kind Kind, verb string) contract {
@@ -94,7 +90,7 @@ type eventPair struct {
 }
 
 func eventContract(kind string, form any) contract {
-	carry := reflect.TypeOf(form)
+	carry := reflect.TypeOf(form).Elem()
 	return contract{
 		name: "event." + kind, carry: carry,
 		decode: func(data []byte) (any, error) {
@@ -107,7 +103,7 @@ func eventContract(kind string, form any) contract {
 		},
 		encode: func(v any) []byte {
 			pair := v.(eventPair)
-			pair.envelope.Data = AppendReply(nil, pair.data)
+			pair.envelope.Data, _ = encodeData(pair.data) // an encoding that fails is told by the comparison
 			return pair.envelope.Append(nil)
 		},
 	}

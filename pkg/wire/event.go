@@ -58,14 +58,15 @@ type Place struct {
 
 // NewEvent makes the CloudEvent of a ledger event. It fails for an event kind that has no public form.
 func NewEvent(at Place, e quota.Event) (Event, error) {
-	data, about, err := publicForm(e)
-	if err != nil {
-		return Event{}, err
+	data := publicData(e)
+	if data == nil {
+		return Event{}, fmt.Errorf("event %T has no public form", e)
 	}
-	encoded, err := json.Marshal(data)
+	encoded, err := encodeData(data)
 	if err != nil {
 		return Event{}, fmt.Errorf("encode event %s: %w", e.Kind(), err)
 	}
+	about := aboutOf(e)
 	if about.at == 0 {
 		about.at = at.At
 	}
@@ -74,6 +75,17 @@ func NewEvent(at Place, e quota.Event) (Event, error) {
 	event.LedgerID, event.Commit, event.Index = at.LedgerID, strconv.FormatUint(at.Commit, 10), int32(at.Index)
 	return event, nil
 }
+
+// encodeData writes the data of an event: by its list of fields where there are many such events.
+func encodeData(data any) ([]byte, error) {
+	if frequent, ok := data.(interface{ Append([]byte) []byte }); ok {
+		return frequent.Append(make([]byte, 0, usualDataBytes)), nil
+	}
+	return json.Marshal(data)
+}
+
+// usualDataBytes is enough for the data of nearly every event.
+const usualDataBytes = 1024
 
 // NewForeignEvent makes the CloudEvent of something that is not in the ledger, such as a suggestion. id must be the same
 // whenever the same thing is published again.
@@ -150,11 +162,8 @@ func (e *Event) Into(data any) error {
 // EventRoute tells whose subject an event goes to: the principal and agent it concerns, empty where it concerns nobody
 // in particular.
 func EventRoute(e quota.Event) (principal, agent string) {
-	_, about, err := publicForm(e)
-	if err != nil {
-		return "", ""
-	}
-	return about.actor.Principal, about.actor.Agent
+	actor := aboutOf(e).actor
+	return actor.Principal, actor.Agent
 }
 
 // Append appends the event's JSON; it is what encoding/json writes, without reading Data again.

@@ -1,67 +1,90 @@
 package wire
 
-import (
-	"fmt"
+import "github.com/bursarhq/bursar/pkg/quota"
 
-	"github.com/bursarhq/bursar/pkg/quota"
-)
-
-// about is what the envelope of an event takes from it.
+// about is what the envelope and the subject of an event take from it.
 type about struct {
 	subject string
 	at      quota.Instant // 0 where the event does not tell: then it is the commit's
 	actor   quota.Actor
 }
 
-// publicForm converts a ledger event to its data and what the envelope says of it.
-func publicForm(e quota.Event) (data any, a about, err error) {
+func aboutOf(e quota.Event) about {
 	switch e := e.(type) {
 	case *quota.ReservationGranted:
-		return grantedData(e), about{e.Reservation, e.At, holder(&e.Labels)}, nil
+		return about{e.Reservation, e.At, holder(&e.Labels)}
 	case *quota.ReservationDenied:
-		return deniedData(e), about{e.Reservation, e.At, holder(&e.Labels)}, nil
+		return about{e.Reservation, e.At, holder(&e.Labels)}
 	case *quota.ReservationExtended:
-		return extendedData(e), about{e.Reservation, e.At, holder(&e.Labels)}, nil
+		return about{e.Reservation, e.At, holder(&e.Labels)}
 	case *quota.ReservationRenewed:
-		return ReservationRenewedData{e.Reservation, TimeOf(e.Expires)}, about{subject: e.Reservation, at: e.At}, nil
+		return about{subject: e.Reservation, at: e.At}
 	case *quota.ReservationExpiring:
-		return ReservationExpiringData{e.Reservation, labelsOf(&e.Labels), TimeOf(e.Expires)}, about{e.Reservation, e.At, holder(&e.Labels)}, nil
+		return about{e.Reservation, e.At, holder(&e.Labels)}
 	case *quota.ReservationClosed:
-		return closedData(e), about{e.Reservation, e.At, holder(&e.Labels)}, nil
+		return about{e.Reservation, e.At, holder(&e.Labels)}
 	case *quota.UsageRecorded:
-		return usageData(e), about{e.Reservation, e.At, holder(&e.Labels)}, nil
+		return about{e.Reservation, e.At, holder(&e.Labels)}
+	case *quota.ConfigApplied:
+		return about{"", e.At, e.Actor}
+	case *quota.WindowOpened:
+		return about{subject: e.Span.Limit, at: e.At}
+	case *quota.WindowRolled:
+		return about{subject: e.Ended.Limit, at: e.At}
+	case *quota.LimitWarning:
+		return about{subject: e.Limit, at: e.At}
+	case *quota.ObservationRecorded:
+		return about{e.Limit, e.At, e.Actor}
+	case *quota.BlockPlaced:
+		return about{e.Name, e.At, e.Actor}
+	case *quota.BlockLifted:
+		return about{e.Name, e.At, e.Actor}
+	case *quota.NoticesAcknowledged:
+		return about{"", e.At, e.Actor}
 	default:
-		return otherForm(e)
+		return about{}
 	}
 }
 
-// otherForm converts the events that belong to no reservation.
-func otherForm(e quota.Event) (data any, a about, err error) {
+// publicData converts a ledger event to a pointer to its …Data struct; nil for a kind that has no public form.
+func publicData(e quota.Event) any {
 	switch e := e.(type) {
+	case *quota.ReservationGranted:
+		return grantedData(e)
+	case *quota.ReservationDenied:
+		return deniedData(e)
+	case *quota.ReservationExtended:
+		return extendedData(e)
+	case *quota.ReservationRenewed:
+		return &ReservationRenewedData{e.Reservation, TimeOf(e.Expires)}
+	case *quota.ReservationExpiring:
+		return &ReservationExpiringData{e.Reservation, labelsOf(&e.Labels), TimeOf(e.Expires)}
+	case *quota.ReservationClosed:
+		return closedData(e)
+	case *quota.UsageRecorded:
+		return usageData(e)
 	case *quota.EpochClaimed:
-		return EpochClaimedData{e.Epoch, e.Writer}, about{}, nil
+		return &EpochClaimedData{e.Epoch, e.Writer}
 	case *quota.ConfigApplied:
-		return ConfigAppliedData{actorOf(e.Actor), ConfigOf(&e.Config), spansOf(e.Opened)}, about{"", e.At, e.Actor}, nil
+		return &ConfigAppliedData{actorOf(e.Actor), ConfigOf(&e.Config), spansOf(e.Opened)}
 	case *quota.WindowOpened:
-		return WindowOpenedData{spanOf(e.Span)}, about{subject: e.Span.Limit, at: e.At}, nil
+		return &WindowOpenedData{spanOf(e.Span)}
 	case *quota.WindowRolled:
-		return WindowRolledData{spanOf(e.Ended), e.Used, spanOf(e.Next)}, about{subject: e.Ended.Limit, at: e.At}, nil
+		return &WindowRolledData{spanOf(e.Ended), e.Used, spanOf(e.Next)}
 	case *quota.LimitWarning:
-		return LimitWarningData{
-			e.Limit, TimeOf(e.Window), e.Threshold, e.Spent, e.Capacity, e.Account, e.Team,
-		}, about{subject: e.Limit, at: e.At}, nil
+		return &LimitWarningData{e.Limit, TimeOf(e.Window), e.Threshold, e.Spent, e.Capacity, e.Account, e.Team}
 	case *quota.ObservationRecorded:
-		return ObservationRecordedData{
+		return &ObservationRecordedData{
 			actorOf(e.Actor), e.Account, e.Limit, observationOf(e.Observation), e.Effective, spanOf(e.Span), e.Capacity,
-		}, about{e.Limit, e.At, e.Actor}, nil
+		}
 	case *quota.BlockPlaced:
-		return BlockPlacedData{actorOf(e.Actor), string(e.Target), e.Name, e.Reason}, about{e.Name, e.At, e.Actor}, nil
+		return &BlockPlacedData{actorOf(e.Actor), string(e.Target), e.Name, e.Reason}
 	case *quota.BlockLifted:
-		return BlockLiftedData{actorOf(e.Actor), string(e.Target), e.Name}, about{e.Name, e.At, e.Actor}, nil
+		return &BlockLiftedData{actorOf(e.Actor), string(e.Target), e.Name}
 	case *quota.NoticesAcknowledged:
-		return NoticesAcknowledgedData{actorOf(e.Actor), e.Notices}, about{"", e.At, e.Actor}, nil
+		return &NoticesAcknowledgedData{actorOf(e.Actor), e.Notices}
 	default:
-		return nil, about{}, fmt.Errorf("event %T has no public form", e)
+		return nil
 	}
 }
 
@@ -78,6 +101,9 @@ func labelsOf(l *quota.Labels) Labels {
 func spanOf(s quota.WindowSpan) Span { return Span{s.Limit, TimeOf(s.Start), TimeOf(s.End)} }
 
 func spansOf(spans []quota.WindowSpan) []Span {
+	if len(spans) == 0 {
+		return nil
+	}
 	converted := make([]Span, len(spans))
 	for i, s := range spans {
 		converted[i] = spanOf(s)
@@ -86,6 +112,9 @@ func spansOf(spans []quota.WindowSpan) []Span {
 }
 
 func limitAmounts(amounts []quota.LimitAmount) []LimitAmount {
+	if len(amounts) == 0 {
+		return nil
+	}
 	converted := make([]LimitAmount, len(amounts))
 	for i, a := range amounts {
 		converted[i] = LimitAmount{a.Limit, a.Amount}
@@ -102,44 +131,51 @@ func rateOf(r quota.Rate, unpriced bool) *Rate {
 	return &rate
 }
 
-func grantedData(e *quota.ReservationGranted) ReservationGrantedData {
-	return ReservationGrantedData{
+func grantedData(e *quota.ReservationGranted) *ReservationGrantedData {
+	return &ReservationGrantedData{
 		ReservationID: e.Reservation, Labels: labelsOf(&e.Labels), Amount: amountOf(e.Amount), Holds: limitAmounts(e.Holds),
 		Rate: rateOf(e.Rate, e.Unpriced), Unpriced: e.Unpriced, CostHeldMicroUSD: e.CostHeld, ExpiresAt: TimeOf(e.Expires),
 		DeadlineAt: TimeOf(e.Deadline), LeaseMS: int64(e.Lease), ConfigVersion: e.Config,
 	}
 }
 
-func deniedData(e *quota.ReservationDenied) ReservationDeniedData {
-	return ReservationDeniedData{
+func deniedData(e *quota.ReservationDenied) *ReservationDeniedData {
+	return &ReservationDeniedData{
 		ReservationID: e.Reservation, Labels: labelsOf(&e.Labels), Amount: amountOf(e.Amount), Code: string(e.Code), LimitID: e.Limit,
 		Requested: e.Requested, Available: e.Available, Retryable: e.Retryable, RetryAfterMS: int64(e.RetryAfter), ConfigVersion: e.Config,
 	}
 }
 
-func extendedData(e *quota.ReservationExtended) ReservationExtendedData {
-	return ReservationExtendedData{
+func extendedData(e *quota.ReservationExtended) *ReservationExtendedData {
+	return &ReservationExtendedData{
 		ReservationID: e.Reservation, Labels: labelsOf(&e.Labels), Amount: amountOf(e.Amount), Holds: limitAmounts(e.Holds),
 		CostHeldMicroUSD: e.CostHeld, ExpiresAt: TimeOf(e.Expires),
 	}
 }
 
-func closedData(e *quota.ReservationClosed) ReservationClosedData {
-	return ReservationClosedData{
+func closedData(e *quota.ReservationClosed) *ReservationClosedData {
+	return &ReservationClosedData{
 		ReservationID: e.Reservation, Labels: labelsOf(&e.Labels), Outcome: string(e.Outcome), By: actorOf(e.By), Reason: e.Reason,
 		Returned: limitAmounts(e.Returned), Granted: amountOf(e.Granted), Used: amountOf(e.Used), CostHeldMicroUSD: e.CostHeld,
 		CostUsedMicroUSD: e.CostUsed, GrantedAt: TimeOf(e.GrantedAt),
 	}
 }
 
-func usageData(e *quota.UsageRecorded) UsageRecordedData {
-	charges := make([]Charge, len(e.Charges))
-	for i, c := range e.Charges {
-		charges[i] = Charge{c.Limit, TimeOf(c.Window), c.Amount, c.Within}
-	}
-	return UsageRecordedData{
+func usageData(e *quota.UsageRecorded) *UsageRecordedData {
+	return &UsageRecordedData{
 		ReservationID: e.Reservation, Standing: string(e.Standing), Labels: labelsOf(&e.Labels), OccurredAt: TimeOf(e.OccurredAt),
 		CallID: e.CallID, Tokens: Tokens(e.Tokens), Requests: e.Requests, Rate: rateOf(e.Rate, e.Unpriced), CostMicroUSD: e.Cost,
-		Unpriced: e.Unpriced, Batch: e.Batch, Charges: charges, GrantedAt: TimeOf(e.GrantedAt), OverrunTokens: e.Overrun,
+		Unpriced: e.Unpriced, Batch: e.Batch, Charges: chargesOf(e.Charges), GrantedAt: TimeOf(e.GrantedAt), OverrunTokens: e.Overrun,
 	}
+}
+
+func chargesOf(charges []quota.Charge) []Charge {
+	if len(charges) == 0 {
+		return nil
+	}
+	converted := make([]Charge, len(charges))
+	for i, c := range charges {
+		converted[i] = Charge{c.Limit, TimeOf(c.Window), c.Amount, c.Within}
+	}
+	return converted
 }

@@ -2,6 +2,8 @@ package wire
 
 import (
 	"encoding/json"
+	"errors"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -62,6 +64,9 @@ func TestEventsSurviveTheTrip(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if plain, err := json.Marshal(publicData(e)); err != nil || !sameJSON(t, plain, made.Data) {
+			t.Errorf("%s: the data is\n%s, encoding/json gives\n%s, %v", e.Kind(), made.Data, plain, err)
+		}
 		body, err := json.Marshal(made)
 		if err != nil {
 			t.Fatal(err)
@@ -80,6 +85,15 @@ func TestEventsSurviveTheTrip(t *testing.T) {
 	if _, err := NewEvent(Place{}, nil); err == nil {
 		t.Error("no event has a public form")
 	}
+}
+
+func sameJSON(t *testing.T, a, b []byte) bool {
+	t.Helper()
+	var x, y any
+	if err := errors.Join(json.Unmarshal(a, &x), json.Unmarshal(b, &y)); err != nil {
+		t.Fatal(err)
+	}
+	return reflect.DeepEqual(x, y)
 }
 
 func TestEventRoute(t *testing.T) {
