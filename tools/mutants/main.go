@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,9 +27,9 @@ const timeLimit = 5 * time.Minute
 // maxFinding is how much of a finding is printed, in bytes.
 const maxFinding = 110
 
-func main() { os.Exit(run()) }
+func main() { os.Exit(run(os.Stdout)) }
 
-func run() int {
+func run(out io.Writer) int {
 	root := flag.String("root", "..", "the repository")
 	only := flag.String("only", "", "run only bugs whose name contains this")
 	flag.Parse()
@@ -38,7 +39,7 @@ func run() int {
 		return 2
 	}
 	var killed, total int
-	fmt.Printf("%-30s %-8s %7s  %s\n", "bug", "verdict", "seconds", "found by")
+	fmt.Fprintf(out, "%-30s %-8s %7s  %s\n", "bug", "verdict", "seconds", "found by")
 	for _, file := range files {
 		name := strings.TrimSuffix(filepath.Base(file), ".txt")
 		if !strings.Contains(name, *only) {
@@ -59,20 +60,20 @@ func run() int {
 			killed++
 			verdict = "killed"
 		}
-		fmt.Printf("%-30s %-8s %7.1f  %s\n", name, verdict, time.Since(began).Seconds(), found)
+		fmt.Fprintf(out, "%-30s %-8s %7.1f  %s\n", name, verdict, time.Since(began).Seconds(), found)
 		if err != nil {
-			fmt.Printf("    %v\n", err)
+			fmt.Fprintf(out, "    %v\n", err)
 		}
 	}
-	fmt.Printf("%d of %d bugs killed\n", killed, total)
+	fmt.Fprintf(out, "%d of %d bugs killed\n", killed, total)
 	if killed < total {
 		return 1
 	}
 	return 0
 }
 
-// bug is one file of bugs/.
-type bug struct {
+// mutant is one file of bugs/.
+type mutant struct {
 	module  string // where the command runs
 	command string
 	edits   []edit
@@ -83,12 +84,12 @@ type edit struct{ file, old, new string }
 
 // readBug reads a bug. Lines before the first "file:" that begin with "in:" and "run:" give the module and the command,
 // the others say what the bug is. Then, once or more: "file: path", "<<<", the old text, "===", the new text, ">>>".
-func readBug(path string) (bug, error) {
+func readBug(path string) (mutant, error) {
 	raw, err := os.ReadFile(path)
 	if err != nil {
-		return bug{}, err
+		return mutant{}, err
 	}
-	var b bug
+	var b mutant
 	var e edit
 	var into *string
 	for line := range strings.Lines(string(raw)) {
@@ -121,7 +122,7 @@ func readBug(path string) (bug, error) {
 
 // seed compiles the bug and runs its command. It gives the first line that tells what was found, empty when the bug
 // survived.
-func (b *bug) seed(root string) (found string, err error) {
+func (b *mutant) seed(root string) (found string, err error) {
 	dir, err := os.MkdirTemp("", "mutant")
 	if err != nil {
 		return "", err
@@ -153,7 +154,7 @@ func (b *bug) seed(root string) (found string, err error) {
 }
 
 // target is the package that the command is about.
-func (b *bug) target() string {
+func (b *mutant) target() string {
 	for word := range strings.FieldsSeq(b.command) {
 		if strings.HasPrefix(word, "./") {
 			return word
@@ -163,7 +164,7 @@ func (b *bug) target() string {
 }
 
 // overlay writes the files with the bug in them and the list that the go command reads.
-func (b *bug) overlay(root, dir string) (string, error) {
+func (b *mutant) overlay(root, dir string) (string, error) {
 	replaced := map[string]string{} // copy by original
 	for i, e := range b.edits {
 		original, err := filepath.Abs(filepath.Join(root, e.file))
