@@ -87,22 +87,23 @@ func (b *Builder) AddEvent(e quota.Event) error {
 	if !ok {
 		return fmt.Errorf("%w: event type %T has no number in format %d", ErrVersion, e, formatVersion)
 	}
-	b.events.WriteByte(cborArray | 2)
-	appendHeader(&b.events, cborUint, uint64(n))
-	if err := encoding.MarshalToBuffer(e, &b.events); err != nil {
-		return fmt.Errorf("encode %s: %w", e.Kind(), err)
+	buf := append(b.events.AvailableBuffer(), cborArray|2)
+	buf = appendHeader(buf, cborUint, uint64(n))
+	buf, byHand := appendEvent(buf, e)
+	b.events.Write(buf)
+	if !byHand {
+		if err := encoding.MarshalToBuffer(e, &b.events); err != nil {
+			return fmt.Errorf("encode %s: %w", e.Kind(), err)
+		}
 	}
 	b.nEvents++
 	return nil
 }
 
 // AddAnswer appends one answer.
-func (b *Builder) AddAnswer(a *Answer) error {
-	if err := encoding.MarshalToBuffer(&storedAnswer{Key: a.Key, Params: a.Params, IssuedAt: a.IssuedAt, Result: a.Result}, &b.answers); err != nil {
-		return fmt.Errorf("encode answer: %w", err)
-	}
+func (b *Builder) AddAnswer(a *Answer) {
+	b.answers.Write(appendAnswer(b.answers.AvailableBuffer(), a))
 	b.nAnswers++
-	return nil
 }
 
 // Seal gives the bytes of the commit that consists of c's head and of the events and answers added here; c's own
@@ -111,17 +112,11 @@ func (b *Builder) Seal(c *Commit) ([]byte, error) {
 	if b.nEvents > MaxEvents || b.nAnswers > MaxAnswers {
 		return nil, fmt.Errorf("%w: %d events and %d answers, at most %d and %d fit one commit", ErrTooLarge, b.nEvents, b.nAnswers, MaxEvents, MaxAnswers)
 	}
-	var body bytes.Buffer
-	body.Grow(512 + b.Len())
-	body.WriteByte(cborArray | 3)
-	if err := encoding.MarshalToBuffer(&head{Ledger: c.Ledger, Epoch: c.Epoch, Number: c.Number, ID: c.ID, Prev: c.Prev, At: c.At, Totals: c.Totals}, &body); err != nil {
-		return nil, fmt.Errorf("encode commit head: %w", err)
-	}
-	appendHeader(&body, cborArray, uint64(b.nEvents))
-	body.Write(b.events.Bytes())
-	appendHeader(&body, cborArray, uint64(b.nAnswers))
-	body.Write(b.answers.Bytes())
-	return pack(commitMagic, body.Bytes(), MaxCommitBytes)
+	body := append(make([]byte, 0, 512+b.Len()), cborArray|3)
+	body = appendHead(body, c)
+	body = append(appendHeader(body, cborArray, uint64(b.nEvents)), b.events.Bytes()...)
+	body = append(appendHeader(body, cborArray, uint64(b.nAnswers)), b.answers.Bytes()...)
+	return pack(commitMagic, body, MaxCommitBytes)
 }
 
 // Encode gives the bytes of a commit. It fails as Builder.Seal does.
@@ -133,9 +128,7 @@ func Encode(c *Commit) ([]byte, error) {
 		}
 	}
 	for i := range c.Answers {
-		if err := b.AddAnswer(&c.Answers[i]); err != nil {
-			return nil, err
-		}
+		b.AddAnswer(&c.Answers[i])
 	}
 	return b.Seal(c)
 }
@@ -168,26 +161,4 @@ func pack(magic string, body []byte, most int) ([]byte, error) {
 // checksum covers all of a record but itself.
 func checksum(record []byte) uint32 {
 	return crc32.Update(crc32.Checksum(record[:12], castagnoli), castagnoli, record[headerBytes:])
-}
-
-// The CBOR major types that are written by hand, shifted to where they stand.
-const (
-	cborUint  = 0 << 5
-	cborArray = 4 << 5
-)
-
-// appendHeader writes a CBOR major type with its number in the shortest form.
-func appendHeader(b *bytes.Buffer, major byte, n uint64) {
-	switch {
-	case n < 24:
-		b.WriteByte(major | byte(n))
-	case n <= 0xff:
-		b.Write([]byte{major | 24, byte(n)})
-	case n <= 0xffff:
-		b.Write(binary.BigEndian.AppendUint16([]byte{major | 25}, uint16(n)))
-	case n <= 0xffff_ffff:
-		b.Write(binary.BigEndian.AppendUint32([]byte{major | 26}, uint32(n)))
-	default:
-		b.Write(binary.BigEndian.AppendUint64([]byte{major | 27}, n))
-	}
 }

@@ -53,9 +53,7 @@ func (g *group) add(events []quota.Event, answer *ledger.Answer, at quota.Instan
 		}
 	}
 	if answer != nil {
-		if err := g.builder.AddAnswer(answer); err != nil {
-			return false, err
-		}
+		g.builder.AddAnswer(answer)
 	}
 	if g.tooLarge(first) {
 		g.builder.Undo(mark)

@@ -1,0 +1,96 @@
+package ledger
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"reflect"
+	"testing"
+
+	"github.com/bursarhq/bursar/pkg/quota"
+)
+
+// thin sets some of the fields of a filled value back to nothing, and changes the size of some numbers.
+func thin(v reflect.Value, r *rand.Rand) {
+	switch v.Kind() {
+	case reflect.Struct:
+		if r.IntN(6) == 0 {
+			v.SetZero()
+			return
+		}
+		for i := range v.NumField() {
+			thin(v.Field(i), r)
+		}
+	case reflect.Slice:
+		if r.IntN(4) == 0 {
+			v.SetZero()
+			return
+		}
+		for i := range v.Len() {
+			thin(v.Index(i), r)
+		}
+	case reflect.Int, reflect.Int64:
+		v.SetInt(r.Int64() >> r.IntN(64) * (1 - 2*r.Int64N(2)))
+	case reflect.Uint64:
+		v.SetUint(r.Uint64() >> r.IntN(64))
+	case reflect.String:
+		v.SetString(randomText(r.IntN(3) * r.IntN(200)))
+	default:
+		if r.IntN(2) == 0 {
+			v.SetZero()
+		}
+	}
+}
+
+// byTags encodes by the cbor tags.
+func byTags(t testing.TB, v any) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if err := encoding.MarshalToBuffer(v, &b); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func TestHandEncodingIsTheSame(t *testing.T) {
+	t.Parallel()
+	r := newRand(21)
+	var byHand int
+	check := func(e quota.Event) {
+		t.Helper()
+		got, ok := appendEvent(nil, e)
+		if !ok {
+			return
+		}
+		byHand++
+		if want := byTags(t, e); !bytes.Equal(got, want) {
+			t.Fatalf("%+v\nby hand %x\nby tags %x", e, got, want)
+		}
+	}
+	for _, e := range allEvents(t) {
+		check(e)
+	}
+	if byHand < 6 {
+		t.Fatalf("only %d kinds are encoded by hand", byHand)
+	}
+	for range 60 {
+		for _, e := range allEvents(t) {
+			thin(reflect.ValueOf(e).Elem(), r)
+			check(e)
+		}
+		c := fullCommit(t)
+		a := c.Answers[0]
+		thin(reflect.ValueOf(&a.Result).Elem(), r)
+		if got, want := appendAnswer(nil, &a), byTags(t, &storedAnswer{Key: a.Key, Params: a.Params, IssuedAt: a.IssuedAt, Result: a.Result}); !bytes.Equal(got, want) {
+			t.Fatalf("%+v\nby hand %x\nby tags %x", a, got, want)
+		}
+		thin(reflect.ValueOf(&c.Totals).Elem(), r)
+		h := head{Ledger: c.Ledger, Epoch: c.Epoch, Number: c.Number, ID: c.ID, Prev: c.Prev, At: c.At, Totals: c.Totals}
+		if got, want := appendHead(nil, c), byTags(t, &h); !bytes.Equal(got, want) {
+			t.Fatalf("%+v\nby hand %x\nby tags %x", h, got, want)
+		}
+	}
+	full := fullCommit(t).Answers[0] // all 25 fields of a result: a header of two bytes
+	if got, want := appendResult(nil, &full.Result), byTags(t, &full.Result); !bytes.Equal(got, want) {
+		t.Fatalf("a full result\nby hand %x\nby tags %x", got, want)
+	}
+}
