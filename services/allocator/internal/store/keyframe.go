@@ -28,7 +28,15 @@ var ErrSuperseded = errors.New("newer keyframes are stored already")
 // The keys of a workspace: two manifests, <workspace>.a and <workspace>.b, written in turn, and the chunks
 // <workspace>.<commit>.<chunk>. While a manifest is replaced the other one is whole, and since chunks bear the number of
 // their commit, a process that was paused in the middle of a keyframe spoils no other when it goes on.
-var slots = [...]string{"a", "b"}
+//
+// A third manifest, <workspace>.base, belongs to the maintenance: the keyframe that a trimmed log begins with. Its chunks are
+// <workspace>.base<commit>.<chunk>, which no sweep of the others touches.
+var slots = []string{"a", "b"}
+
+const (
+	baseSlot   = "base"
+	basePrefix = "base"
+)
 
 // Keyframes stores the keyframes of one ledger. It is safe for concurrent use, but one Save at a time is enough.
 type Keyframes struct {
@@ -64,6 +72,8 @@ func (s *stored) number() uint64 {
 	return s.manifest.Number
 }
 
+func (s *stored) chunks() string { return chunksOf(s.slot, s.number()) }
+
 // Save stores a keyframe in place of the older one of two:
 //
 //  1. the chunks, under keys of their own;
@@ -78,7 +88,7 @@ func (k *Keyframes) Save(ctx context.Context, f *ledger.EncodedKeyframe) error {
 	if err != nil {
 		return fmt.Errorf("keyframe to store: %w", err)
 	}
-	kept, err := k.newestFirst(ctx)
+	kept, err := k.newestFirst(ctx, slots...)
 	if err != nil {
 		return err
 	}
@@ -86,7 +96,7 @@ func (k *Keyframes) Save(ctx context.Context, f *ledger.EncodedKeyframe) error {
 	if older.number() >= m.Number {
 		return fmt.Errorf("keyframe of commit %d: %w", m.Number, ErrSuperseded)
 	}
-	if err := k.saveChunks(ctx, m.Number, f.Chunks); err != nil {
+	if err := k.saveChunks(ctx, chunksOf(older.slot, m.Number), f.Chunks); err != nil {
 		return err
 	}
 	if err := k.replace(ctx, older, f.Manifest); err != nil {
@@ -95,12 +105,12 @@ func (k *Keyframes) Save(ctx context.Context, f *ledger.EncodedKeyframe) error {
 	return k.sweep(ctx, m.Number, kept[0].number())
 }
 
-func (k *Keyframes) saveChunks(ctx context.Context, number uint64, chunks [][]byte) error {
-	for i, chunk := range chunks {
-		if _, err := k.kv.Put(ctx, k.chunkKey(number, i), chunk); err != nil {
+func (k *Keyframes) saveChunks(ctx context.Context, chunks string, data [][]byte) error {
+	for i, chunk := range data {
+		if _, err := k.kv.Put(ctx, k.chunkKey(chunks, i), chunk); err != nil {
 			return fmt.Errorf("store keyframe chunk %d: %w", i, err)
 		}
-		if i == (len(chunks)-1)/2 {
+		if i == (len(data)-1)/2 {
 			if err := k.points.Hit(ctx, failpoint.MidKeyframe); err != nil {
 				return err
 			}
@@ -119,8 +129,16 @@ func (k *Keyframes) replace(ctx context.Context, s stored, manifest []byte) erro
 	return err
 }
 
-func (k *Keyframes) chunkKey(number uint64, i int) string {
-	return k.workspace + "." + strconv.FormatUint(number, 10) + "." + strconv.Itoa(i)
+func (k *Keyframes) chunkKey(chunks string, i int) string {
+	return k.workspace + "." + chunks + "." + strconv.Itoa(i)
+}
+
+// chunksOf names the chunks of the keyframe of a commit in a slot.
+func chunksOf(slot string, number uint64) string {
+	if slot == baseSlot {
+		return basePrefix + strconv.FormatUint(number, 10)
+	}
+	return strconv.FormatUint(number, 10)
 }
 
 // sweep removes the chunks of commits before newest but those of one: what an older keyframe or a process that died left.
@@ -144,8 +162,13 @@ func (k *Keyframes) sweep(ctx context.Context, newest, keep uint64) error {
 	return nil
 }
 
-// newestFirst reads both slots.
-func (k *Keyframes) newestFirst(ctx context.Context) ([]stored, error) {
+// all reads every slot, the newest first.
+func (k *Keyframes) all(ctx context.Context) ([]stored, error) {
+	return k.newestFirst(ctx, append(slices.Clone(slots), baseSlot)...)
+}
+
+// newestFirst reads slots.
+func (k *Keyframes) newestFirst(ctx context.Context, slots ...string) ([]stored, error) {
 	var found []stored
 	for _, slot := range slots {
 		entry, err := k.kv.Get(ctx, k.workspace+"."+slot)
@@ -178,7 +201,7 @@ func (k *Keyframes) newestFirst(ctx context.Context) ([]stored, error) {
 func (k *Keyframes) Newest(ctx context.Context) (l *ledger.Ledger, passedOver []error, err error) {
 	ctx, cancel := context.WithTimeout(ctx, keyframeTimeout)
 	defer cancel()
-	found, err := k.newestFirst(ctx)
+	found, err := k.all(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -186,7 +209,7 @@ func (k *Keyframes) Newest(ctx context.Context) (l *ledger.Ledger, passedOver []
 		if s.manifest == nil {
 			continue
 		}
-		l, err := k.restore(ctx, s.manifest)
+		l, err := k.restore(ctx, &s)
 		if err == nil {
 			return l, passedOver, nil
 		}
@@ -203,7 +226,7 @@ func (k *Keyframes) Newest(ctx context.Context) (l *ledger.Ledger, passedOver []
 func (k *Keyframes) From(ctx context.Context, number uint64) (*ledger.Ledger, error) {
 	ctx, cancel := context.WithTimeout(ctx, keyframeTimeout)
 	defer cancel()
-	found, err := k.newestFirst(ctx)
+	found, err := k.all(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -211,17 +234,18 @@ func (k *Keyframes) From(ctx context.Context, number uint64) (*ledger.Ledger, er
 		if s.number() < number || s.manifest == nil {
 			continue
 		}
-		if l, err := k.restore(ctx, s.manifest); err == nil || ctx.Err() != nil {
+		if l, err := k.restore(ctx, &s); err == nil || ctx.Err() != nil {
 			return l, err
 		}
 	}
 	return nil, nil
 }
 
-func (k *Keyframes) restore(ctx context.Context, m *ledger.Manifest) (*ledger.Ledger, error) {
+func (k *Keyframes) restore(ctx context.Context, s *stored) (*ledger.Ledger, error) {
+	m := s.manifest
 	chunks := make([][]byte, len(m.Chunks))
 	for i := range chunks {
-		entry, err := k.kv.Get(ctx, k.chunkKey(m.Number, i))
+		entry, err := k.kv.Get(ctx, k.chunkKey(s.chunks(), i))
 		if err != nil {
 			return nil, fmt.Errorf("read chunk %d: %w", i, err)
 		}
