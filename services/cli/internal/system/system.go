@@ -130,6 +130,7 @@ func (s *system) parts() []runner.Part {
 		s.suggestion(),
 		s.allocator(),
 		s.admitting(),
+		s.trimming(),
 		s.announcing(),
 	}
 }
