@@ -35,12 +35,20 @@ principals:
 // serviceConfig is the allocator at a site.
 func serviceConfig(t testing.TB, s *site.Site, points *failpoint.Set) Config {
 	t.Helper()
-	parsed, err := config.Parse("test", []byte(testConfig))
+	cfg := serviceConfigOf(t, s, testConfig)
+	cfg.Points = points
+	return cfg
+}
+
+// serviceConfigOf is the allocator at a site with a configuration of its ledger.
+func serviceConfigOf(t testing.TB, s *site.Site, document string) Config {
+	t.Helper()
+	parsed, err := config.Parse("test", []byte(document))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return Config{
-		Workspaces: []string{site.Workspace}, Initial: &parsed.Quota, Points: points,
+		Workspaces: []string{site.Workspace}, Initial: &parsed.Quota,
 		Front: s.Service(natsauth.RoleAllocatorFront), Store: s.Service(natsauth.RoleAllocatorStore), Relay: s.Service(natsauth.RoleRelay),
 		Telemetry: telemetry.New("allocator", "0.0.0", slog.New(slog.DiscardHandler)),
 	}

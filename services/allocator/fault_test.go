@@ -435,3 +435,28 @@ func TestDrainUnderLoad(t *testing.T) {
 	y.check(t, p.verify())
 	t.Logf("%d grants, slowest answer %s", y.granted.Load(), y.slowest)
 }
+
+// A history over three kills of the leader is linearizable.
+func TestHistoryOverKillsIsLinearizable(t *testing.T) {
+	p := newPlant(t, contestedConfig)
+	leader := p.startAllocator("")
+	p.served()
+	standby := p.startAllocator("")
+	var running sync.WaitGroup
+	var h *history
+	var err error
+	running.Go(func() { h, err = compete(t.Context(), p.client(ann, client.Options{}), 12, 150, 1) })
+	probe := p.client(root, client.Options{Timeout: 100 * time.Millisecond})
+	for range 3 {
+		before := p.servedAfter(probe, 0)
+		leader.kill()
+		p.servedAfter(probe, before)
+		leader, standby = standby, p.startAllocator("")
+	}
+	running.Wait()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.checkLinearizable(t)
+	p.verify()
+}
