@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/bursarhq/bursar/pkg/ledger"
 	"github.com/bursarhq/bursar/pkg/quota"
 	"github.com/bursarhq/bursar/pkg/writer"
 )
@@ -361,14 +360,9 @@ func (n *node) fetch(a writer.FetchAnswer) {
 		if n.life != life || n.dead {
 			return
 		}
-		e, ok := w.store.entry(a.Revision)
-		if !ok {
-			w.violate("the answer to a request is said to be at revision %d, which does not exist", a.Revision)
-			return
-		}
-		commit, err := ledger.Decode(e.Data)
-		if err != nil || int(a.Index) >= len(commit.Answers) {
-			w.violate("the answer to a request is said to be answer %d of commit %d, which has %d (%v)", a.Index, commit.Number, len(commit.Answers), err)
+		commit := w.store.commit(a.Revision)
+		if commit == nil || int(a.Index) >= len(commit.Answers) {
+			w.violate("the answer to a request is said to be answer %d at revision %d, and there is none", a.Index, a.Revision)
 			return
 		}
 		r := writer.Reply{Token: a.Token, Result: commit.Answers[a.Index].Result, Now: a.Now, Notices: a.Notices, Version: commit.Number}

@@ -43,6 +43,7 @@ func (o *oracle) stored(from *node, e ledger.Entry) {
 		w.violate("the log does not fold: %v", err)
 		return
 	}
+	w.store.commits = append(w.store.commits, c)
 	w.say("stored: revision %d, commit %d, epoch %d, %d events, from node %d", e.Revision, c.Number, c.Epoch, len(c.Events), from.index)
 	o.numbers[e.Revision] = c.Number
 	for i, a := range c.Answers {

@@ -12,6 +12,7 @@ import (
 type store struct {
 	world     *world
 	log       []ledger.Entry
+	commits   []*ledger.Commit // the log, decoded once from its bytes
 	revision  uint64 // of the stream; other workspaces write too
 	late      int    // writes that are under way although their writer gave up
 	full      bool
@@ -149,14 +150,14 @@ func (s *store) after(revision uint64) []ledger.Entry {
 	return s.log[i:len(s.log):len(s.log)]
 }
 
-// entry finds one revision.
-func (s *store) entry(revision uint64) (ledger.Entry, bool) {
+// commit finds the commit at a revision; nil when there is none.
+func (s *store) commit(revision uint64) *ledger.Commit {
 	for i := len(s.log) - 1; i >= 0; i-- {
 		if s.log[i].Revision == revision {
-			return s.log[i], true
+			return s.commits[i]
 		}
 	}
-	return ledger.Entry{}, false
+	return nil
 }
 
 // load recovers the ledger: from the newest keyframe that restores, and the log after it.
@@ -170,8 +171,10 @@ func (s *store) load() (writer.Loaded, error) {
 		from = l
 	}
 	in := writer.Loaded{Ledger: from}
-	for _, e := range s.after(from.Position().Revision) {
-		if _, err := from.ApplyEntry(e); err != nil {
+	entries := s.after(from.Position().Revision)
+	commits := s.commits[len(s.log)-len(entries):]
+	for i, e := range entries {
+		if err := from.Apply(commits[i], ledger.HashOf(e.Data), e.Revision); err != nil {
 			w.violate("recovery: %v", err)
 			return in, err
 		}
