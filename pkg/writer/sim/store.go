@@ -13,8 +13,8 @@ type store struct {
 	world     *world
 	log       []ledger.Entry
 	commits   []*ledger.Commit // the log, decoded once from its bytes
-	revision  uint64 // of the stream; other workspaces write too
-	late      int    // writes that are under way although their writer gave up
+	revision  uint64           // of the stream; other workspaces write too
+	late      int              // writes that are under way although their writer gave up
 	full      bool
 	keyframes []*ledger.EncodedKeyframe
 }
