@@ -94,3 +94,34 @@ func TestHandEncodingIsTheSame(t *testing.T) {
 		t.Fatalf("a full result\nby hand %x\nby tags %x", got, want)
 	}
 }
+
+func TestKeyframeContentIsTheSame(t *testing.T) {
+	t.Parallel()
+	s := newScribe(t, 22)
+	s.play(40)
+	snapshot := s.ledger.Snapshot(nil)
+	got, err := snapshot.content()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := byTags(t, &keyframe{State: snapshot.state, Floor: snapshot.floor, Horizon: snapshot.horizon, Memory: snapshot.memory})
+	if !bytes.Equal(got, want) || s.ledger.Remembered() < 40 {
+		t.Errorf("by hand and by tags the keyframe of %d requests differs", s.ledger.Remembered())
+	}
+}
+
+// TestSnapshotIsACopy: the ledger goes on while a keyframe is encoded beside it.
+func TestSnapshotIsACopy(t *testing.T) {
+	t.Parallel()
+	s := newScribe(t, 23)
+	s.play(10)
+	snapshot := s.ledger.Snapshot(nil)
+	want, err1 := snapshot.content()
+	for range 50 { // into the same slots, too
+		s.do(quota.Acknowledge{Actor: actor(1)})
+		s.commit()
+	}
+	if got, err2 := snapshot.content(); err1 != nil || err2 != nil || !bytes.Equal(got, want) {
+		t.Errorf("the snapshot changed with the ledger (%v, %v)", err1, err2)
+	}
+}

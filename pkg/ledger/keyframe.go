@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"bytes"
-	"cmp"
 	"crypto/sha256"
 	"fmt"
 	"slices"
@@ -28,7 +27,7 @@ const keyframeMagic = "BQK"
 type Snapshot struct {
 	pos     Position
 	state   *quota.Snapshot
-	memory  []remembered
+	memory  []recalled
 	floor   quota.Instant
 	horizon quota.Millis
 }
@@ -36,31 +35,13 @@ type Snapshot struct {
 // Position tells as of which commit the snapshot is.
 func (s *Snapshot) Position() Position { return s.pos }
 
-// remembered is one entry of the memory in a keyframe.
-type remembered struct {
-	_        struct{} `cbor:",toarray"`
-	Key      Key
-	IssuedAt quota.Instant // to the slot
-	Revision uint64
-	Number   uint64
-	Index    uint32
-	Params   Params
-}
-
 // Snapshot copies the ledger. Where a writer is ahead of the last commit, give the state that was copied with that
 // commit; otherwise nil.
 func (l *Ledger) Snapshot(state *quota.Snapshot) *Snapshot {
 	if state == nil {
 		state = l.state.Snapshot()
 	}
-	s := &Snapshot{pos: l.pos, state: state, floor: l.memory.floor, horizon: l.horizon, memory: make([]remembered, 0, len(l.memory.refs))}
-	for _, at := range l.memory.order {
-		for _, key := range l.memory.slots[at] {
-			ref := l.memory.refs[key]
-			s.memory = append(s.memory, remembered{Key: key, IssuedAt: at, Revision: ref.Revision, Number: ref.Number, Index: ref.Index, Params: ref.Params})
-		}
-	}
-	return s
+	return &Snapshot{pos: l.pos, state: state, floor: l.memory.floor, horizon: l.horizon, memory: l.memory.share()}
 }
 
 // Manifest describes a keyframe. It is small and stored last, so that a keyframe that has one is complete.
@@ -100,22 +81,22 @@ type keyframe struct {
 	State   *quota.Snapshot
 	Floor   quota.Instant
 	Horizon quota.Millis
-	Memory  []remembered
+	Memory  []recalled
 }
 
 // Encode gives the keyframe's bytes. It fails with ErrTooLarge beyond MaxKeyframeBytes or MaxChunks. It takes long for
 // large ledgers; it may run beside the ledger, since the snapshot is a copy.
 func (s *Snapshot) Encode() (*EncodedKeyframe, error) {
-	var body bytes.Buffer
-	if err := encoding.MarshalToBuffer(&keyframe{State: s.state, Floor: s.floor, Horizon: s.horizon, Memory: s.memory}, &body); err != nil {
-		return nil, fmt.Errorf("encode keyframe: %w", err)
+	body, err := s.content()
+	if err != nil {
+		return nil, err
 	}
-	if body.Len() > MaxKeyframeBytes {
-		return nil, fmt.Errorf("%w: a keyframe of %d bytes, at most %d are allowed", ErrTooLarge, body.Len(), MaxKeyframeBytes)
+	if len(body) > MaxKeyframeBytes {
+		return nil, fmt.Errorf("%w: a keyframe of %d bytes, at most %d are allowed", ErrTooLarge, len(body), MaxKeyframeBytes)
 	}
-	packed := s2.Encode(nil, body.Bytes())
+	packed := s2.Encode(nil, body)
 	m := &Manifest{
-		Ledger: s.pos.Ledger, Epoch: s.pos.Epoch, Number: s.pos.Number, Revision: s.pos.Revision, Hash: s.pos.Hash, At: s.pos.At, Size: uint64(body.Len()),
+		Ledger: s.pos.Ledger, Epoch: s.pos.Epoch, Number: s.pos.Number, Revision: s.pos.Revision, Hash: s.pos.Hash, At: s.pos.At, Size: uint64(len(body)),
 	}
 	k := &EncodedKeyframe{}
 	for chunk := range slices.Chunk(packed, MaxChunkBytes) {
@@ -129,9 +110,20 @@ func (s *Snapshot) Encode() (*EncodedKeyframe, error) {
 	if err := encoding.MarshalToBuffer(m, &manifest); err != nil {
 		return nil, fmt.Errorf("encode manifest: %w", err)
 	}
-	var err error
 	k.Manifest, err = pack(keyframeMagic, manifest.Bytes(), MaxChunkBytes)
 	return k, err
+}
+
+// content gives the keyframe's content, as the tags of keyframe say.
+func (s *Snapshot) content() ([]byte, error) {
+	body := bytes.NewBuffer([]byte{cborArray | 4})
+	if err := encoding.MarshalToBuffer(s.state, body); err != nil {
+		return nil, fmt.Errorf("encode keyframe: %w", err)
+	}
+	rest := appendInt(body.AvailableBuffer(), int64(s.floor))
+	rest = appendInt(rest, int64(s.horizon))
+	body.Write(appendSlots(rest, s.memory))
+	return body.Bytes(), nil
 }
 
 // DecodeManifest reads a manifest. It fails as Decode does.
@@ -180,7 +172,7 @@ func restore(m *Manifest, body []byte) (*Ledger, error) {
 	if err := decode(body, &k); err != nil {
 		return nil, fmt.Errorf("keyframe: %w", err)
 	}
-	if k.State == nil || len(k.Memory) > MaxRemembered || k.Horizon < MinMemory || k.State.Now > m.At {
+	if k.State == nil || k.Horizon < MinMemory || k.State.Now > m.At {
 		return nil, fmt.Errorf("%w: the keyframe's content is out of bounds", ErrCorrupt)
 	}
 	state, err := quota.Restore(k.State)
@@ -189,12 +181,8 @@ func restore(m *Manifest, body []byte) (*Ledger, error) {
 	}
 	l := &Ledger{pos: m.Position(), state: state, memory: newMemory(), horizon: k.Horizon}
 	l.memory.floor = k.Floor
-	if !slices.IsSortedFunc(k.Memory, func(a, b remembered) int { return cmp.Compare(a.IssuedAt, b.IssuedAt) }) {
-		return nil, fmt.Errorf("%w: the remembered requests are out of order", ErrCorrupt)
-	}
-	for i := range k.Memory {
-		r := &k.Memory[i]
-		l.memory.restore(r)
+	if err := l.memory.recall(k.Memory); err != nil {
+		return nil, err
 	}
 	return l, nil
 }

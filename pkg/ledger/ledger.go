@@ -39,15 +39,14 @@ func (l *Ledger) State() *quota.State { return l.state }
 
 // Lookup finds the answer to a request id that was answered in a folded commit.
 func (l *Ledger) Lookup(key Key) (Ref, bool) {
-	ref, ok := l.memory.refs[key]
-	return ref, ok
+	return l.memory.lookup(key)
 }
 
 // Floor is the instant at and below which request ids are refused: their answers may be forgotten.
 func (l *Ledger) Floor() quota.Instant { return l.memory.floor }
 
 // Remembered is the number of request ids that the ledger remembers.
-func (l *Ledger) Remembered() int { return len(l.memory.refs) }
+func (l *Ledger) Remembered() int { return l.memory.len() }
 
 // Horizon is how long request ids are remembered.
 func (l *Ledger) Horizon() quota.Millis { return l.horizon }

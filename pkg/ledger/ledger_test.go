@@ -106,8 +106,8 @@ func TestMemory(t *testing.T) {
 		t.Parallel()
 		m := fresh(100, 10)
 		m.trim(t0.Add(quota.Day+5*quota.Second), quota.Day)
-		if len(m.refs) != 5 || m.floor != t0.Add(5*quota.Second) {
-			t.Errorf("%d remembered above %d", len(m.refs), m.floor-t0)
+		if m.len() != 5 || m.floor != t0.Add(5*quota.Second) {
+			t.Errorf("%d remembered above %d", m.len(), m.floor-t0)
 		}
 	})
 	t.Run("a shorter horizon is not undone by a longer one", func(t *testing.T) {
@@ -123,10 +123,10 @@ func TestMemory(t *testing.T) {
 		t.Parallel()
 		m := fresh(4, 10)
 		m.trim(t0.Add(quota.Minute), quota.Day)
-		_, oldest := m.refs[key(5)]
-		_, kept := m.refs[key(6)]
-		if len(m.refs) != 4 || oldest || !kept || m.floor != t0.Add(6*quota.Second)-1 {
-			t.Errorf("%d remembered above %d", len(m.refs), m.floor-t0)
+		_, oldest := m.lookup(key(5))
+		_, kept := m.lookup(key(6))
+		if m.len() != 4 || oldest || !kept || m.floor != t0.Add(6*quota.Second)-1 {
+			t.Errorf("%d remembered above %d", m.len(), m.floor-t0)
 		}
 	})
 	t.Run("what is at or below the floor is not remembered", func(t *testing.T) {
@@ -134,7 +134,7 @@ func TestMemory(t *testing.T) {
 		m := fresh(4, 10)
 		m.trim(t0.Add(quota.Minute), quota.Day)
 		m.add(key(77), m.floor, Ref{})
-		if _, ok := m.refs[key(77)]; ok {
+		if _, ok := m.lookup(key(77)); ok {
 			t.Error("it is")
 		}
 	})
@@ -149,7 +149,7 @@ func TestMemory(t *testing.T) {
 		t.Parallel()
 		m := newMemory()
 		for _, i := range []int{5, 1, 9, 1, 5, 0} {
-			m.add(key(i*10+len(m.refs)), t0.Add(quota.Millis(i)*quota.Second), Ref{})
+			m.add(key(i*10+m.len()), t0.Add(quota.Millis(i)*quota.Second), Ref{})
 		}
 		for i := 1; i < len(m.order); i++ {
 			if m.order[i-1] >= m.order[i] {
@@ -157,8 +157,8 @@ func TestMemory(t *testing.T) {
 			}
 		}
 		m.trim(t0.Add(2*quota.Second), 0)
-		if len(m.refs) != 3 {
-			t.Errorf("%d remembered, want those of 5, 9 and 5", len(m.refs))
+		if m.len() != 3 {
+			t.Errorf("%d remembered, want those of 5, 9 and 5", m.len())
 		}
 	})
 }

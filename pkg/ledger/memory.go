@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/bursarhq/bursar/pkg/quota"
@@ -29,48 +30,81 @@ type Ref struct {
 
 // memory maps answered request ids to their answers. Ids are forgotten in the order of the time in them, a slot at a
 // time, and the floor rises with it: an id at or below the floor may have been answered and forgotten, so it is refused.
+// Slots only grow at their end until they are forgotten as a whole, so that a snapshot can share them.
 type memory struct {
 	most  int
 	floor quota.Instant
-	refs  map[Key]Ref
-	slots map[quota.Instant][]Key // by the first instant of the slot
-	order []quota.Instant         // of the slots, ascending
+	found map[Key]place
+	slots map[quota.Instant][]remembered // by the first instant of the slot
+	order []quota.Instant                // of the slots, ascending
+}
+
+// place is where a remembered request stands.
+type place struct {
+	slot  quota.Instant
+	index uint32
+}
+
+// remembered is one answered request.
+type remembered struct {
+	_        struct{} `cbor:",toarray"`
+	Key      Key
+	Revision uint64
+	Number   uint64
+	Index    uint32
+	Params   Params
 }
 
 func newMemory() *memory {
-	return &memory{most: MaxRemembered, refs: map[Key]Ref{}, slots: map[quota.Instant][]Key{}}
+	return &memory{most: MaxRemembered, found: map[Key]place{}, slots: map[quota.Instant][]remembered{}}
 }
 
 // slotOf gives the first instant of the slot that an instant is in.
 func slotOf(at quota.Instant) quota.Instant { return at - at%quota.Instant(slot) }
+
+// len is how many requests are remembered.
+func (m *memory) len() int { return len(m.found) }
+
+// lookup finds an answered request.
+func (m *memory) lookup(key Key) (Ref, bool) {
+	at, ok := m.found[key]
+	if !ok {
+		return Ref{}, false
+	}
+	r := &m.slots[at.slot][at.index]
+	return Ref{Revision: r.Revision, Number: r.Number, Index: r.Index, Params: r.Params}, true
+}
 
 // add remembers an answer, unless its id is refused anyway.
 func (m *memory) add(key Key, issued quota.Instant, ref Ref) {
 	if issued <= m.floor {
 		return
 	}
-	m.refs[key] = ref
-	at := slotOf(issued)
-	keys, known := m.slots[at]
+	m.put(slotOf(issued), remembered{Key: key, Revision: ref.Revision, Number: ref.Number, Index: ref.Index, Params: ref.Params})
+}
+
+func (m *memory) put(at quota.Instant, r remembered) {
+	list, known := m.slots[at]
 	if !known {
 		i, _ := slices.BinarySearch(m.order, at)
 		m.order = slices.Insert(m.order, i, at)
 	}
-	m.slots[at] = append(keys, key)
+	m.found[r.Key] = place{at, uint32(len(list))}
+	m.slots[at] = append(list, r)
 }
 
 // trim forgets what is older than the horizon, and the oldest as long as there are too many.
 func (m *memory) trim(now quota.Instant, horizon quota.Millis) {
 	m.floor = max(m.floor, now.Add(-horizon))
-	for len(m.order) > 0 && (m.order[0].Add(slot)-1 <= m.floor || len(m.refs) > m.most) {
+	for len(m.order) > 0 && (m.order[0].Add(slot)-1 <= m.floor || m.len() > m.most) {
 		m.forgetOldest()
 	}
 }
 
 func (m *memory) forgetOldest() {
 	oldest := m.order[0]
-	for _, key := range m.slots[oldest] {
-		delete(m.refs, key)
+	for i := range m.slots[oldest] {
+		delete(m.found, m.slots[oldest][i].Key)
 	}
 	delete(m.slots, oldest)
 	m.order = m.order[1:]
@@ -79,14 +113,57 @@ func (m *memory) forgetOldest() {
 
 // room tells whether n more ids can be remembered without forgetting one that is younger than MinMemory.
 func (m *memory) room(n int, now quota.Instant) bool {
-	return len(m.refs)+n <= m.most || len(m.order) > 0 && m.order[0].Add(slot+MinMemory) <= now
+	return m.len()+n <= m.most || len(m.order) > 0 && m.order[0].Add(slot+MinMemory) <= now
 }
 
-// restore puts back an entry of a keyframe; entries come in the order of their slots.
-func (m *memory) restore(r *remembered) {
-	m.refs[r.Key] = Ref{Revision: r.Revision, Number: r.Number, Index: r.Index, Params: r.Params}
-	if len(m.order) == 0 || m.order[len(m.order)-1] != r.IssuedAt {
-		m.order = append(m.order, r.IssuedAt)
+// recalled is a slot in a snapshot or keyframe.
+type recalled struct {
+	_        struct{} `cbor:",toarray"`
+	At       quota.Instant
+	Requests []remembered
+}
+
+// share lists the slots in their order. What is remembered later is not seen in it.
+func (m *memory) share() []recalled {
+	list := make([]recalled, len(m.order))
+	for i, at := range m.order {
+		list[i] = recalled{At: at, Requests: slices.Clip(m.slots[at])}
 	}
-	m.slots[r.IssuedAt] = append(m.slots[r.IssuedAt], r.Key)
+	return list
+}
+
+// appendSlots writes slots as the tags say; there may be a million requests in them.
+func appendSlots(b []byte, list []recalled) []byte {
+	b = appendHeader(b, cborArray, uint64(len(list)))
+	for _, s := range list {
+		b = appendInt(appendHeader(b, cborArray, 2), int64(s.At))
+		b = appendHeader(b, cborArray, uint64(len(s.Requests)))
+		for i := range s.Requests {
+			r := &s.Requests[i]
+			b = appendBytes(appendHeader(b, cborArray, 5), r.Key[:])
+			b = appendHeader(b, cborUint, r.Revision)
+			b = appendHeader(b, cborUint, r.Number)
+			b = appendHeader(b, cborUint, uint64(r.Index))
+			b = appendBytes(b, r.Params[:])
+		}
+	}
+	return b
+}
+
+// recall fills an empty memory from a keyframe. It fails with ErrCorrupt when slots are not in order or a request comes twice.
+func (m *memory) recall(list []recalled) error {
+	var count int
+	for i, s := range list {
+		if s.At != slotOf(s.At) || i > 0 && s.At <= list[i-1].At {
+			return fmt.Errorf("%w: the remembered requests are out of order", ErrCorrupt)
+		}
+		for _, r := range s.Requests {
+			m.put(s.At, r)
+		}
+		count += len(s.Requests)
+	}
+	if count > m.most || m.len() != count {
+		return fmt.Errorf("%w: %d requests are remembered under %d keys, at most %d are allowed", ErrCorrupt, count, m.len(), m.most)
+	}
+	return nil
 }
