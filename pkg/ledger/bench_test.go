@@ -133,7 +133,7 @@ func BenchmarkKeyOf(b *testing.B) {
 func BenchmarkKeyframe(b *testing.B) {
 	for _, live := range []int{1_000, 10_000, 100_000} {
 		b.Run(fmt.Sprintf("live=%d", live), func(b *testing.B) {
-			l := bigLedger(b, live, live*9)
+			l := bigLedger(b, live, live*8)
 			var bytes int
 			b.Run("copy", func(b *testing.B) {
 				for b.Loop() {

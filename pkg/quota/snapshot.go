@@ -43,7 +43,7 @@ func (s *State) Snapshot() *Snapshot {
 		c.Earlier = slices.Clone(c.Earlier)
 		n.Counters = append(n.Counters, c)
 	}
-	n.Reservations = s.Reservations(false, func(*Reservation) bool { return true })
+	n.Reservations = s.liveInOrder()
 	for _, id := range s.closedOrder.all() {
 		n.Closed = append(n.Closed, s.closed[id].copy())
 	}
@@ -57,6 +57,26 @@ func (s *State) Snapshot() *Snapshot {
 		n.Calls = append(n.Calls, KnownCall{key.principal, key.call, s.calls[key]})
 	}
 	return n
+}
+
+// liveInOrder copies the live reservations, oldest first. There may be MaxLiveReservations of them while requests wait,
+// so it sorts pointers and allocates twice.
+func (s *State) liveInOrder() []Reservation {
+	order := make([]*Reservation, 0, len(s.reservations))
+	var holds int
+	for _, r := range s.reservations {
+		order = append(order, r)
+		holds += len(r.Holds)
+	}
+	slices.SortFunc(order, func(a, b *Reservation) int { return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.ID, b.ID)) })
+	list, room := make([]Reservation, len(order)), make([]Hold, 0, holds)
+	for i, r := range order {
+		from := len(room)
+		room = append(room, r.Holds...)
+		list[i] = *r
+		list[i].Holds = slices.Clip(room[from:])
+	}
+	return list
 }
 
 // Restore makes a state of a snapshot. It fails with every invariant that the snapshot breaks.
