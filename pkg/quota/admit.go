@@ -57,6 +57,7 @@ func (s *State) admitConcurrent(a ask, now Instant) *refusal {
 	}
 	return &refusal{
 		code: CodeConcurrentLimitExceeded, limit: a.limit.ID, requested: 1, capacity: a.limit.Capacity,
+		available: a.limit.Capacity - a.counter.Held, // below 0 where the limit was lowered under what is live
 		message:   fmt.Sprintf("%d of %d reservations are live under %q", a.counter.Held, a.limit.Capacity, a.limit.ID),
 		retryable: a.limit.Capacity > 0, retryAfter: s.untilExpiry(now),
 	}

@@ -33,11 +33,9 @@ func configError(err error) error {
 		e.Message = "the configuration has a fault and is not applied: " + faults[0].String()
 	}
 	for _, fault := range faults {
-		message := fault.Message
-		if fault.Hint != "" {
-			message += "; " + fault.Hint
-		}
-		e.Details.Faults = append(e.Details.Faults, wire.Fault{Line: int64(fault.Line), Column: int64(fault.Column), Path: fault.Path, Message: message})
+		e.Details.Faults = append(e.Details.Faults, wire.Fault{
+			Line: int64(fault.Line), Column: int64(fault.Column), Path: fault.Path, Message: fault.Message, Hint: fault.Hint,
+		})
 	}
 	return e
 }
