@@ -29,7 +29,7 @@ func TestEverySystemIsMeasuredOrNamed(t *testing.T) {
 	if calls == 0 {
 		t.Error("progress was never reported")
 	}
-	for _, system := range []string{"echo", "redis", "postgres"} {
+	for _, system := range []string{"echo", "bursar", "redis", "postgres"} {
 		checkSystem(t, report, system, len(o.Clients))
 	}
 	for _, row := range report.Rows {

@@ -5,47 +5,72 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strconv"
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/bursarhq/bursar/pkg/client"
+	"github.com/bursarhq/bursar/pkg/natsauth"
 	"github.com/bursarhq/bursar/pkg/natsembed"
+	"github.com/bursarhq/bursar/pkg/wire"
 )
 
 const (
 	echoSubject = "bench.echo"
 	// The echo carries as many bytes as a reserve and its answer do.
-	echoRequestBytes = 400
-	echoReplyBytes   = 350
+	echoRequestBytes = 200
+	echoReplyBytes   = 600
 )
 
-// startNATS starts one server for each durability class, an echo on each, and the allocator beside it.
+// startNATS starts one server for each durability class, and beside each an echo and an allocator.
 func (r *run) startNATS(ctx context.Context) error {
 	for _, class := range []struct {
-		sync natsembed.Sync
-		name string
+		sync             natsembed.Sync
+		name, durability string
 	}{
-		{natsembed.SyncAlways, "fsync"},
-		{natsembed.SyncSecond, "page"},
+		{natsembed.SyncAlways, "fsync", ClassFsync},
+		{natsembed.SyncSecond, "page", ClassPageCache},
 	} {
-		server, err := natsembed.Start(ctx, natsembed.Options{
-			StoreDir: filepath.Join(r.options.Dir, "nats-"+string(class.sync)), Sync: class.sync, Log: r.options.Log,
-		})
+		// A ledger for each number of clients, so that what one measurement leaves behind does not weigh
+		// on the others.
+		workspaces := map[int]string{}
+		var names []string
+		for _, clients := range r.options.Clients {
+			workspaces[clients] = "clients-" + strconv.Itoa(clients)
+			names = append(names, workspaces[clients])
+		}
+		b, err := startBroker(ctx, filepath.Join(r.options.Dir, "bursar-"+class.name), class.sync, names, r.options.Log)
 		if err != nil {
 			return fmt.Errorf("start NATS: %w", err)
 		}
-		r.closers = append(r.closers, server.Shutdown)
-		if err := r.startEcho(server.URL(), class.name, class.sync); err != nil {
+		r.closers = append(r.closers, b.server.Shutdown)
+		setting := "sync_interval " + string(class.sync)
+		if err := r.startEcho(b, class.name, setting); err != nil {
 			return err
 		}
+		allocator, err := b.startAllocator(ctx)
+		if err != nil {
+			return fmt.Errorf("start the allocator: %w", err)
+		}
+		r.closers = append(r.closers, allocator.stop)
+		r.sides = append(r.sides, side{
+			description: description{
+				Name: "bursar-" + class.name, System: "Bursar", Durability: class.durability, Setting: setting, Layout: r.sharedLayout(),
+			},
+			echo: r.echoOf(class.durability),
+			connect: func(ctx context.Context, clients int) (session, error) {
+				return connectBursar(ctx, b, workspaces[clients], r.options.Connections, clients)
+			},
+		})
 	}
 	return nil
 }
 
 // startEcho subscribes a responder that does nothing, on a connection of its own as the allocator has.
-func (r *run) startEcho(url, class string, sync natsembed.Sync) error {
-	nc, err := nats.Connect(url, nats.Name("bench echo"))
+func (r *run) startEcho(b *broker, class, setting string) error {
+	nc, err := b.connectEcho()
 	if err != nil {
-		return fmt.Errorf("connect the echo: %w", err)
+		return err
 	}
 	r.closers = append(r.closers, func() error { nc.Close(); return nil })
 	answer := make([]byte, echoReplyBytes)
@@ -62,18 +87,15 @@ func (r *run) startEcho(url, class string, sync natsembed.Sync) error {
 	}
 	r.sides = append(r.sides, side{
 		description: description{
-			Name: "echo-" + class, System: "NATS, a bare reply", Durability: ClassNone,
-			Setting: "on the server with sync_interval " + string(sync), Layout: r.sharedLayout(),
+			Name: "echo-" + class, System: "a bare reply", Durability: ClassNone, Setting: "same server as bursar-" + class, Layout: r.sharedLayout(),
 		},
 		echo:    len(r.sides),
-		connect: func(context.Context, int) (session, error) { return r.connectEcho(url) },
+		connect: func(context.Context, int) (session, error) { return connectEcho(b, r.options.Connections) },
 	})
 	return nil
 }
 
-func (r *run) sharedLayout() string {
-	return fmt.Sprintf("%d shared", r.options.Connections)
-}
+func (r *run) sharedLayout() string { return fmt.Sprintf("%d shared", r.options.Connections) }
 
 // echoSession shares its connections among the clients.
 type echoSession struct {
@@ -81,12 +103,12 @@ type echoSession struct {
 	request []byte
 }
 
-func (r *run) connectEcho(url string) (*echoSession, error) {
+func connectEcho(b *broker, connections int) (*echoSession, error) {
 	s := &echoSession{request: make([]byte, echoRequestBytes)}
-	for range r.options.Connections {
-		nc, err := nats.Connect(url, nats.Name("bench client"))
+	for range connections {
+		nc, err := b.connectEcho()
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("connect: %w", err), s.close())
+			return nil, errors.Join(err, s.close())
 		}
 		s.conns = append(s.conns, nc)
 	}
@@ -109,4 +131,60 @@ func (s *echoSession) close() error {
 		nc.Close()
 	}
 	return nil
+}
+
+// bursarSession is agents of one principal that share connections.
+type bursarSession struct {
+	conns   []*nats.Conn
+	clients []*client.Client
+	agents  []*client.Agent
+	open    []string // by agent: the reservation it holds
+}
+
+func connectBursar(ctx context.Context, b *broker, workspace string, connections, agents int) (*bursarSession, error) {
+	s := &bursarSession{open: make([]string, agents)}
+	for range connections {
+		nc, err := b.connect(ctx, natsauth.Agent(workspace, benchPrincipal))
+		if err != nil {
+			return nil, errors.Join(err, s.close())
+		}
+		s.conns = append(s.conns, nc)
+		c, err := client.New(nc, client.Options{Workspace: workspace, Principal: benchPrincipal, Log: b.log})
+		if err != nil {
+			return nil, errors.Join(err, s.close())
+		}
+		s.clients = append(s.clients, c)
+	}
+	for i := range agents {
+		s.agents = append(s.agents, s.clients[i%connections].Agent("agent-"+strconv.Itoa(i)))
+	}
+	return s, nil
+}
+
+func (s *bursarSession) reserve(ctx context.Context, agent int) error {
+	reply, err := s.agents[agent].Reserve(ctx, wire.ReserveRequest{
+		Account: benchAccount, Model: "claude-haiku-4-5", TaskType: "code_review",
+		Tokens: wire.Tokens{Input: reserveAmount / 2, Output: reserveAmount / 2},
+	})
+	if err != nil {
+		return err
+	}
+	s.open[agent] = reply.ReservationID
+	return nil
+}
+
+func (s *bursarSession) release(ctx context.Context, agent int) error {
+	_, err := s.agents[agent].Release(ctx, wire.ReleaseRequest{ReservationID: s.open[agent]})
+	return err
+}
+
+func (s *bursarSession) close() error {
+	var faults []error
+	for _, c := range s.clients {
+		faults = append(faults, c.Close())
+	}
+	for _, nc := range s.conns {
+		nc.Close()
+	}
+	return errors.Join(faults...)
 }
