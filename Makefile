@@ -18,6 +18,8 @@ BURSAR_TEST_DATA ?= $(abspath ../shared/data)
 # How many schedules `make sim` runs, and the seed of the one that it replays instead.
 SCHEDULES ?= 100000
 SEED ?=
+# Flags for `make bench`, such as -clients 64 -parts throughput; `bin/bursar-bench -help` tells all.
+BENCH_FLAGS ?=
 # Semantic, as `nats micro ls` wants it: the last tag v1.2.3, or 0.0.0 and the commit.
 VERSION := $(shell tag=$$(git describe --tags --match 'v[0-9]*' 2>/dev/null || true); \
 	if [ -n "$$tag" ]; then echo "$${tag\#v}"; else echo "0.0.0+$$(git rev-parse --short HEAD 2>/dev/null || echo unknown)"; fi)
@@ -73,6 +75,10 @@ mutants: ## Seed known bugs one at a time; the tests must find each
 .PHONY: examples
 examples: build setup ## Run the example agents against a Bursar of their own
 	GO="$(GO)" scripts/examples
+
+.PHONY: bench
+bench: setup build ## Compare with an echo, Redis, PostgreSQL; lag and recovery
+	bin/bursar-bench $(BENCH_FLAGS)
 
 .PHONY: lint
 lint: $(GOLANGCI) ## Check formatting, style, vet, structure and module tidiness

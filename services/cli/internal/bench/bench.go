@@ -108,17 +108,12 @@ func (o Options) Validate() error {
 // It returns an error when the options are wrong, ctx ends, or the echo, to which everything is
 // compared, fails. A fault of any other system is in the report.
 func Throughput(ctx context.Context, o Options) (report *Report, err error) {
-	if err := o.Validate(); err != nil {
+	o, done, err := o.prepare()
+	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp(o.Dir, "bursar-bench-")
-	if err != nil {
-		return nil, fmt.Errorf("make a folder for the data: %w", err)
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	o.Dir = dir
 	run := &run{options: o, samples: map[cell][]sample{}, failed: map[int]bool{}}
-	defer func() { err = errors.Join(err, run.close()) }()
+	defer func() { err = errors.Join(err, run.close(), done()) }()
 	if err := run.start(ctx); err != nil {
 		return nil, err
 	}
@@ -126,4 +121,17 @@ func Throughput(ctx context.Context, o Options) (report *Report, err error) {
 		return nil, err
 	}
 	return run.report(), nil
+}
+
+// prepare validates the options and makes the folder for the data, which done removes.
+func (o Options) prepare() (prepared Options, done func() error, err error) {
+	if err := o.Validate(); err != nil {
+		return o, nil, err
+	}
+	dir, err := os.MkdirTemp(o.Dir, "bursar-bench-")
+	if err != nil {
+		return o, nil, fmt.Errorf("make a folder for the data: %w", err)
+	}
+	o.Dir = dir
+	return o, func() error { return os.RemoveAll(dir) }, nil
 }

@@ -20,6 +20,9 @@ type Report struct {
 	Systems     []description `json:"systems"`
 	Rows        []Row         `json:"rows"`
 	Absent      []Absence     `json:"absent"`
+	// Lag and Recovery are filled by [MeasureLag] and [MeasureRecovery]; nil where they were not asked for.
+	Lag      *Lag       `json:"lag,omitempty"`
+	Recovery []Recovery `json:"recovery,omitempty"`
 }
 
 // Machine is where it was measured.
@@ -51,15 +54,22 @@ type Absence struct {
 	Reason string `json:"reason"`
 }
 
-func (r *run) report() *Report {
-	report := &Report{
+// NewReport returns a report of this machine with nothing measured yet.
+func NewReport(o Options) *Report {
+	return &Report{
 		Machine:     Machine{OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.NumCPU(), Go: runtime.Version()},
-		Repetitions: r.options.Repetitions,
-		DurationMS:  r.options.Duration.Milliseconds(),
+		Repetitions: o.Repetitions,
+		DurationMS:  o.Duration.Milliseconds(),
 		Systems:     []description{},
 		Rows:        []Row{},
-		Absent:      append([]Absence{}, r.absent...),
+		Absent:      []Absence{},
 	}
+}
+
+// report gives what was measured.
+func (r *run) report() *Report {
+	report := NewReport(r.options)
+	report.Absent = append(report.Absent, r.absent...)
 	for _, side := range r.sides {
 		report.Systems = append(report.Systems, side.description)
 	}
@@ -119,6 +129,23 @@ func (r *Report) Write(out io.Writer) {
 		fmt.Fprintf(out, "  %-16s %s; %s, %s; connections: %s\n",
 			system.Name, system.System, system.Durability, system.Setting, system.Layout)
 	}
+	if len(r.Rows) > 0 {
+		r.writeRows(out)
+	}
+	for _, absence := range r.Absent {
+		fmt.Fprintf(out, "not measured: %s: %s\n", absence.System, absence.Reason)
+	}
+	if l := r.Lag; l != nil {
+		fmt.Fprintf(out, "commit to ClickHouse, %d clients, %.0f decisions/s: p50 %.0f ms, p99 %.0f ms, at most %.0f ms over %d commits\n",
+			l.Clients, l.PerSecond, l.P50MS, l.P99MS, l.MaxMS, l.Commits)
+	}
+	for _, one := range r.Recovery {
+		fmt.Fprintf(out, "allocator with %6d live reservations: %.0f MB resident; ready %.0f ms after a clean stop, %.0f ms after a kill\n",
+			one.Live, one.MemoryMB, one.CleanMS, one.KilledMS)
+	}
+}
+
+func (r *Report) writeRows(out io.Writer) {
 	t := table.NewWriter()
 	t.SetOutputMirror(out)
 	t.SetStyle(table.StyleLight)
@@ -139,7 +166,4 @@ func (r *Report) Write(out io.Writer) {
 		})
 	}
 	t.Render()
-	for _, absence := range r.Absent {
-		fmt.Fprintf(out, "not measured: %s: %s\n", absence.System, absence.Reason)
-	}
 }
