@@ -74,7 +74,7 @@ func TestKeyframeOfAWriterAhead(t *testing.T) {
 
 func TestKeyframeInManyChunks(t *testing.T) {
 	t.Parallel()
-	l := bigLedger(t, 20_000, 60_000)
+	l := bigLedger(t, 4_000, 20_000)
 	m, chunks := encoded(t, l)
 	if len(chunks) < 2 {
 		t.Fatalf("only %d chunks, so nothing is proved", len(chunks))
