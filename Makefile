@@ -36,6 +36,12 @@ BINARIES := $(notdir $(wildcard services/*/cmd/*))
 help: ## Print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+.PHONY: run
+run: setup ## Start everything in one process, with its data in DATA_DIR
+	@$(GO) build -ldflags "-X main.version=$(VERSION)" -o bin/ ./services/cli/cmd/bursar
+	@echo 'In other terminals: export PATH="$(CURDIR)/bin:$$PATH"'
+	@exec bin/bursar up --data-dir "$(DATA_DIR)"
+
 .PHONY: setup
 setup: ## Install the ClickHouse engine into the user's cache folder
 	@scripts/install-clickhouse.sh
@@ -57,7 +63,7 @@ test: setup ## Run every test with the race detector
 	$(GO) test -race -timeout 20m work
 
 .PHONY: test-fault
-test-fault: ## Kill, pause and cut off running processes, and check the books after each (minutes)
+test-fault: ## Kill, pause and cut off running processes (minutes)
 	cd services && $(GO) test -tags fault -count 1 -timeout 20m -v ./allocator | (grep -v ' level=' || true)
 
 .PHONY: test-data
