@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -195,6 +196,23 @@ func principalsIn(dir string) ([]Identity, error) {
 		}
 	}
 	return found, nil
+}
+
+// Principals lists the principals of a role in a workspace whose seeds are in a directory of keys, in the order of
+// their names.
+func Principals(dir string, role Role, workspace string) ([]string, error) {
+	found, err := principalsIn(dir)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, id := range found {
+		if id.Role == role && id.Workspace == workspace {
+			names = append(names, id.Principal)
+		}
+	}
+	slices.Sort(names)
+	return names, nil
 }
 
 func loadOrCreateSeed(file string) (public string, err error) {

@@ -405,3 +405,15 @@ func TestAdmitWhileRunning(t *testing.T) {
 		t.Errorf("nobody was admitted: %v", err)
 	}
 }
+
+func TestPrincipalsOfADirectory(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if _, err := LoadOrCreate(dir, Agent("w", "zoe"), Agent("w", "a.b"), Agent("x", "other"), Operator("w", "root")); err != nil {
+		t.Fatal(err)
+	}
+	got, err := Principals(dir, RoleAgent, "w")
+	if err != nil || len(got) != 2 || got[0] != "a.b" || got[1] != "zoe" {
+		t.Errorf("got %q, %v; want the two agents' principals in order", got, err)
+	}
+}

@@ -75,7 +75,7 @@ func (c *benchCommand) run(ctx context.Context) error {
 	if c.clients < 1 || c.clients > maxBenchClients || c.duration < time.Second || c.duration > maxBenchDuration {
 		return usagef("--clients must be within 1..%d and --duration within 1s..%s", maxBenchClients, maxBenchDuration)
 	}
-	return c.connected(ctx, func(ctx context.Context, b *remote) error {
+	return c.asAgent(ctx, func(ctx context.Context, b *remote) error {
 		doc, err := c.measure(ctx, b)
 		if err != nil {
 			return err

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/bursarhq/bursar/pkg/config"
 	"github.com/bursarhq/bursar/pkg/quota"
 	"github.com/bursarhq/bursar/pkg/wire"
 )
@@ -60,3 +61,6 @@ func list[T any](s []T) []T {
 
 // sortedKeys lists the keys of a map in order.
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// defaultConfig is the text of the configuration that a new ledger gets.
+func defaultConfig() []byte { return config.DefaultYAML() }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -41,6 +43,32 @@ type target struct {
 	workspace string
 	principal string
 }
+
+// agentTarget is target for commands that speak for agents. Where no principal is named, it takes one of a running
+// `bursar up` that runs agents: the operator's own credentials are for operating.
+func (a *app) agentTarget() (*target, error) {
+	t, err := a.target()
+	if err != nil || t.keys == "" || a.options.principal != "" || a.options.nkey != "" || a.options.creds != "" {
+		return t, err
+	}
+	principals, err := natsauth.Principals(t.keys, natsauth.RoleAgent, t.workspace)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case slices.Contains(principals, demoPrincipal):
+		t.principal = demoPrincipal
+	case len(principals) == 1:
+		t.principal = principals[0]
+	default:
+		return nil, usagef("say for whom with --principal: one of %s", strings.Join(principals, ", "))
+	}
+	t.nkey = ""
+	return t, t.findSeed()
+}
+
+// demoPrincipal runs agents in the built-in configuration.
+const demoPrincipal = "demo"
 
 // target finds the Bursar that the command line means: what the flags name, else the running `bursar up`.
 func (a *app) target() (*target, error) {
@@ -182,6 +210,15 @@ func (t *target) where() string {
 // connected runs do with a connection to the Bursar that the command line means.
 func (a *app) connected(ctx context.Context, do func(context.Context, *remote) error) error {
 	t, err := a.target()
+	if err != nil {
+		return err
+	}
+	return a.as(ctx, t, do)
+}
+
+// asAgent runs do with a connection that speaks for agents.
+func (a *app) asAgent(ctx context.Context, do func(context.Context, *remote) error) error {
+	t, err := a.agentTarget()
 	if err != nil {
 		return err
 	}

@@ -76,7 +76,7 @@ func (c *replayCommand) run(ctx context.Context, files []string) error {
 	if err != nil {
 		return err
 	}
-	own, err := c.target()
+	own, err := c.agentTarget()
 	if err != nil {
 		return err
 	}

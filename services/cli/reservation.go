@@ -64,7 +64,7 @@ func (c *reserveCommand) run(cmd *cobra.Command) error {
 	case c.estimate && c.task.taskType == "":
 		return usagef("--estimate needs --task")
 	}
-	return c.connected(cmd.Context(), func(ctx context.Context, b *remote) error {
+	return c.asAgent(cmd.Context(), func(ctx context.Context, b *remote) error {
 		r.TaskType, r.Complexity = c.task.taskType, c.task.complexity
 		r.Tokens, r.TTLMS, r.LeaseMS = c.tokens.tokens, c.ttl.Milliseconds(), c.lease.Milliseconds()
 		if c.estimate {
@@ -224,7 +224,7 @@ func (a *app) extend() *cobra.Command {
 
 // change sends what changes one reservation and shows how it then stands.
 func (a *app) change(cmd *cobra.Command, agent agentFlag, done string, send func(context.Context, *client.Agent) (*wire.ReservationReply, error)) error {
-	return a.connected(cmd.Context(), func(ctx context.Context, b *remote) error {
+	return a.asAgent(cmd.Context(), func(ctx context.Context, b *remote) error {
 		reply, err := send(ctx, b.Agent(agent.name))
 		if err != nil {
 			return err
@@ -311,7 +311,7 @@ func (c *estimateCommand) run(cmd *cobra.Command) error {
 	if c.task.taskType == "" {
 		return usagef("give --task: code_generation, code_review, documentation, analysis or quick_query")
 	}
-	return c.connected(cmd.Context(), func(ctx context.Context, b *remote) error {
+	return c.asAgent(cmd.Context(), func(ctx context.Context, b *remote) error {
 		reply, err := b.Agent(c.agent.name).Estimate(ctx, c.task.request(cmd, c.model))
 		if err != nil {
 			return err

@@ -82,10 +82,10 @@ func (a *app) status() *cobra.Command {
 }
 
 func (c *statusCommand) run(ctx context.Context) error {
+	if c.agent != "" {
+		return c.asAgent(ctx, c.ofAgent)
+	}
 	return c.connected(ctx, func(ctx context.Context, b *remote) error {
-		if c.agent != "" {
-			return c.ofAgent(ctx, b)
-		}
 		accounts, err := b.Accounts(ctx, wire.AccountsRequest{})
 		if err != nil {
 			return err

@@ -119,6 +119,9 @@ func (s *system) awaitServing(ctx context.Context, c *client.Client, serving *te
 	for ctx.Err() == nil {
 		_, err := c.GetConfig(ctx)
 		if err == nil {
+			err = s.awaitOthers(ctx)
+		}
+		if err == nil {
 			_, err = c.Peaks(ctx, wire.PeaksRequest{})
 		}
 		if err == nil {
@@ -126,6 +129,23 @@ func (s *system) awaitServing(ctx context.Context, c *client.Client, serving *te
 			return
 		}
 		serving.Close(err)
+	}
+}
+
+// awaitOthers returns when the gate of awaitServing is the only one that is still closed.
+func (s *system) awaitOthers(ctx context.Context) error {
+	tick := time.NewTicker(readyPoll)
+	defer tick.Stop()
+	for {
+		closed, ok := s.telemetry.Ready(ctx).(interface{ Unwrap() []error }) //nolint:errorlint // the list that it joins
+		if !ok || len(closed.Unwrap()) <= 1 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
 	}
 }
 

@@ -1,0 +1,141 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/bursarhq/bursar/pkg/natsauth"
+	"github.com/bursarhq/bursar/pkg/natsconn"
+	"github.com/bursarhq/bursar/pkg/wire"
+	"github.com/bursarhq/bursar/services/cli/internal/datadir"
+)
+
+// TestVerifyFindsWhatIsWrong damages the books in every way that verify is there to find.
+func TestVerifyFindsWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	i := up(t, t.TempDir())
+	i.do(ExitOK, "replay", "--demo", "--limit", "40")
+	if doc := ask[verifyDocument](i, "verify"); !doc.OK {
+		t.Fatalf("before anything was damaged: %+v", doc)
+	}
+	conn := i.clickhouse()
+	const one = " WHERE idx = 0 AND kind = 'usage.recorded' ORDER BY commit LIMIT 1"
+	exec(t, conn, "SYSTEM STOP MERGES bursar.ledger_events")
+	exec(t, conn, "INSERT INTO bursar.ledger_events SELECT * FROM bursar.ledger_events"+one)
+	i.finds("a doubled row", func(d *verifyDocument) bool { return d.ClickHouse.Duplicates == 1 && d.ClickHouse.Missing == 0 })
+
+	exec(t, conn, "SYSTEM START MERGES bursar.ledger_events")
+	exec(t, conn, "OPTIMIZE TABLE bursar.ledger_events FINAL")
+	if doc := ask[verifyDocument](i, "verify"); !doc.OK {
+		t.Fatalf("after the doubled row was merged: %+v", doc)
+	}
+	var commit uint64
+	if err := conn.QueryRow(t.Context(), "SELECT commit FROM bursar.ledger_events FINAL"+one).Scan(&commit); err != nil {
+		t.Fatal(err)
+	}
+	exec(t, conn, fmt.Sprintf("ALTER TABLE bursar.ledger_events UPDATE output_tokens = output_tokens + 1 WHERE commit = %d AND idx = 0 SETTINGS mutations_sync = 1", commit))
+	i.finds("an altered row", func(d *verifyDocument) bool {
+		return !d.ClickHouse.SumsEqual && strings.Contains(strings.Join(d.Violations, "\n"), "has another")
+	})
+
+	exec(t, conn, fmt.Sprintf("ALTER TABLE bursar.ledger_events DELETE WHERE commit = %d AND idx = 0 SETTINGS mutations_sync = 1", commit))
+	i.finds("a deleted row", func(d *verifyDocument) bool { return d.ClickHouse.Missing == 1 && !d.ClickHouse.SumsEqual })
+
+	i.corruptCommit()
+	i.finds("a corrupted commit", func(d *verifyDocument) bool {
+		return strings.Contains(strings.Join(d.Violations, "\n"), "cannot be read")
+	})
+}
+
+// finds wants that verify fails and says why.
+func (i *instance) finds(what string, right func(*verifyDocument) bool) {
+	i.t.Helper()
+	text := i.do(ExitFailure, "verify", "--json", "--wait", "5s")
+	doc := document[verifyDocument](i.t, text)
+	if doc.OK || len(doc.Violations) == 0 || !right(&doc) {
+		i.t.Errorf("%s: %s", what, text)
+	}
+	if shown := i.do(ExitFailure, "verify", "--wait", "1s"); !strings.Contains(shown, "NOT OK") {
+		i.t.Errorf("%s, for people: %s", what, shown)
+	}
+}
+
+func (i *instance) clickhouse() driver.Conn {
+	i.t.Helper()
+	c := verifyCommand{app: &app{process: Process{Getenv: func(string) string { return "" }}, options: options{dataDir: i.dir}}}
+	dsn, err := c.clickhouse()
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	opts, err := clickhouse.ParseDSN(dsn)
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	conn, err := clickhouse.Open(opts)
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	i.t.Cleanup(func() { _ = conn.Close() }) // only reads are left
+	return conn
+}
+
+func exec(t *testing.T, conn driver.Conn, statement string) {
+	t.Helper()
+	if err := conn.Exec(t.Context(), statement); err != nil {
+		t.Fatalf("%s: %v", statement, err)
+	}
+}
+
+// corruptCommit stores the newest commit once more, with one bit of it turned.
+func (i *instance) corruptCommit() {
+	i.t.Helper()
+	keys, err := natsauth.LoadOrCreate(datadir.Dir(i.dir).Keys())
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	cfg, err := keys.Connection(natsauth.Service(natsauth.RoleAllocatorStore), natsconn.Config{URL: i.ready.NATS})
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	nc, err := natsconn.Connect(i.t.Context(), cfg)
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	defer nc.Close()
+	turnBit(i.t, nc)
+}
+
+func turnBit(t *testing.T, nc *nats.Conn) {
+	t.Helper()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	key, err := wire.LedgerKey(natsauth.DefaultWorkspace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	subject := wire.KeySubject(wire.BucketLedger, key)
+	stream, err := js.Stream(ctx, wire.StreamLedger)
+	if err != nil {
+		t.Fatal(err)
+	}
+	newest, err := stream.GetLastMsgForSubject(ctx, subject)
+	if err != nil {
+		t.Fatal(err)
+	}
+	newest.Data[len(newest.Data)-1] ^= 1
+	if _, err := js.Publish(ctx, subject, newest.Data); err != nil {
+		t.Fatal(err)
+	}
+}
