@@ -73,7 +73,8 @@ func (c *Comparer) Await(ctx context.Context, ledgerID ledger.ID, number uint64)
 	defer ticker.Stop()
 	for {
 		var there uint64
-		row := c.conn.QueryRow(ctx, "SELECT count() FROM bursar.ledger_events WHERE ledger_id = ? AND commit = ? AND idx = -1", ledgerID.String(), number)
+		row := c.conn.QueryRow(ctx, "SELECT count() FROM bursar.ledger_events WHERE workspace = ? AND ledger_id = ? AND commit = ? AND idx = -1",
+			c.workspace, ledgerID.String(), number)
 		if err := row.Scan(&there); err == nil && there > 0 {
 			return nil
 		}
@@ -140,9 +141,9 @@ func (c *Comparer) compareChunk(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
-	query := "SELECT " + c.reader.Columns() + " FROM bursar.ledger_events WHERE ledger_id = ? AND commit BETWEEN ? AND ?" +
+	query := "SELECT " + c.reader.Columns() + " FROM bursar.ledger_events WHERE workspace = ? AND ledger_id = ? AND commit BETWEEN ? AND ?" +
 		" ORDER BY commit, idx = -1, idx"
-	rows, err := c.conn.Query(ctx, query, c.ledgerID, c.chunk[0].Number, c.chunk[len(c.chunk)-1].Number)
+	rows, err := c.conn.Query(ctx, query, c.workspace, c.ledgerID, c.chunk[0].Number, c.chunk[len(c.chunk)-1].Number)
 	if err != nil {
 		return fmt.Errorf("reading events to compare: %w", err)
 	}

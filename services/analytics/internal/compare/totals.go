@@ -28,12 +28,12 @@ func (c *Comparer) sums(ctx context.Context) (quota.Totals, error) {
 		sumIf(cost_micro_usd, kind = 'usage.recorded'),
 		sumIf(` + tokens + `, kind = 'usage.recorded' AND unpriced)
 	FROM bursar.ledger_events FINAL
-	WHERE ledger_id = ? AND commit BETWEEN ? AND ?`
+	WHERE workspace = ? AND ledger_id = ? AND commit BETWEEN ? AND ?`
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
 	var n [8]uint64
 	var t quota.Totals
-	err := c.conn.QueryRow(ctx, query, c.ledgerID, c.first, c.last).Scan(&n[0], &n[1], &n[2], &n[3], &n[4], &n[5], &n[6], &n[7],
+	err := c.conn.QueryRow(ctx, query, c.workspace, c.ledgerID, c.first, c.last).Scan(&n[0], &n[1], &n[2], &n[3], &n[4], &n[5], &n[6], &n[7],
 		&t.Reserved, &t.Used, &t.Overrun, &t.Returned, &t.Requests, &t.Cost, &t.Unpriced)
 	if err != nil {
 		return t, fmt.Errorf("summing events: %w", err)
@@ -59,7 +59,7 @@ func (c *Comparer) overruns(ctx context.Context) (times, covered int64, err erro
 			sum(used) OVER w AS used_so_far,
 			sum(granted) OVER w AS granted_so_far
 		FROM bursar.ledger_events FINAL
-		WHERE ledger_id = ? AND commit <= ? AND kind IN ('reservation.granted', 'reservation.extended', 'usage.recorded')
+		WHERE workspace = ? AND ledger_id = ? AND commit <= ? AND kind IN ('reservation.granted', 'reservation.extended', 'usage.recorded')
 			AND standing != 'unknown'
 		WINDOW w AS (PARTITION BY reservation ORDER BY commit, idx ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
 	)
@@ -69,7 +69,7 @@ func (c *Comparer) overruns(ctx context.Context) (times, covered int64, err erro
 	FROM steps
 	WHERE commit >= ?`
 	var n uint64
-	if err := c.conn.QueryRow(ctx, query, c.ledgerID, c.last, c.first).Scan(&n, &covered); err != nil {
+	if err := c.conn.QueryRow(ctx, query, c.workspace, c.ledgerID, c.last, c.first).Scan(&n, &covered); err != nil {
 		return 0, 0, fmt.Errorf("following overruns: %w", err)
 	}
 	return int64(n), covered, nil

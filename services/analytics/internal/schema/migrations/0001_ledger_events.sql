@@ -74,12 +74,11 @@ CREATE TABLE IF NOT EXISTS bursar.ledger_events
 
     INDEX by_at at TYPE minmax GRANULARITY 1,
     INDEX by_occurred_at occurred_at TYPE minmax GRANULARITY 1,
-    INDEX by_kind kind TYPE set(32) GRANULARITY 1,
-    INDEX by_workspace workspace TYPE set(64) GRANULARITY 1
+    INDEX by_kind kind TYPE set(32) GRANULARITY 1
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(committed_at)
-ORDER BY (ledger_id, commit, idx)
+ORDER BY (workspace, ledger_id, commit, idx)
 COMMENT 'Every event of every ledger, one row each, and one row per commit. May hold a row twice for a while: read with FINAL';
 
 CREATE TABLE IF NOT EXISTS bursar.ledger_unreadable
