@@ -409,10 +409,10 @@ func TestAdmitWhileRunning(t *testing.T) {
 func TestPrincipalsOfADirectory(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	if _, err := LoadOrCreate(dir, Agent("w", "zoe"), Agent("w", "a.b"), Agent("x", "other"), Operator("w", "root")); err != nil {
+	if _, err := natsauth.LoadOrCreate(dir, natsauth.Agent("w", "zoe"), natsauth.Agent("w", "a.b"), natsauth.Agent("x", "other"), natsauth.Operator("w", "root")); err != nil {
 		t.Fatal(err)
 	}
-	got, err := Principals(dir, RoleAgent, "w")
+	got, err := natsauth.Principals(dir, natsauth.RoleAgent, "w")
 	if err != nil || len(got) != 2 || got[0] != "a.b" || got[1] != "zoe" {
 		t.Errorf("got %q, %v; want the two agents' principals in order", got, err)
 	}
