@@ -22,6 +22,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/bursarhq/bursar/pkg/failpoint"
 	"github.com/bursarhq/bursar/pkg/natsconn"
@@ -61,6 +63,8 @@ type Config struct {
 	Enforce bool
 	// Points are failpoints; nil in production.
 	Points *failpoint.Set
+	// Tracer records a span of each request; nil where traces are off.
+	Tracer trace.Tracer
 	// Telemetry takes the service's metrics and its readiness. Required.
 	Telemetry *telemetry.Telemetry
 }
@@ -134,6 +138,9 @@ func open(ctx context.Context, cfg Config, log *slog.Logger) (_ *service, err er
 	}()
 	if s.name, err = processName(cfg.Name); err != nil {
 		return nil, err
+	}
+	if _, off := cfg.Tracer.(noop.Tracer); off {
+		s.cfg.Tracer = nil // a span that records nothing still costs something on every request
 	}
 	if s.cfg.Version == "" {
 		s.cfg.Version = "0.0.0"

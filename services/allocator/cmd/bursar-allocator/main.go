@@ -51,7 +51,7 @@ func (f *flags) run(ctx context.Context, env *service.Env) error {
 	}
 	cfg := allocator.Config{
 		Version: version, Workspaces: strings.Split(f.workspaces, ","), Initial: &initial.Quota, Enforce: f.enforce,
-		Points: env.Failpoints, Telemetry: env.Telemetry,
+		Points: env.Failpoints, Telemetry: env.Telemetry, Tracer: env.OTel.Tracer("github.com/bursarhq/bursar/services/allocator"),
 	}
 	if cfg.Front, err = env.Connection(natsauth.RoleAllocatorFront); err != nil {
 		return err

@@ -18,6 +18,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/bursarhq/bursar/pkg/ledger"
 	"github.com/bursarhq/bursar/pkg/quota"
@@ -42,7 +43,7 @@ type Verifier interface {
 	Verify(ctx context.Context) (*wire.VerifyReply, error)
 }
 
-// Options configure a front; everything is required.
+// Options configure a front; everything is required but Tracer.
 type Options struct {
 	Conn      *nats.Conn
 	Workspace string
@@ -52,6 +53,7 @@ type Options struct {
 	Verifier  Verifier
 	History   History
 	Metrics   *metrics.Workspace
+	Tracer    trace.Tracer // nil where traces are off
 	Log       *slog.Logger
 }
 
@@ -139,6 +141,7 @@ type request struct {
 	actor quota.Actor
 	reply string
 	body  wire.Request
+	span  trace.Span // nil where traces are off
 }
 
 // handle reads one request and hands it on. It runs on the subscription's goroutine and never blocks.
@@ -154,6 +157,7 @@ func (f *Front) handle(kind wire.Kind, verb string, m micro.Request) {
 		return
 	}
 	r := &request{verb: verb, actor: quota.Actor{Principal: from.Principal, Agent: from.Agent}, reply: m.Reply()}
+	f.trace(r, m)
 	body, err := wire.DecodeRequest(kind, verb, m.Data())
 	if err != nil {
 		f.refuse(r, err, nil)
@@ -228,6 +232,7 @@ func (f *Front) refuse(r *request, err error, notices []quota.Notice) {
 		f.opt.Log.Error("internal error", "verb", r.verb, "error", err)
 	}
 	f.opt.Metrics.Answered(r.verb, e.Code)
+	r.traced(e.Code)
 	msg := &nats.Msg{Subject: r.reply, Data: wire.AppendError(nil, e, notices), Header: nats.Header{
 		micro.ErrorCodeHeader: []string{strconv.Itoa(httpLike(e))},
 		micro.ErrorHeader:     []string{string(e.Code)},
@@ -257,6 +262,7 @@ func httpLike(e *wire.Error) int {
 
 func (f *Front) send(r *request, body []byte, code quota.Code) {
 	f.opt.Metrics.Answered(r.verb, code)
+	r.traced(code)
 	if err := f.opt.Conn.Publish(r.reply, body); err != nil {
 		f.opt.Log.Debug("reply not sent", "verb", r.verb, "error", err)
 	}

@@ -34,6 +34,7 @@ func (s *system) allocator() runner.Part {
 		}
 		cfg := allocator.Config{
 			Version: semantic(s.cfg.Version), Workspaces: []string{s.cfg.Workspace}, Points: points, Telemetry: s.telemetry,
+			Tracer:  s.otel.Tracer("github.com/bursarhq/bursar/services/allocator"),
 			Initial: &s.document.parsed.Quota, Enforce: s.document.named,
 		}
 		for _, c := range []struct {
