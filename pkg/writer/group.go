@@ -32,12 +32,14 @@ type group struct {
 
 func newGroup() *group { return &group{keys: map[ledger.Key]int{}} }
 
-// reset makes a group that is done usable again. Events and answers went into the commit and are not touched.
+// reset makes a group that is done usable again. Events and answers went into the commit and are not touched; the next
+// group is likely to have as many.
 func (g *group) reset() {
 	g.builder.Reset()
 	clear(g.keys)
 	clear(g.waiters)
-	g.events, g.answers, g.waiters, g.closed = nil, nil, g.waiters[:0], false
+	g.events, g.answers = make([]quota.Event, 0, len(g.events)), make([]ledger.Answer, 0, len(g.answers))
+	g.waiters, g.closed = g.waiters[:0], false
 }
 
 // empty tells whether there is nothing to commit.
