@@ -37,8 +37,7 @@ type Service struct {
 	micro   micro.Service
 	slots   chan struct{}
 	waiting chan struct{}
-	// ctx ends when the service stops; answers under way end with it.
-	ctx     context.Context
+	// cancel breaks off the answers under way.
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 
@@ -51,7 +50,7 @@ func Serve(nc *nats.Conn, reader *Reader, registerer prometheus.Registerer, log 
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Service{
 		reader: reader, log: log, slots: make(chan struct{}, maxConcurrent), waiting: make(chan struct{}, maxWaiting),
-		ctx: ctx, cancel: cancel,
+		cancel: cancel,
 		answered: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "bursar_analytics_queries_total", Help: "Queries answered, by query and error code; an empty code is a success.",
 		}, []string{"query", "code"}),
@@ -76,7 +75,7 @@ func Serve(nc *nats.Conn, reader *Reader, registerer prometheus.Registerer, log 
 	for _, verb := range wire.QueryVerbs() {
 		filter, err := wire.QueryFilter(verb)
 		if err == nil {
-			err = service.AddEndpoint(verb, micro.HandlerFunc(s.take), micro.WithEndpointSubject(filter))
+			err = service.AddEndpoint(verb, micro.HandlerFunc(func(req micro.Request) { s.take(ctx, req) }), micro.WithEndpointSubject(filter))
 		}
 		if err != nil {
 			cancel()
@@ -105,8 +104,9 @@ func (s *Service) Stop(ctx context.Context) error {
 	return err
 }
 
-// take checks where a query comes from and where its answer is to go, and answers it in the background.
-func (s *Service) take(req micro.Request) {
+// take checks where a query comes from and where its answer is to go, and answers it in the background
+// until ctx ends.
+func (s *Service) take(ctx context.Context, req micro.Request) {
 	subject, err := wire.ParseSubject(req.Subject())
 	if err != nil || !wire.ReplyAllowed(subject.Workspace, subject.Principal, req.Reply()) {
 		s.dropped.Inc()
@@ -120,7 +120,7 @@ func (s *Service) take(req micro.Request) {
 	}
 	s.running.Go(func() {
 		defer func() { <-s.waiting }()
-		ctx, cancel := context.WithTimeout(s.ctx, answerTimeout)
+		ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 		defer cancel()
 		answer, err := s.answer(ctx, subject, req.Data())
 		s.reply(req, subject.Verb, answer, err)
