@@ -26,8 +26,12 @@ const (
 	insertTimeout = 60 * time.Second
 	// queryTimeout bounds the small questions.
 	queryTimeout = 30 * time.Second
-	// settlePoll is how often a running INSERT is asked after.
-	settlePoll = 100 * time.Millisecond
+	// scanTimeout bounds the question what is stored of all ledgers.
+	scanTimeout = 2 * time.Minute
+	// settlePoll is how often a running INSERT is asked after. It must be absent twice in a row: one that
+	// was sent just before may not have begun.
+	settlePoll  = 100 * time.Millisecond
+	settleQuiet = 2
 
 	// MaxRows is the most rows of one INSERT: far below the million at which ClickHouse would cut it
 	// into two blocks.
@@ -84,12 +88,15 @@ func (s *Store) Settle(ctx context.Context) error {
 		WHERE query_kind = 'Insert' AND query LIKE 'INSERT INTO bursar.ledger\_%'`
 	ticker := time.NewTicker(settlePoll)
 	defer ticker.Stop()
-	for {
+	for quiet := 0; ; {
 		n, err := queryOne[uint64](ctx, s.conn, running)
 		if err != nil {
 			return fmt.Errorf("looking for inserts that still run: %w", err)
 		}
-		if n == 0 {
+		if quiet++; n > 0 {
+			quiet = 0
+		}
+		if quiet == settleQuiet {
 			return nil
 		}
 		select {
@@ -110,41 +117,74 @@ type Ledger struct {
 	Runs []Run
 }
 
-// Ledgers returns what is stored, by ledger id. A commit counts as stored when its marker is, since the
-// two are stored together; one that cannot be read counts when it is kept.
+// held are the commits that are stored. A commit counts as stored when its marker is, since the two are
+// stored together; one that cannot be read counts when it is kept.
+const held = `(
+		SELECT workspace, ledger_id, commit FROM bursar.ledger_events WHERE idx = -1
+		UNION ALL
+		SELECT workspace, ledger_id, commit FROM bursar.ledger_unreadable WHERE ledger_id != '' AND commit != 0
+	)`
+
+// Ledgers returns what is stored, by ledger id.
 func (s *Store) Ledgers(ctx context.Context) (map[string]Ledger, error) {
-	const query = `WITH
-	held AS
-	(
-		SELECT ledger_id, workspace, commit FROM bursar.ledger_events WHERE idx = -1
-		UNION DISTINCT
-		SELECT ledger_id, workspace, commit FROM bursar.ledger_unreadable WHERE ledger_id != '' AND commit != 0
-	),
-	numbered AS
-	(
-		SELECT ledger_id, workspace, commit, toInt64(commit) - row_number() OVER (PARTITION BY ledger_id ORDER BY commit) AS run
-		FROM held
-	)
-	SELECT ledger_id, any(workspace), min(commit) AS first, max(commit) AS last
-	FROM numbered
-	GROUP BY ledger_id, run
-	ORDER BY ledger_id, first`
-	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+	// Nearly always there is one run: then counting finds it, in less memory than looking for gaps.
+	const query = `SELECT ledger_id, any(workspace), min(commit), max(commit), groupBitmap(commit) FROM ` + held + ` GROUP BY ledger_id`
+	ctx, cancel := context.WithTimeout(ctx, scanTimeout)
 	defer cancel()
 	rows, err := s.conn.Query(ctx, query)
 	if err != nil {
 		return nil, fmt.Errorf("looking how far the ledgers are stored: %w", err)
 	}
 	ledgers := map[string]Ledger{}
+	var broken []string
 	for rows.Next() {
 		var id, workspace string
 		var run Run
-		if err := rows.Scan(&id, &workspace, &run.First, &run.Last); err != nil {
+		var commits uint64
+		if err := rows.Scan(&id, &workspace, &run.First, &run.Last, &commits); err != nil {
 			return nil, errors.Join(err, rows.Close())
 		}
-		ledgers[id] = Ledger{Workspace: workspace, Runs: append(ledgers[id].Runs, run)}
+		ledgers[id] = Ledger{Workspace: workspace, Runs: []Run{run}}
+		if run.Last-run.First+1 != commits {
+			broken = append(broken, id)
+		}
 	}
-	return ledgers, errors.Join(rows.Err(), rows.Close())
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return nil, err
+	}
+	for _, id := range broken {
+		runs, err := s.runs(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		ledgers[id] = Ledger{Workspace: ledgers[id].Workspace, Runs: runs}
+	}
+	return ledgers, nil
+}
+
+// runs returns the runs of a ledger that has gaps, in order.
+func (s *Store) runs(ctx context.Context, ledgerID string) ([]Run, error) {
+	const query = `SELECT min(commit) AS first, max(commit)
+	FROM
+	(
+		SELECT commit, toInt64(commit) - row_number() OVER (ORDER BY commit) AS run
+		FROM (SELECT DISTINCT commit FROM ` + held + ` WHERE ledger_id = ?)
+	)
+	GROUP BY run
+	ORDER BY first`
+	rows, err := s.conn.Query(ctx, query, ledgerID)
+	if err != nil {
+		return nil, fmt.Errorf("looking for gaps in ledger %s: %w", ledgerID, err)
+	}
+	var runs []Run
+	for rows.Next() {
+		var run Run
+		if err := rows.Scan(&run.First, &run.Last); err != nil {
+			return nil, errors.Join(err, rows.Close())
+		}
+		runs = append(runs, run)
+	}
+	return runs, errors.Join(rows.Err(), rows.Close())
 }
 
 // Unreadable is a commit that cannot be read.
