@@ -34,7 +34,7 @@ const (
 	readyPoll    = 5 * time.Millisecond
 	drainTimeout = 30 * time.Second
 
-	storeBytes = 8 << 30 // of the ledger and of the events each: nothing is dropped during a benchmark
+	storeBytes = 4 << 30 // of the ledger and of the events each: nothing is dropped during a benchmark
 )
 
 // broker is a NATS server with the permission table of Bursar in force, and an echo user beside it.
