@@ -27,7 +27,6 @@ const (
 	configFile = "config.xml"
 	storeDir   = "store"
 	readyFile  = "ready.tsv"
-	logFile    = "clickhouse.log"
 )
 
 // MaybeRunChild hosts the engine and never returns if this process was started by Start to do so;
@@ -64,6 +63,7 @@ func (s childSpec) arguments() []string {
 		"--listen_host", loopback,
 		"--http_port", "0",
 		"--config-file", filepath.Join(s.Dir, configFile),
+		"--log-level", "warning", // the one in the configuration file is not heeded
 		"--query", query,
 	}
 }
