@@ -109,14 +109,15 @@ func ServiceInboxPrefix(role string) (string, error) {
 // that fails this is dropped and counted, never answered.
 func ReplyAllowed(workspace, principal, reply string) bool {
 	prefix, err := InboxPrefix(workspace, principal)
-	if err != nil || len(reply) > maxReplyBytes {
+	return err == nil && ReplyBelow(prefix, reply)
+}
+
+// ReplyBelow is [ReplyAllowed] for who has the inbox prefix at hand.
+func ReplyBelow(prefix, reply string) bool {
+	if len(reply) > maxReplyBytes || len(reply) <= len(prefix) || reply[:len(prefix)] != prefix || reply[len(prefix)] != '.' {
 		return false
 	}
-	rest, ok := strings.CutPrefix(reply, prefix+".")
-	if !ok {
-		return false
-	}
-	for token := range strings.SplitSeq(rest, ".") {
+	for token := range strings.SplitSeq(reply[len(prefix)+1:], ".") {
 		if token == "" || token == "*" || token == ">" || strings.ContainsAny(token, " \t\r\n") {
 			return false
 		}

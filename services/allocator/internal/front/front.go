@@ -33,6 +33,7 @@ const (
 	pendingMessages = 32_768
 	pendingBytes    = 64 << 20
 	subjectsKept    = 20_000 // subjects whose parts are remembered
+	replyBytes      = 1024   // what a usual reply takes
 )
 
 // ServiceName is the name under which `nats micro` lists the front.
@@ -69,14 +70,18 @@ type Front struct {
 	mu      sync.Mutex
 	service micro.Service
 
-	subjects subjects
-	archive  archive
-	verify   chan struct{} // one verification at a time
+	senders *senders
+	archive archive
+	verify  chan struct{} // one verification at a time
+	buffers sync.Pool     // of *[]byte, for replies
 }
 
 // New makes a front that is not open.
 func New(opt Options) *Front {
-	return &Front{opt: opt, subjects: newSubjects(subjectsKept), archive: newArchive(opt.History), verify: make(chan struct{}, 1)}
+	return &Front{
+		opt: opt, senders: newSenders(subjectsKept), archive: newArchive(opt.History), verify: make(chan struct{}, 1),
+		buffers: sync.Pool{New: func() any { b := make([]byte, 0, replyBytes); return &b }},
+	}
 }
 
 // Open subscribes to every verb.
@@ -146,17 +151,17 @@ type request struct {
 
 // handle reads one request and hands it on. It runs on the subscription's goroutine and never blocks.
 func (f *Front) handle(kind wire.Kind, verb string, m micro.Request) {
-	from, ok := f.subjects.parse(m.Subject())
-	if !ok || from.Workspace != f.opt.Workspace {
+	from, ok := f.senders.of(m.Subject())
+	if !ok || from.workspace != f.opt.Workspace {
 		f.opt.Metrics.Dropped("subject")
 		return
 	}
-	if !wire.ReplyAllowed(f.opt.Workspace, from.Principal, m.Reply()) {
+	if !wire.ReplyBelow(from.inbox, m.Reply()) {
 		f.opt.Metrics.Dropped("reply")
-		f.opt.Log.Warn("request dropped: its reply subject is not in the requester's inbox", "principal", from.Principal, "verb", verb)
+		f.opt.Log.Warn("request dropped: its reply subject is not in the requester's inbox", "principal", from.actor.Principal, "verb", verb)
 		return
 	}
-	r := &request{verb: verb, actor: quota.Actor{Principal: from.Principal, Agent: from.Agent}, reply: m.Reply()}
+	r := &request{verb: verb, actor: from.actor, reply: m.Reply()}
 	f.trace(r, m)
 	body, err := wire.DecodeRequest(kind, verb, m.Data())
 	if err != nil {
@@ -200,7 +205,10 @@ func (f *Front) command(r *request, m wire.Mutation, cmd quota.Command) {
 				f.refuse(r, wire.ErrorOfResult(&reply.Result, reply.Version > 0), reply.Notices)
 				return
 			}
-			f.send(r, wire.AppendResult(nil, m, &reply.Result, reply.Notices), quota.CodeOK)
+			buffer := f.buffers.Get().(*[]byte)
+			*buffer = wire.AppendResult((*buffer)[:0], m, &reply.Result, reply.Notices)
+			f.send(r, *buffer, quota.CodeOK)
+			f.buffers.Put(buffer)
 		},
 	})
 }
@@ -260,6 +268,7 @@ func httpLike(e *wire.Error) int {
 	}
 }
 
+// send answers. The body is copied before it returns.
 func (f *Front) send(r *request, body []byte, code quota.Code) {
 	f.opt.Metrics.Answered(r.verb, code)
 	r.traced(code)

@@ -3,37 +3,49 @@ package front
 import (
 	"sync"
 
+	"github.com/bursarhq/bursar/pkg/quota"
 	"github.com/bursarhq/bursar/pkg/wire"
 )
 
-// subjects remembers how subjects are taken apart: an agent asks under the same few all its life. When it is full it
+// sender is who sends under a subject, and where it may be answered.
+type sender struct {
+	workspace string
+	actor     quota.Actor
+	inbox     string // prefix
+}
+
+// senders remembers how subjects are taken apart: an agent asks under the same few all its life. When it is full it
 // starts over, so that strangers cannot grow it.
-type subjects struct {
+type senders struct {
 	most int
-	mu   *sync.RWMutex
-	seen map[string]wire.Subject
+	mu   sync.RWMutex
+	seen map[string]sender
 }
 
-func newSubjects(most int) subjects {
-	return subjects{most: most, mu: &sync.RWMutex{}, seen: map[string]wire.Subject{}}
-}
+func newSenders(most int) *senders { return &senders{most: most, seen: map[string]sender{}} }
 
-func (s *subjects) parse(subject string) (wire.Subject, bool) {
+// of takes a subject apart; false for one that is not of the protocol.
+func (s *senders) of(subject string) (sender, bool) {
 	s.mu.RLock()
-	parts, ok := s.seen[subject]
+	known, ok := s.seen[subject]
 	s.mu.RUnlock()
 	if ok {
-		return parts, true
+		return known, true
 	}
 	parts, err := wire.ParseSubject(subject)
 	if err != nil {
-		return wire.Subject{}, false
+		return sender{}, false
 	}
+	inbox, err := wire.InboxPrefix(parts.Workspace, parts.Principal)
+	if err != nil {
+		return sender{}, false
+	}
+	made := sender{parts.Workspace, quota.Actor{Principal: parts.Principal, Agent: parts.Agent}, inbox}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.seen) >= s.most {
-		s.seen = map[string]wire.Subject{}
+		s.seen = map[string]sender{}
 	}
-	s.seen[subject] = parts
-	return parts, true
+	s.seen[subject] = made
+	return made, true
 }

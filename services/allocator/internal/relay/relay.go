@@ -29,6 +29,9 @@ import (
 // topic names the ledger within the relay's router; on NATS it is a durable consumer.
 const topic = "ledger"
 
+// eventBytes is what a usual event takes.
+const eventBytes = 1024
+
 // keySubject is the metadata that carries an event's subject to the publisher.
 const keySubject = "subject"
 
@@ -149,7 +152,7 @@ func (h handler) events(ctx context.Context, record bus.Record) ([]*message.Mess
 		if err != nil {
 			return nil, fmt.Errorf("event %d of commit %d: %w", i, commit.Number, err)
 		}
-		m := message.NewMessageWithContext(ctx, event.ID, event.Append(nil))
+		m := message.NewMessageWithContext(ctx, event.ID, event.Append(make([]byte, 0, eventBytes)))
 		m.Metadata.Set(keySubject, subject)
 		messages = append(messages, m)
 	}
