@@ -19,6 +19,7 @@ func (f *Front) trace(r *request, m micro.Request) {
 		return
 	}
 	ctx := telemetry.ExtractNATS(context.Background(), nats.Header(m.Headers()))
+	//nolint:spancheck // traced ends it, with the answer
 	_, r.span = f.opt.Tracer.Start(ctx, "quota "+r.verb, trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(
 		attribute.String("messaging.system", "nats"),
 		attribute.String("bursar.workspace", f.opt.Workspace),

@@ -45,7 +45,7 @@ func (r *run) startNATS(ctx context.Context) error {
 		}
 		r.closers = append(r.closers, b.server.Shutdown)
 		setting := "sync_interval " + string(class.sync)
-		if err := r.startEcho(b, class.name, setting); err != nil {
+		if err := r.startEcho(b, class.name); err != nil {
 			return err
 		}
 		allocator, err := b.startAllocator(ctx)
@@ -67,7 +67,7 @@ func (r *run) startNATS(ctx context.Context) error {
 }
 
 // startEcho subscribes a responder that does nothing, on a connection of its own as the allocator has.
-func (r *run) startEcho(b *broker, class, setting string) error {
+func (r *run) startEcho(b *broker, class string) error {
 	nc, err := b.connectEcho()
 	if err != nil {
 		return err

@@ -137,7 +137,7 @@ func (s *system) awaitOthers(ctx context.Context) error {
 	tick := time.NewTicker(readyPoll)
 	defer tick.Stop()
 	for {
-		closed, ok := s.telemetry.Ready(ctx).(interface{ Unwrap() []error }) //nolint:errorlint // the list that it joins
+		closed, ok := s.telemetry.Ready(ctx).(interface{ Unwrap() []error }) // the list that it joins
 		if !ok || len(closed.Unwrap()) <= 1 {
 			return nil
 		}
