@@ -16,7 +16,7 @@ import (
 func loadCompose(t *testing.T) *types.Project {
 	t.Helper()
 	options, err := cli.NewProjectOptions([]string{filepath.Join(root, "docker-compose.yml")},
-		cli.WithResolvedPaths(true), cli.WithEnv([]string{
+		cli.WithResolvedPaths(true), cli.WithProfiles([]string{"*"}), cli.WithEnv([]string{
 			"BURSAR_CLICKHOUSE_WRITER_PASSWORD=w", "BURSAR_CLICKHOUSE_ANALYST_PASSWORD=a", "BURSAR_USER=1000:1000",
 		}))
 	if err != nil {
@@ -77,6 +77,7 @@ func TestAServiceSeesItsOwnSeedsOnly(t *testing.T) {
 		"allocator":  "allocator-front.nk allocator-store.nk relay.nk",
 		"analytics":  "analytics-front.nk analytics.nk",
 		"suggestion": "suggestion.nk",
+		"trim":       "maintenance.nk",
 	}
 	for name, service := range loadCompose(t).Services {
 		var seeds []string
