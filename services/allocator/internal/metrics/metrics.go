@@ -161,7 +161,17 @@ func (w *Workspace) Committed(c *writer.Committed, took time.Duration, s *quota.
 	w.group.Observe(float64(len(c.Commit.Answers)))
 	w.seconds.Observe(took.Seconds())
 	w.state.note(s)
+	for _, e := range c.Commit.Events {
+		switch e := e.(type) {
+		case *quota.ReservationClosed:
+			if e.Outcome == quota.OutcomeExpired {
+				w.delayed(e.At.Sub(e.Expires))
+			}
+		case *quota.WindowRolled:
+			w.delayed(e.At.Sub(e.Ended.End))
+		}
+	}
 }
 
-// Late notes how long after its time something was done that time brings about.
-func (w *Workspace) Late(by quota.Millis) { w.late.Observe(by.Duration().Seconds()) }
+// delayed notes how long after its time something was done that time brings about.
+func (w *Workspace) delayed(by quota.Millis) { w.late.Observe(by.Duration().Seconds()) }

@@ -12,6 +12,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -29,8 +30,17 @@ import (
 // topic names the ledger within the relay's router; on NATS it is a durable consumer.
 const topic = "ledger"
 
-// eventBytes is what a usual event takes.
-const eventBytes = 1024
+const (
+	// eventBytes is what a usual event takes.
+	eventBytes = 1024
+	// headerBytes is room for the headers of a message.
+	headerBytes = 4096
+	// publishAtOnce is from how many events on what is made is published, before more is made: a range may hold
+	// thousands of commits with thousands of events each.
+	publishAtOnce = 2048
+	// lagEvery is how often the lag is measured.
+	lagEvery = 5 * time.Second
+)
 
 // keySubject is the metadata that carries an event's subject to the publisher.
 const keySubject = "subject"
@@ -39,7 +49,9 @@ const keySubject = "subject"
 type Metrics struct {
 	events     prometheus.Counter
 	unreadable prometheus.Counter
+	oversized  prometheus.Counter
 	position   prometheus.Gauge
+	lag        prometheus.Gauge
 }
 
 // NewMetrics registers the metrics.
@@ -47,9 +59,11 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		events:     prometheus.NewCounter(prometheus.CounterOpts{Name: "bursar_relay_events_total", Help: "Events published, repeats included."}),
 		unreadable: prometheus.NewCounter(prometheus.CounterOpts{Name: "bursar_relay_unreadable_total", Help: "Commits that could not be read and have no public events."}),
+		oversized:  prometheus.NewCounter(prometheus.CounterOpts{Name: "bursar_relay_oversized_total", Help: "Events that do not fit a message and were left out."}),
 		position:   prometheus.NewGauge(prometheus.GaugeOpts{Name: "bursar_relay_position", Help: "Stream position of the last commit relayed."}),
+		lag:        prometheus.NewGauge(prometheus.GaugeOpts{Name: "bursar_relay_lag_commits", Help: "Commits of all workspaces that are not relayed yet; only where this process relays."}),
 	}
-	r.MustRegister(m.events, m.unreadable, m.position)
+	r.MustRegister(m.events, m.unreadable, m.oversized, m.position, m.lag)
 	return m
 }
 
@@ -87,10 +101,31 @@ func Run(ctx context.Context, opt Options) error {
 	router.AddMiddleware(middleware.Recoverer)
 	h := handler{opt, publisher}
 	router.AddConsumerHandler("relay", topic, subscriber, h.handle)
+	watched, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go watchLag(watched, opt)
 	if err := router.Run(ctx); err != nil {
 		return fmt.Errorf("relay: %w", err)
 	}
 	return nil
+}
+
+// watchLag asks the server how many commits are ahead.
+func watchLag(ctx context.Context, opt Options) {
+	tick := time.NewTicker(lagEvery)
+	defer tick.Stop()
+	for {
+		if c, err := opt.JetStream.Consumer(ctx, wire.StreamLedger, wire.ConsumerRelay); err == nil {
+			info := c.CachedInfo()
+			opt.Metrics.lag.Set(float64(info.NumPending) + float64(info.NumAckPending))
+		}
+		select {
+		case <-ctx.Done():
+			opt.Metrics.lag.Set(0)
+			return
+		case <-tick.C:
+		}
+	}
 }
 
 type handler struct {
@@ -105,20 +140,22 @@ func (h handler) handle(msg *message.Message) error {
 		return fmt.Errorf("message %s is not a range of commits", msg.UUID)
 	}
 	var events []*message.Message
-	for _, record := range commits.Messages {
+	for i, record := range commits.Messages {
 		made, err := h.events(msg.Context(), record)
 		if err != nil {
 			// Nobody can make events of bytes that are not a commit. Analytics keeps them, and verify fails.
 			h.opt.Metrics.unreadable.Inc()
 			h.opt.Log.Error("commit not readable; it has no public events", "subject", record.Subject, "sequence", record.Sequence, "error", err)
+		}
+		if events = append(events, made...); len(events) < publishAtOnce && i < len(commits.Messages)-1 {
 			continue
 		}
-		events = append(events, made...)
+		if err := h.publisher.Publish(topic, events...); err != nil {
+			return fmt.Errorf("publish events: %w", err)
+		}
+		h.opt.Metrics.events.Add(float64(len(events)))
+		events = events[:0]
 	}
-	if err := h.publisher.Publish(topic, events...); err != nil {
-		return fmt.Errorf("publish events: %w", err)
-	}
-	h.opt.Metrics.events.Add(float64(len(events)))
 	if err := h.opt.Points.Hit(msg.Context(), failpoint.RelayAfterPublish); err != nil {
 		return err
 	}
@@ -152,7 +189,13 @@ func (h handler) events(ctx context.Context, record bus.Record) ([]*message.Mess
 		if err != nil {
 			return nil, fmt.Errorf("event %d of commit %d: %w", i, commit.Number, err)
 		}
-		m := message.NewMessageWithContext(ctx, event.ID, event.Append(make([]byte, 0, eventBytes)))
+		body := event.Append(make([]byte, 0, eventBytes))
+		if len(body) > wire.MaxEventBytes-headerBytes {
+			h.opt.Metrics.oversized.Inc()
+			h.opt.Log.Error("event left out, it does not fit a message", "id", event.ID, "kind", e.Kind(), "bytes", len(body))
+			continue
+		}
+		m := message.NewMessageWithContext(ctx, event.ID, body)
 		m.Metadata.Set(keySubject, subject)
 		messages = append(messages, m)
 	}
