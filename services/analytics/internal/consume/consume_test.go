@@ -83,8 +83,13 @@ func newStream(t *testing.T) jetstream.JetStream {
 	return js
 }
 
-// start runs a consumer with failpoints until the returned function, or the end of the test, stops it.
+// start runs a consumer with failpoints until stop, or the end of the test.
 func (b *bench) start(points string) {
+	b.t.Helper()
+	b.startWith(store.New(b.conn), points)
+}
+
+func (b *bench) startWith(storage Storage, points string) {
 	b.t.Helper()
 	set, err := failpoint.Parse(points)
 	if err != nil {
@@ -97,7 +102,7 @@ func (b *bench) start(points string) {
 	log := slog.New(slog.NewTextHandler(b.t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo}))
 	c := &Consumer{
 		JetStream: b.js, Stream: wire.StreamLedger, Name: wire.ConsumerAnalytics, Metrics: b.metrics, Log: log, Ready: func(error) {},
-		Writer: NewWriter(store.New(b.conn), set, b.metrics, log),
+		Writer: NewWriter(storage, set, b.metrics, log),
 	}
 	ctx, cancel := context.WithCancel(b.t.Context())
 	done := make(chan error, 1)

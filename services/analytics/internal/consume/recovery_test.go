@@ -2,6 +2,7 @@ package consume
 
 import (
 	"bytes"
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,8 @@ import (
 	"github.com/bursarhq/bursar/pkg/wire"
 	"github.com/bursarhq/bursar/services/analytics/internal/chtest"
 	"github.com/bursarhq/bursar/services/analytics/internal/fleet"
+	"github.com/bursarhq/bursar/services/analytics/internal/record"
+	"github.com/bursarhq/bursar/services/analytics/internal/store"
 )
 
 func TestClickHouseReplacedByAnEmptyOne(t *testing.T) {
@@ -173,4 +176,46 @@ func TestMessagesThatAreNoCommits(t *testing.T) {
 	if got := b.count("SELECT count() FROM analyst.unreadable WHERE commit = 0"); got != 3 {
 		t.Errorf("%d messages kept as they are, want 3", got)
 	}
+}
+
+// impatient gives inserts up after some milliseconds, as a client of a slow server does: some are stored
+// all the same, some after it has given up.
+type impatient struct {
+	*store.Store
+	attempts int
+	gaveUp   int
+}
+
+// impatientAttempts is after how many inserts it waits as long as it takes.
+const impatientAttempts = 12
+
+func (s *impatient) Insert(ctx context.Context, b *record.Batch) error {
+	if s.attempts++; s.attempts > impatientAttempts {
+		return s.Store.Insert(ctx, b)
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(s.attempts*29%110)*time.Millisecond)
+	defer cancel()
+	err := s.Store.Insert(ctx, b)
+	if err != nil {
+		s.gaveUp++
+	}
+	return err
+}
+
+func TestInsertsThatWereGivenUp(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	storage := &impatient{Store: store.New(b.conn)}
+	b.startWith(storage, "")
+	f := fleet.New(1, time.Second)
+	for range 20 {
+		b.send("acme", f, 100, 2)
+	}
+	b.await()
+	b.stop()
+	b.check()
+	if storage.gaveUp == 0 {
+		t.Error("no insert was given up")
+	}
+	t.Logf("%d of %d inserts were given up", storage.gaveUp, storage.attempts)
 }
