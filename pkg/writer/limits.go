@@ -32,6 +32,8 @@ const (
 	retryFull = 2 * time.Second
 	// alarmAfter is from when on an outcome that is not known is an alarm.
 	alarmAfter = 5 * time.Second
+	// lookAtClock is how often the clock is looked at while something will be due: the wall clock may be set right meanwhile.
+	lookAtClock = 500 * time.Millisecond
 	// maxClaims is how often a claim is renewed because the writer before was still committing.
 	maxClaims = 20
 )

@@ -376,7 +376,7 @@ func (w *Writer) arm() {
 	}
 	if w.leads() && !w.full && !w.draft.closed {
 		if due := w.ledger.State().NextDue(); due != 0 {
-			earlier(w.clock.until(due))
+			earlier(min(w.clock.until(due), w.time.Mono+lookAtClock))
 		}
 	}
 	if next != 0 && (w.timer == 0 || next < w.timer) {

@@ -344,6 +344,34 @@ func TestLeasesEnd(t *testing.T) {
 	}
 }
 
+// TestLeasesEndInTimeWhenTheClockIsSetRight: a timer that was computed by a wrong clock must not decide when a lease ends.
+func TestLeasesEndInTimeWhenTheClockIsSetRight(t *testing.T) {
+	t.Parallel()
+	b := serving(t)
+	r := b.reserve("r1", 10)
+	c := r.Command.(quota.Reserve)
+	c.Lease = 30 * quota.Second
+	r.Command = c
+	b.submit(r)
+	b.ack()
+	right := b.now.Wall
+	for waited := time.Duration(0); waited < 30*time.Second; {
+		d := max(b.w.timer-b.now.Mono, time.Millisecond)
+		if d > time.Second {
+			t.Fatalf("it does not look at the clock for %s", d)
+		}
+		waited += d
+		b.now.Mono += d
+		if b.now.Wall = right.Add(quota.MillisOf(waited)); waited < 20*time.Second {
+			b.now.Wall = b.now.Wall.Add(-quota.Hour)
+		}
+		b.step(Wake{})
+	}
+	if c := commitOf(t, find[Publish](b)); c.Events[0].Kind() != quota.KindReservationClosed {
+		t.Errorf("after 30 s: %+v", c.Events)
+	}
+}
+
 func TestDrainFinishesFirst(t *testing.T) {
 	t.Parallel()
 	b := serving(t)

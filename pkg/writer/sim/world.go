@@ -82,6 +82,7 @@ type world struct {
 	ends   time.Duration // of the storm
 	rates  rates
 	think  time.Duration // the longest pause between an agent's requests
+	holder *node         // of the lease: the last one that was elected
 }
 
 // rates are how often things go wrong in this schedule.
@@ -216,6 +217,8 @@ func (w *world) elect() {
 	for _, n := range w.nodes {
 		switch {
 		case n.paused || n.dead:
+		case n.elected && !w.storm && n != w.holder:
+			n.demote() // after the storm the lease is what everybody goes by
 		case n.elected:
 			leading = append(leading, n)
 		default:
@@ -239,6 +242,7 @@ func (w *world) elect() {
 			old.demote()
 		}
 	}
+	w.holder = n
 	n.elect()
 }
 
