@@ -39,11 +39,17 @@ func (w *Writer) send(claim bool) {
 		return
 	}
 	f.data, f.hash = data, ledger.HashOf(data)
-	if !claim && (w.sinceCommits >= w.opt.KeyframeCommits || w.sinceBytes >= w.opt.KeyframeBytes) {
+	if !claim && w.keyframeDue() {
 		f.snapshot = w.ledger.State().Snapshot()
 	}
 	w.flight, w.draft = f, w.freshGroup()
 	w.publish()
+}
+
+// keyframeDue tells whether the log since the last keyframe is long enough for another one, and whether the time since
+// then is long enough for another copy of the ledger, during which nothing is decided.
+func (w *Writer) keyframeDue() bool {
+	return (w.sinceCommits >= w.opt.KeyframeCommits || w.sinceBytes >= w.opt.KeyframeBytes) && w.time.Mono >= w.noKeyframeBefore
 }
 
 // publish sends the commit in flight, the first time or again: always the same bytes.
@@ -221,6 +227,7 @@ func (w *Writer) committed(revision uint64, stored time.Time) {
 	if f.snapshot != nil {
 		w.do(Keyframe{w.ledger.Snapshot(f.snapshot)})
 		w.sinceCommits, w.sinceBytes = 0, 0
+		w.noKeyframeBefore = w.time.Mono + time.Duration(w.ledger.State().Live())*restPerLive + time.Duration(w.ledger.Remembered())*restPerRemembered
 	}
 	if w.leads() && !w.draft.empty() {
 		w.send(false)

@@ -24,6 +24,11 @@ const (
 	// DefaultKeyframeCommits and DefaultKeyframeBytes are after how much a keyframe is due, whichever comes first.
 	DefaultKeyframeCommits = 5_000
 	DefaultKeyframeBytes   = 64 << 20
+	// restPerLive and restPerRemembered are how long no keyframe is made for each live reservation and each remembered
+	// request id of the last one: fifty times what it takes to copy one (measured: about 4 µs and 0.5 µs), so that copies
+	// take a fiftieth of the time however large the ledger is.
+	restPerLive       = 200 * time.Microsecond
+	restPerRemembered = 25 * time.Microsecond
 
 	// An outcome that stays open is looked into again after retryFirst, then twice as long each time up to retryMost.
 	retryFirst = 50 * time.Millisecond

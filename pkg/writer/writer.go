@@ -59,6 +59,8 @@ type Writer struct {
 
 	sinceCommits int // since the last keyframe
 	sinceBytes   int
+	// noKeyframeBefore is when the next keyframe may be made at the earliest.
+	noKeyframeBefore time.Duration
 
 	attempts uint64
 	reads    uint64
