@@ -6,6 +6,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/bursarhq/bursar/pkg/ledger"
 	"github.com/bursarhq/bursar/pkg/quota"
 )
 
@@ -61,4 +62,90 @@ func TestClockProperties(t *testing.T) {
 			t.Fatalf("%d ms gained in %s", gained, elapsed)
 		}
 	})
+}
+
+func TestLeasesEnd(t *testing.T) {
+	t.Parallel()
+	b := serving(t)
+	r := b.reserve("r1", 10)
+	c := r.Command.(quota.Reserve)
+	c.Lease = 10 * quota.Second
+	r.Command = c
+	b.submit(r)
+	b.ack()
+	if due := b.w.timer - b.now.Mono; due <= 0 || due > 10*time.Second {
+		t.Fatalf("the timer is set for %s from now", due)
+	}
+	b.wait(10 * time.Second)
+	b.step(Wake{})
+	c2 := commitOf(t, find[Publish](b))
+	if closed, ok := c2.Events[0].(*quota.ReservationClosed); !ok || closed.Outcome != quota.OutcomeExpired || len(c2.Answers) != 0 {
+		t.Errorf("the commit has %+v", c2.Events)
+	}
+}
+
+// TestLeasesEndInTimeWhenTheClockIsSetRight: a timer that was computed by a wrong clock must not decide when a lease ends.
+func TestLeasesEndInTimeWhenTheClockIsSetRight(t *testing.T) {
+	t.Parallel()
+	b := serving(t)
+	r := b.reserve("r1", 10)
+	c := r.Command.(quota.Reserve)
+	c.Lease = 30 * quota.Second
+	r.Command = c
+	b.submit(r)
+	b.ack()
+	right := b.now.Wall
+	for waited := time.Duration(0); waited < 30*time.Second; {
+		d := max(b.w.timer-b.now.Mono, time.Millisecond)
+		if d > time.Second {
+			t.Fatalf("it does not look at the clock for %s", d)
+		}
+		waited += d
+		b.now.Mono += d
+		if b.now.Wall = right.Add(quota.MillisOf(waited)); waited < 20*time.Second {
+			b.now.Wall = b.now.Wall.Add(-quota.Hour)
+		}
+		b.step(Wake{})
+	}
+	if c := commitOf(t, find[Publish](b)); c.Events[0].Kind() != quota.KindReservationClosed {
+		t.Errorf("after 30 s: %+v", c.Events)
+	}
+}
+
+func TestClockMustAgreeWithTheServer(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		off  quota.Millis // of this clock
+		jump quota.Millis // between sending the claim and reading it
+		ok   bool
+	}{
+		"right":                    {0, 0, true},
+		"four seconds ahead":       {4 * quota.Second, 0, true},
+		"four seconds behind":      {-4 * quota.Second, 0, true},
+		"six seconds ahead":        {6 * quota.Second, 0, false},
+		"six seconds behind":       {-6 * quota.Second, 0, false},
+		"jumps on while it asks":   {0, quota.Hour, false},
+		"jumps back while it asks": {0, -quota.Hour, false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			server := b.now.Wall
+			b.now.Wall = b.now.Wall.Add(test.off)
+			b.step(Elect{})
+			b.step(Loaded{Ledger: ledger.New()})
+			b.wait(30 * time.Millisecond)
+			b.ack()
+			b.log[0].Stored = server.Add(20).Time()
+			read := find[Read](b).Read
+			b.now.Wall = b.now.Wall.Add(test.jump)
+			b.step(ReadOutcome{Read: read, Entries: b.log})
+			if test.ok {
+				find[Serve](b)
+			} else if s := find[StepDown](b); s.Reason != StepClock {
+				t.Errorf("stepped down: %+v", s)
+			}
+		})
+	}
 }
