@@ -158,16 +158,13 @@ func TestKillAtEveryFailpoint(t *testing.T) {
 				count = "1*"
 			}
 			doomed := p.startAllocator(string(point) + "=" + count + "kill")
-			if point != failpoint.AfterEpochClaim {
+			if point == failpoint.AfterEpochClaim {
+				doomed.ended(30 * time.Second) // before anybody else can take the lease
+			} else {
 				p.served()
 			}
-			stop := make(chan struct{})
-			go func() {
-				<-doomed.done
-				time.AfterFunc(4*time.Second, func() { close(stop) })
-			}()
 			p.startAllocator("")
-			y := load(t.Context(), p.client(ann, client.Options{}), 8, stop)
+			y := load(t.Context(), p.client(ann, client.Options{}), 8, doomed.after(4*time.Second))
 			if status := doomed.ended(10 * time.Second); status != -1 {
 				t.Fatalf("the process ended with %d, it was to be killed at %s", status, point)
 			}
@@ -223,14 +220,26 @@ func TestKillInTheMiddleOfAKeyframe(t *testing.T) {
 	p := newPlant(t, amplyConfig)
 	doomed := p.startAllocator(string(failpoint.MidKeyframe) + "=kill")
 	p.served()
-	stop := make(chan struct{})
-	go func() {
-		<-doomed.done
-		time.AfterFunc(3*time.Second, func() { close(stop) })
-	}()
 	p.startAllocator("")
-	y := load(t.Context(), p.client(ann, client.Options{}), 8, stop)
+	y := load(t.Context(), p.client(ann, client.Options{}), 8, doomed.after(3*time.Second))
+	if status := doomed.ended(10 * time.Second); status != -1 {
+		t.Fatalf("the process ended with %d, it was to be killed", status)
+	}
 	y.check(t, p.verify())
+}
+
+// after is closed some time after the end of the process, or when it does not end at all.
+func (c *process) after(more time.Duration) <-chan struct{} {
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		select {
+		case <-c.done:
+			<-time.After(more)
+		case <-time.After(2 * time.Minute):
+		}
+	}()
+	return closed
 }
 
 // A leader that dies is replaced within two seconds, 99 times of 100.
