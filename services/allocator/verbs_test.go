@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -354,12 +356,35 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("/metrics lacks %s; it has\n%s", want, lines(page, strings.SplitN(want, "{", 2)[0]))
 		}
 	}
+	for _, name := range documented(t) {
+		if !strings.Contains(page, "# HELP "+name+" ") {
+			t.Errorf("docs/allocator.md names %s, which /metrics lacks", name)
+		}
+	}
 	if strings.Contains(page, "special") {
 		t.Error("/metrics names an agent")
 	}
 	if err := s.watched.Ready(s.ctx); err != nil {
 		t.Errorf("ready: %v", err)
 	}
+}
+
+// documented lists the metrics that the operators' page names.
+func documented(t *testing.T) []string {
+	t.Helper()
+	page, err := os.ReadFile("../../docs/allocator.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := regexp.MustCompile("`(bursar_[a-z_]+)`").FindAllStringSubmatch(string(page), -1)
+	found := make([]string, len(names))
+	for i, name := range names {
+		found[i] = name[1]
+	}
+	if len(found) == 0 {
+		t.Error("docs/allocator.md names no metric")
+	}
+	return found
 }
 
 // A process that stands by is ready, since all is well without it; one that is halted is not.

@@ -153,11 +153,11 @@ type request struct {
 func (f *Front) handle(kind wire.Kind, verb string, m micro.Request) {
 	from, ok := f.senders.of(m.Subject())
 	if !ok || from.workspace != f.opt.Workspace {
-		f.opt.Metrics.Dropped("subject")
+		f.opt.Metrics.Dropped(metrics.DroppedSubject)
 		return
 	}
 	if !wire.ReplyBelow(from.inbox, m.Reply()) {
-		f.opt.Metrics.Dropped("reply")
+		f.opt.Metrics.Dropped(metrics.DroppedReply)
 		f.opt.Log.Warn("request dropped: its reply subject is not in the requester's inbox", "principal", from.actor.Principal, "verb", verb)
 		return
 	}

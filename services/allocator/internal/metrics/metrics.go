@@ -107,6 +107,9 @@ func (m *Metrics) Workspace(name string) *Workspace {
 		m.alarms.WithLabelValues(name, string(kind)).Set(0)
 	}
 	m.halted.WithLabelValues(name).Set(0)
+	for _, reason := range []string{DroppedSubject, DroppedReply} {
+		m.dropped.WithLabelValues(name, reason)
+	}
 	for _, verb := range append(wire.AgentVerbs(), wire.AdminVerbs()...) {
 		w.answered[answer{verb, quota.CodeOK}] = m.answered.WithLabelValues(name, verb, codeOK)
 		for _, code := range wire.Codes() {
@@ -150,6 +153,12 @@ func (w *Workspace) Answered(verb string, code quota.Code) {
 		c.Inc()
 	}
 }
+
+// Why a request is dropped.
+const (
+	DroppedSubject = "subject" // it is not of the protocol, or of another workspace
+	DroppedReply   = "reply"   // it asks to be answered elsewhere than in its sender's inbox
+)
 
 // Dropped counts a request without a reply.
 func (w *Workspace) Dropped(reason string) { w.m.dropped.WithLabelValues(w.name, reason).Inc() }
