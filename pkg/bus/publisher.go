@@ -123,6 +123,11 @@ func (p *Publisher) awaitAll(window []inFlight) error {
 }
 
 func (p *Publisher) await(f inFlight) error {
+	select {
+	case <-f.future.Ok(): // of many in flight, most are acknowledged while the first is awaited
+		return nil
+	default:
+	}
 	ctx, cancel := context.WithTimeout(f.msg.Context(), p.cfg.Timeout)
 	defer cancel()
 	var err error

@@ -31,8 +31,8 @@ import (
 const topic = "ledger"
 
 const (
-	// eventBytes is what a usual event takes.
-	eventBytes = 1024
+	// eventBytes is enough for nearly every event.
+	eventBytes = 2048
 	// headerBytes is room for the headers of a message.
 	headerBytes = 4096
 	// publishAtOnce is from how many events on what is made is published, before more is made: a range may hold
