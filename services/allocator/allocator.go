@@ -61,6 +61,9 @@ type Config struct {
 	Initial *quota.Config
 	// Enforce applies Initial also to a ledger that has another configuration.
 	Enforce bool
+	// RelayElsewhere leaves the public events to other processes, for instance on another machine. They wait in the
+	// ledger, which is not trimmed meanwhile, until one relays. Relay may be empty then.
+	RelayElsewhere bool
 	// Points are failpoints; nil in production.
 	Points *failpoint.Set
 	// Tracer records a span of each request; nil where traces are off.
@@ -106,11 +109,13 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		}
 		running.Go(func() { w.run(ctx) })
 	}
-	l, err := lease.Open(ctx, s.storeJS, lease.Service(relayTask), s.name, log)
-	if err != nil {
-		return err
+	if !cfg.RelayElsewhere {
+		l, err := lease.Open(ctx, s.storeJS, lease.Service(relayTask), s.name, log)
+		if err != nil {
+			return err
+		}
+		running.Go(func() { s.relay(ctx, l) })
 	}
-	running.Go(func() { s.relay(ctx, l) })
 	running.Wait()
 	return nil
 }
@@ -155,6 +160,9 @@ func open(ctx context.Context, cfg Config, log *slog.Logger) (_ *service, err er
 	}
 	if s.storeJS, err = s.jetstream(ctx, cfg.Store); err != nil {
 		return nil, fmt.Errorf("store connection: %w", err)
+	}
+	if cfg.RelayElsewhere {
+		return s, nil
 	}
 	if s.relayJS, err = s.jetstream(ctx, cfg.Relay); err != nil {
 		return nil, fmt.Errorf("relay connection: %w", err)

@@ -35,7 +35,7 @@ func main() {
 
 type flags struct {
 	workspaces, config string
-	enforce            bool
+	enforce, noRelay   bool
 }
 
 func (f *flags) add(set *flag.FlagSet, env func(variable, otherwise string) string) {
@@ -43,6 +43,7 @@ func (f *flags) add(set *flag.FlagSet, env func(variable, otherwise string) stri
 		"`NAMES` of the workspaces to serve, with commas between them ($BURSAR_WORKSPACES)")
 	set.StringVar(&f.config, "config", env("BURSAR_CONFIG", ""),
 		"`FILE` with the configuration of ledgers that have none; empty means the built-in one ($BURSAR_CONFIG)")
+	set.BoolVar(&f.noRelay, "no-relay", false, "leave publishing the events to other processes")
 	set.BoolVar(&f.enforce, "enforce-config", false, "apply -config also to ledgers that have another configuration")
 }
 
@@ -59,7 +60,8 @@ func (f *flags) run(ctx context.Context, env *service.Env) error {
 	}
 	cfg := allocator.Config{
 		Version: version, Workspaces: strings.Split(f.workspaces, ","), Initial: &initial.Quota, Enforce: f.enforce,
-		Points: env.Failpoints, Telemetry: env.Telemetry, Tracer: env.OTel.Tracer("github.com/bursarhq/bursar/services/allocator"),
+		RelayElsewhere: f.noRelay,
+		Points:         env.Failpoints, Telemetry: env.Telemetry, Tracer: env.OTel.Tracer("github.com/bursarhq/bursar/services/allocator"),
 	}
 	if cfg.Front, err = env.Connection(natsauth.RoleAllocatorFront); err != nil {
 		return err

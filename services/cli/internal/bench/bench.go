@@ -9,9 +9,13 @@
 //
 // The work is the same everywhere. A client asks for units on three limits at once (an account's
 // session window, an account's day, a team), which are checked and held together or not at all, with
-// a reservation, its expiry and the remembered answer to its request id recorded; it then releases the
-// reservation. Both are durable decisions and both count; latency is that of the reserve. Clients do
-// one thing at a time.
+// a reservation, its expiry, the remembered answer to its request id and an entry in a log recorded; it
+// then releases the reservation. Both are durable decisions and both count; latency is that of the
+// reserve. Clients do one thing at a time.
+//
+// Bursar also turns the log into public events, one message each, which the others have no counterpart
+// of. It is measured twice: with that relay left to other machines, as the others leave it, and with
+// the relay on the same processors. After a measurement the relay finishes before the next one begins.
 //
 // What it guarantees: a system that is not installed or fails is named with the reason, and never left
 // out in silence; every row states its durability class and its connections. What it cannot do:

@@ -20,6 +20,7 @@ import (
 	"github.com/bursarhq/bursar/pkg/natsembed"
 	"github.com/bursarhq/bursar/pkg/provision"
 	"github.com/bursarhq/bursar/pkg/telemetry"
+	"github.com/bursarhq/bursar/pkg/wire"
 	"github.com/bursarhq/bursar/services/allocator"
 )
 
@@ -33,6 +34,8 @@ const (
 	readyTimeout = 2 * time.Minute // a ledger with 100,000 reservations is read in far less
 	readyPoll    = 5 * time.Millisecond
 	drainTimeout = 30 * time.Second
+	relayTimeout = 2 * time.Minute
+	relayPoll    = 20 * time.Millisecond
 
 	storeBytes = 4 << 30 // of the ledger and of the events each: nothing is dropped during a benchmark
 )
@@ -119,6 +122,35 @@ func (b *broker) connection(id natsauth.Identity) (natsconn.Config, error) {
 	return b.keys.Connection(id, natsconn.Config{URL: b.server.URL(), Log: b.log})
 }
 
+// awaitRelay returns when every commit is relayed.
+func (b *broker) awaitRelay(ctx context.Context) (err error) {
+	nc, err := b.connect(ctx, natsauth.Service(natsauth.RoleProvisioning))
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return fmt.Errorf("open jetstream: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, relayTimeout)
+	defer cancel()
+	consumer, err := js.Consumer(ctx, wire.BucketStream(wire.BucketLedger), wire.ConsumerRelay)
+	if err != nil {
+		return fmt.Errorf("look at the relay: %w", err)
+	}
+	for {
+		info, err := consumer.Info(ctx)
+		if err != nil {
+			return fmt.Errorf("look at the relay: %w", err)
+		}
+		if info.NumPending == 0 && info.NumAckPending == 0 {
+			return nil
+		}
+		wait(ctx, relayPoll)
+	}
+}
+
 // connectEcho opens a connection as the echo user.
 func (b *broker) connectEcho() (*nats.Conn, error) {
 	public, err := b.echo.PublicKey()
@@ -139,13 +171,17 @@ type running struct {
 	ended     chan error
 }
 
-// startAllocator starts the allocator of all workspaces and returns when it serves.
-func (b *broker) startAllocator(ctx context.Context) (*running, error) {
+// startAllocator starts the allocator of all workspaces, with or without its relay, and returns when it
+// serves.
+func (b *broker) startAllocator(ctx context.Context, relay bool) (*running, error) {
 	parsed, err := config.Parse("bench.yaml", benchYAML)
 	if err != nil {
 		return nil, err
 	}
-	cfg := allocator.Config{Name: "bench", Workspaces: b.workspaces, Initial: &parsed.Quota, Telemetry: telemetry.New("allocator", "bench", b.log)}
+	cfg := allocator.Config{
+		Name: "bench", Workspaces: b.workspaces, Initial: &parsed.Quota, RelayElsewhere: !relay,
+		Telemetry: telemetry.New("allocator", "bench", b.log),
+	}
 	for _, at := range []struct {
 		role natsauth.Role
 		cfg  *natsconn.Config

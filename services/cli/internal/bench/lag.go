@@ -61,7 +61,7 @@ func MeasureLag(ctx context.Context, o Options) (lag *Lag, err error) {
 	if err != nil {
 		return nil, err
 	}
-	allocator, err := b.startAllocator(ctx)
+	allocator, err := b.startAllocator(ctx, true)
 	if err != nil {
 		return nil, fmt.Errorf("start the allocator: %w", err)
 	}

@@ -22,7 +22,7 @@ const (
 	echoReplyBytes   = 600
 )
 
-// startNATS starts one server for each durability class, and beside each an echo and an allocator.
+// startNATS starts the echo and Bursar in each durability class, with and without the relay.
 func (r *run) startNATS(ctx context.Context) error {
 	for _, class := range []struct {
 		sync             natsembed.Sync
@@ -31,38 +31,61 @@ func (r *run) startNATS(ctx context.Context) error {
 		{natsembed.SyncAlways, "fsync", ClassFsync},
 		{natsembed.SyncSecond, "page", ClassPageCache},
 	} {
-		// A ledger for each number of clients, so that what one measurement leaves behind does not weigh
-		// on the others.
-		workspaces := map[int]string{}
-		var names []string
-		for _, clients := range r.options.Clients {
-			workspaces[clients] = "clients-" + strconv.Itoa(clients)
-			names = append(names, workspaces[clients])
-		}
-		b, err := startBroker(ctx, filepath.Join(r.options.Dir, "bursar-"+class.name), class.sync, names, r.options.Log)
-		if err != nil {
-			return fmt.Errorf("start NATS: %w", err)
-		}
-		r.closers = append(r.closers, b.server.Shutdown)
 		setting := "sync_interval " + string(class.sync)
+		about := description{Name: "bursar-" + class.name, System: "Bursar", Durability: class.durability, Setting: setting, Layout: r.sharedLayout()}
+		b, err := r.startBroker(ctx, about.Name, class.sync)
+		if err != nil {
+			return err
+		}
 		if err := r.startEcho(b, class.name); err != nil {
 			return err
 		}
-		allocator, err := b.startAllocator(ctx)
-		if err != nil {
-			return fmt.Errorf("start the allocator: %w", err)
+		if err := r.startBursar(ctx, b, about, false); err != nil {
+			return err
 		}
-		r.closers = append(r.closers, allocator.stop)
-		r.sides = append(r.sides, side{
-			description: description{
-				Name: "bursar-" + class.name, System: "Bursar", Durability: class.durability, Setting: setting, Layout: r.sharedLayout(),
-			},
-			echo: r.echoOf(class.durability),
-			connect: func(ctx context.Context, clients int) (session, error) {
-				return connectBursar(ctx, b, workspaces[clients], r.options.Connections, clients)
-			},
-		})
+		about.Name, about.System = about.Name+"-relay", "Bursar with its relay"
+		if b, err = r.startBroker(ctx, about.Name, class.sync); err != nil {
+			return err
+		}
+		if err := r.startBursar(ctx, b, about, true); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// startBroker starts a server of its own for a side, with a ledger for each number of clients, so that
+// what one measurement leaves behind does not weigh on the others.
+func (r *run) startBroker(ctx context.Context, name string, sync natsembed.Sync) (*broker, error) {
+	var workspaces []string
+	for _, clients := range r.options.Clients {
+		workspaces = append(workspaces, workspaceOf(clients))
+	}
+	b, err := startBroker(ctx, filepath.Join(r.options.Dir, name), sync, workspaces, r.options.Log)
+	if err != nil {
+		return nil, fmt.Errorf("start NATS: %w", err)
+	}
+	r.closers = append(r.closers, b.server.Shutdown)
+	return b, nil
+}
+
+func workspaceOf(clients int) string { return "clients-" + strconv.Itoa(clients) }
+
+// startBursar starts an allocator on a server and adds its side.
+func (r *run) startBursar(ctx context.Context, b *broker, about description, relay bool) error {
+	allocator, err := b.startAllocator(ctx, relay)
+	if err != nil {
+		return fmt.Errorf("start the allocator: %w", err)
+	}
+	r.closers = append(r.closers, allocator.stop)
+	one := side{description: about, echo: r.echoOf(about.Durability)}
+	one.connect = func(ctx context.Context, clients int) (session, error) {
+		return connectBursar(ctx, b, workspaceOf(clients), r.options.Connections, clients)
+	}
+	if relay {
+		one.settle = b.awaitRelay
+	}
+	r.sides = append(r.sides, one)
 	return nil
 }
 

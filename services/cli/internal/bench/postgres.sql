@@ -7,6 +7,7 @@ CREATE TABLE reservations (
 );
 CREATE INDEX ON reservations (expires) WHERE state = 'open';
 CREATE TABLE requests (id uuid PRIMARY KEY, answer text NOT NULL);
+CREATE TABLE log (number bigserial PRIMARY KEY, event text NOT NULL, reservation uuid NOT NULL, amount bigint NOT NULL);
 
 CREATE FUNCTION reserve(request uuid, reservation uuid, units bigint, life interval) RETURNS text
 LANGUAGE plpgsql AS $$
@@ -27,6 +28,7 @@ BEGIN
         INSERT INTO reservations VALUES (reservation, units, 'open', now() + life);
         answered := 'granted';
     END IF;
+    INSERT INTO log (event, reservation, amount) VALUES (answered, reservation, units);
     INSERT INTO requests VALUES (request, answered);
     RETURN answered;
 END $$;
@@ -43,6 +45,7 @@ BEGIN
     IF FOUND THEN
         PERFORM 1 FROM limits WHERE id IN ('session', 'day', 'team') ORDER BY id FOR UPDATE;
         UPDATE limits SET held = held - units WHERE id IN ('session', 'day', 'team');
+        INSERT INTO log (event, reservation, amount) VALUES ('released', reservation, units);
         answered := 'released';
     ELSE
         answered := 'closed';

@@ -142,7 +142,7 @@ func (s *redisSession) release(ctx context.Context, client int) error {
 }
 
 func (s *redisSession) keys(id, verb string) []string {
-	return append(redisLimits(), "reservation:"+id, "request:"+verb+id, "expiry")
+	return append(redisLimits(), "reservation:"+id, "request:"+verb+id, "expiry", "log")
 }
 
 func expect(want string, answer *redis.Cmd) error {

@@ -26,6 +26,8 @@ type side struct {
 	echo int
 	// connect opens what so many clients need.
 	connect func(ctx context.Context, clients int) (session, error)
+	// settle returns when nothing that a measurement left behind goes on; nil where nothing does.
+	settle func(ctx context.Context) error
 }
 
 // description is what the report says of a side.
@@ -134,7 +136,10 @@ func measureSide(ctx context.Context, side side, l load) (result sample, err err
 		return sample{}, fmt.Errorf("connect: %w", err)
 	}
 	defer func() { err = errors.Join(err, session.close()) }()
-	return l.run(ctx, session)
+	if result, err = l.run(ctx, session); err == nil && side.settle != nil {
+		err = side.settle(ctx)
+	}
+	return result, err
 }
 
 // close ends what start began, the last first.
