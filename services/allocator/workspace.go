@@ -31,6 +31,8 @@ const (
 	// pauseAfterHalt outlasts the process: somebody has to look first.
 	pauseAfterHalt = 10 * 365 * 24 * time.Hour
 	flushTimeout   = 2 * time.Second
+	// configureAgain is the pause after a configuration could not be read or applied, before it is tried again.
+	configureAgain = 500 * time.Millisecond
 )
 
 func samePrices(a, b []quota.PriceOverride) bool { return slices.Equal(a, b) }
@@ -149,17 +151,25 @@ func (w *workspace) Served(epoch uint64, s *quota.State) {
 	w.mu.Lock()
 	w.reign = epoch
 	w.mu.Unlock()
-	w.background.Go(func() { w.configure(func() { w.open(epoch) }) })
+	w.background.Go(func() { w.open(epoch) })
 }
 
-// open opens the front, if the reign is still on.
+// open gives the ledger its configuration and opens the front, as long as the reign is on.
 func (w *workspace) open(epoch uint64) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.reign != epoch || w.draining.Load() {
+	for !w.configured() {
+		select {
+		case <-w.ctx.Done():
+			return
+		case <-time.After(configureAgain):
+		}
+		if !w.reigns(epoch, nil) {
+			return
+		}
+	}
+	var err error
+	if !w.reigns(epoch, func() { err = w.front.Open() }) {
 		return
 	}
-	err := w.front.Open()
 	if err == nil {
 		err = w.service.front.FlushTimeout(flushTimeout)
 	}
@@ -169,8 +179,22 @@ func (w *workspace) open(epoch uint64) {
 		w.lease.GiveUp(pauseAfterFailure)
 		return
 	}
-	w.serving.Store(true)
-	w.log.Info("requests are served", "epoch", epoch)
+	if w.reigns(epoch, func() { w.serving.Store(true) }) {
+		w.log.Info("requests are served", "epoch", epoch)
+	}
+}
+
+// reigns tells whether a reign is on, and does something while it cannot end.
+func (w *workspace) reigns(epoch uint64, do func()) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.reign != epoch || w.draining.Load() {
+		return false
+	}
+	if do != nil {
+		do()
+	}
+	return true
 }
 
 // close closes the front; over says that the reign is over too.
@@ -222,46 +246,42 @@ func (w *workspace) Alarm(kind writer.AlarmKind, detail string) {
 	w.alarms[kind] = detail
 }
 
-// configure gives the ledger its initial configuration where it has none, or has another one that is to be enforced,
-// and then calls done.
-func (w *workspace) configure(done func()) {
+// configured tells whether the ledger has the configuration that it is to have before anybody is served, after giving it
+// the initial one where it has none, or has another one and the initial one is to be enforced. False means that it is not
+// known yet.
+func (w *workspace) configured() bool {
 	initial := w.service.cfg.Initial
 	if initial == nil {
-		done()
-		return
+		return true
 	}
-	w.engine.Submit(&engine.Call{
-		Request: writer.Request{Read: func(s *quota.State, _ quota.Instant) any {
-			have, want := s.Config, *initial
-			want.Version = have.Version
-			return have.Version == 0 || w.service.cfg.Enforce && !reflect.DeepEqual(have, want)
-		}},
-		Done: func(reply *writer.Reply) {
-			if needed, ok := reply.Value.(bool); ok && !needed {
-				w.background.Go(done)
-				return
-			}
-			w.applyInitial(initial, done)
-		},
-	})
+	differs, known := w.ask(writer.Request{Read: func(s *quota.State, _ quota.Instant) any {
+		have, want := s.Config, *initial
+		want.Version = have.Version
+		return have.Version == 0 || w.service.cfg.Enforce && !reflect.DeepEqual(have, want)
+	}}).Value.(bool)
+	if !known || !differs {
+		return known
+	}
+	id := uuid.Must(uuid.NewV7())
+	applied := w.ask(writer.Request{
+		Key: ledger.KeyOf("", string(id[:])), IssuedAt: wire.RequestID(id).Made(), Command: quota.ApplyConfig{Config: *initial},
+	}).Result
+	switch {
+	case applied.OK():
+		w.log.Info("initial configuration applied", "version", applied.Version)
+	case applied.Code == quota.CodeUnavailable:
+		return false
+	default:
+		w.log.Error("initial configuration not applied", "code", applied.Code, "message", applied.Message)
+	}
+	return true
 }
 
-func (w *workspace) applyInitial(initial *quota.Config, done func()) {
-	id := uuid.Must(uuid.NewV7())
-	w.engine.Submit(&engine.Call{
-		Request: writer.Request{
-			Key: ledger.KeyOf("", string(id[:])), IssuedAt: wire.RequestID(id).Made(),
-			Command: quota.ApplyConfig{Config: *initial},
-		},
-		Done: func(reply *writer.Reply) {
-			if !reply.Result.OK() {
-				w.log.Error("initial configuration not applied", "code", reply.Result.Code, "message", reply.Result.Message)
-			} else {
-				w.log.Info("initial configuration applied", "version", reply.Result.Version)
-			}
-			w.background.Go(done)
-		},
-	})
+// ask submits a request and waits for the answer. It must not be called from the engine's goroutines.
+func (w *workspace) ask(r writer.Request) writer.Reply {
+	answer := make(chan writer.Reply, 1)
+	w.engine.Submit(&engine.Call{Request: r, Done: func(reply *writer.Reply) { answer <- *reply }})
+	return <-answer
 }
 
 // verifier folds the kept log again and checks everything, on an operator's request.
