@@ -28,12 +28,12 @@ func TestVerifyFindsWhatIsWrong(t *testing.T) {
 	}
 	conn := i.clickhouse()
 	const one = " WHERE idx = 0 AND kind = 'usage.recorded' ORDER BY commit LIMIT 1"
-	exec(t, conn, "SYSTEM STOP MERGES bursar.ledger_events")
-	exec(t, conn, "INSERT INTO bursar.ledger_events SELECT * FROM bursar.ledger_events"+one)
+	execute(t, conn, "SYSTEM STOP MERGES bursar.ledger_events")
+	execute(t, conn, "INSERT INTO bursar.ledger_events SELECT * FROM bursar.ledger_events"+one)
 	i.finds("a doubled row", func(d *verifyDocument) bool { return d.ClickHouse.Duplicates == 1 && d.ClickHouse.Missing == 0 })
 
-	exec(t, conn, "SYSTEM START MERGES bursar.ledger_events")
-	exec(t, conn, "OPTIMIZE TABLE bursar.ledger_events FINAL")
+	execute(t, conn, "SYSTEM START MERGES bursar.ledger_events")
+	execute(t, conn, "OPTIMIZE TABLE bursar.ledger_events FINAL")
 	if doc := ask[verifyDocument](i, "verify"); !doc.OK {
 		t.Fatalf("after the doubled row was merged: %+v", doc)
 	}
@@ -41,12 +41,12 @@ func TestVerifyFindsWhatIsWrong(t *testing.T) {
 	if err := conn.QueryRow(t.Context(), "SELECT commit FROM bursar.ledger_events FINAL"+one).Scan(&commit); err != nil {
 		t.Fatal(err)
 	}
-	exec(t, conn, fmt.Sprintf("ALTER TABLE bursar.ledger_events UPDATE output_tokens = output_tokens + 1 WHERE commit = %d AND idx = 0 SETTINGS mutations_sync = 1", commit))
+	execute(t, conn, fmt.Sprintf("ALTER TABLE bursar.ledger_events UPDATE output_tokens = output_tokens + 1 WHERE commit = %d AND idx = 0 SETTINGS mutations_sync = 1", commit))
 	i.finds("an altered row", func(d *verifyDocument) bool {
 		return !d.ClickHouse.SumsEqual && strings.Contains(strings.Join(d.Violations, "\n"), "has another")
 	})
 
-	exec(t, conn, fmt.Sprintf("ALTER TABLE bursar.ledger_events DELETE WHERE commit = %d AND idx = 0 SETTINGS mutations_sync = 1", commit))
+	execute(t, conn, fmt.Sprintf("ALTER TABLE bursar.ledger_events DELETE WHERE commit = %d AND idx = 0 SETTINGS mutations_sync = 1", commit))
 	i.finds("a deleted row", func(d *verifyDocument) bool { return d.ClickHouse.Missing == 1 && !d.ClickHouse.SumsEqual })
 
 	i.corruptCommit()
@@ -87,7 +87,7 @@ func (i *instance) clickhouse() driver.Conn {
 	return conn
 }
 
-func exec(t *testing.T, conn driver.Conn, statement string) {
+func execute(t *testing.T, conn driver.Conn, statement string) {
 	t.Helper()
 	if err := conn.Exec(t.Context(), statement); err != nil {
 		t.Fatalf("%s: %v", statement, err)
