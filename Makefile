@@ -63,8 +63,9 @@ test: setup ## Run every test with the race detector
 	$(GO) test -race -timeout 20m work
 
 .PHONY: test-fault
-test-fault: ## Kill, pause and cut off running processes (minutes)
+test-fault: setup ## Kill, pause and cut off running processes (minutes)
 	cd services && $(GO) test -tags fault -count 1 -timeout 20m -v ./allocator | (grep -v ' level=' || true)
+	cd services && $(GO) test -tags fault -count 1 -timeout 20m -v -run Killed ./cli
 
 .PHONY: test-data
 test-data: setup ## Run the tests that read real traces (BURSAR_TEST_DATA)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/bursarhq/bursar/pkg/ledger"
 	"github.com/bursarhq/bursar/pkg/quota"
+	"github.com/bursarhq/bursar/services/allocator"
 	"github.com/bursarhq/bursar/services/analytics"
 	"github.com/bursarhq/bursar/services/cli/internal/datadir"
 	"github.com/bursarhq/bursar/services/cli/internal/ledgerlog"
@@ -126,7 +127,11 @@ func (c *verifyCommand) check(ctx context.Context, workspace string, nc *nats.Co
 	if err := c.await(ctx, log, comparer); err != nil {
 		return nil, err
 	}
-	audit := &audit{verifier: ledger.NewVerifier(nil), comparer: comparer}
+	from, err := allocator.KeptFrom(ctx, js, workspace)
+	if err != nil {
+		return nil, fmt.Errorf("find where the log begins: %w", err)
+	}
+	audit := newAudit(from, comparer)
 	if err := log.Each(ctx, func(e ledger.Entry) error { return audit.add(ctx, e) }); err != nil {
 		return nil, err
 	}
@@ -156,13 +161,24 @@ func (c *verifyCommand) await(ctx context.Context, log *ledgerlog.Log, comparer 
 type audit struct {
 	verifier *ledger.Verifier
 	comparer *analytics.Comparer
+	begin    uint64       // revision that the fold goes on from; 0 for an empty ledger
+	before   quota.Totals // there
 	last     uint64       // number of the last commit that was compared
 	broken   bool         // a commit cannot be read or is not the next one: what follows has nothing to be compared with
 	totals   quota.Totals // that the last of the commits compared carries
 }
 
+// newAudit begins at an empty ledger, or at the keyframe that a trimmed log goes on from.
+func newAudit(from *ledger.Ledger, comparer *analytics.Comparer) *audit {
+	before := from.State().Totals()
+	return &audit{verifier: ledger.NewVerifier(from), comparer: comparer, begin: from.Position().Revision, before: before, totals: before}
+}
+
 // add takes the next revision of the log.
 func (a *audit) add(ctx context.Context, e ledger.Entry) error {
+	if e.Revision <= a.begin {
+		return nil // the commit of the keyframe, which stays when a log is trimmed
+	}
 	a.verifier.Add(e)
 	if a.broken {
 		return nil
@@ -182,13 +198,13 @@ func (a *audit) add(ctx context.Context, e ledger.Entry) error {
 // finish gives the verdict.
 func (a *audit) finish(ctx context.Context) (*verifyDocument, error) {
 	report := a.verifier.Finish()
-	found, err := a.comparer.Finish(ctx, quota.Totals{}, a.totals)
+	found, err := a.comparer.Finish(ctx, a.before, a.totals)
 	if err != nil {
 		return nil, fmt.Errorf("compare ClickHouse: %w", err)
 	}
 	doc := &verifyDocument{
 		OK:      report.OK() && found.OK() && !a.broken,
-		Commits: report.Commits, Reservations: report.FoldedTotals().Granted, Violations: list(report.Violations),
+		Commits: report.Commits, Reservations: report.FoldedTotals().Granted - a.before.Granted, Violations: list(report.Violations),
 		ClickHouse: verifyClickHouse{found.Events, found.Missing, found.Duplicates, found.SumsEqual},
 	}
 	if more := report.Found - len(report.Violations); more > 0 {

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/bursarhq/bursar/pkg/natsauth"
 	"github.com/bursarhq/bursar/pkg/natsconn"
 	"github.com/bursarhq/bursar/pkg/wire"
+	"github.com/bursarhq/bursar/services/allocator"
 	"github.com/bursarhq/bursar/services/cli/internal/datadir"
 )
 
@@ -53,6 +55,34 @@ func TestVerifyFindsWhatIsWrong(t *testing.T) {
 	i.finds("a corrupted commit", func(d *verifyDocument) bool {
 		return strings.Contains(strings.Join(d.Violations, "\n"), "cannot be read")
 	})
+}
+
+// TestVerifyATrimmedLog trims everything that may go and verifies what is left.
+func TestVerifyATrimmedLog(t *testing.T) {
+	t.Parallel()
+	i := up(t, t.TempDir())
+	i.do(ExitOK, "replay", "--demo", "--limit", "40")
+	whole := ask[verifyDocument](i, "verify")
+	keys, err := natsauth.LoadOrCreate(datadir.Dir(i.dir).Keys())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := keys.Connection(natsauth.Service(natsauth.RoleMaintenance), natsconn.Config{URL: i.ready.NATS})
+	if err != nil {
+		t.Fatal(err)
+	}
+	future := allocator.TrimConfig{NATS: cfg, Workspaces: []string{natsauth.DefaultWorkspace}, Now: time.Now().Add(2 * allocator.DefaultRetention)}
+	await(t, "the log to be trimmed", func() bool { // as far as all who follow it have acknowledged
+		if err := allocator.Trim(t.Context(), future, slog.New(slog.DiscardHandler)); err != nil {
+			t.Fatal(err)
+		}
+		return ask[verifyDocument](i, "verify").Commits < whole.Commits
+	})
+	i.do(ExitOK, "replay", "--demo", "--limit", "20", "--seed", "2")
+	rest := ask[verifyDocument](i, "verify")
+	if !rest.OK || rest.Commits == 0 || rest.Reservations == 0 {
+		t.Errorf("verify of what is left: %+v", rest)
+	}
 }
 
 // finds wants that verify fails and says why.
