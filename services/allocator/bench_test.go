@@ -61,9 +61,15 @@ func BenchmarkEcho(b *testing.B) {
 	})
 }
 
-func BenchmarkReserve(b *testing.B) {
+func BenchmarkReserve(b *testing.B) { benchReserve(b, false) }
+
+// BenchmarkReserveRelayElsewhere leaves the public events to another process.
+func BenchmarkReserveRelayElsewhere(b *testing.B) { benchReserve(b, true) }
+
+func benchReserve(b *testing.B, relayElsewhere bool) {
 	s := benchSite(b)
 	cfg := serviceConfigOf(b, s, benchConfig)
+	cfg.RelayElsewhere = relayElsewhere
 	runQuietly(b, cfg)
 	if _, err := s.Operator().GetConfig(b.Context()); err != nil {
 		b.Fatal(err)
