@@ -7,9 +7,9 @@
 //
 // It guards nothing: two processes may hold it at once for a moment, after a pause or a partition. What keeps a second
 // writer out is the epoch in the log. What the lease gives is that normally one process tries, and that after its death
-// another one tries within Patience plus two [Poll]s: 1.4 s at most, which leaves 0.6 s of the two seconds that agents
+// another one tries within Patience plus two [Poll]s: 0.9 s at most, which leaves 1.1 s of the two seconds that agents
 // may notice to recover and to claim the epoch. Patience is four renewals, so that a holder on a busy machine may miss
-// three in a row; Renewal costs some three small writes a second.
+// three in a row; Renewal costs some five small writes a second.
 //
 // A holder that cannot reach the store goes on holding: nobody else can reach it either, or somebody will have taken the
 // lease when it can again, and then it is lost.
@@ -33,12 +33,12 @@ import (
 
 // Times.
 const (
-	Renewal  = 300 * time.Millisecond
-	Patience = 1200 * time.Millisecond
-	Poll     = 100 * time.Millisecond
+	Renewal  = 200 * time.Millisecond
+	Patience = 800 * time.Millisecond
+	Poll     = 50 * time.Millisecond
 
 	// callTimeout bounds one read or write of the key.
-	callTimeout = 800 * time.Millisecond
+	callTimeout = 600 * time.Millisecond
 )
 
 // Events are told from the goroutine of [Lease.Run], Acquired and Lost in turn. The lease is not renewed meanwhile.
