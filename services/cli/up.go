@@ -10,6 +10,7 @@ import (
 	"github.com/bursarhq/bursar/pkg/natsauth"
 	"github.com/bursarhq/bursar/pkg/natsembed"
 	"github.com/bursarhq/bursar/pkg/runner"
+	"github.com/bursarhq/bursar/services/allocator"
 	"github.com/bursarhq/bursar/services/cli/internal/datadir"
 	"github.com/bursarhq/bursar/services/cli/internal/screen"
 	"github.com/bursarhq/bursar/services/cli/internal/system"
@@ -67,6 +68,7 @@ func (c *upCommand) run(ctx context.Context) error {
 	}
 	ctx, stop := runner.WithSignals(ctx, c.log)
 	defer stop()
+	allocator.TuneGC(c.process.Getenv)
 	return system.Run(ctx, *cfg, c.log)
 }
 

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"flag"
 	"os"
-	"runtime/debug"
 	"strings"
 
 	"github.com/bursarhq/bursar/pkg/config"
@@ -19,14 +18,8 @@ import (
 // version is set by the linker.
 var version = "0.0.0"
 
-// gcPercent lets the heap grow more before it is collected: most of what a request allocates is gone when it is
-// answered, and what stays is small. GOGC overrides it.
-const gcPercent = 400
-
 func main() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
+	allocator.TuneGC(os.Getenv)
 	var f flags
 	os.Exit(service.Main(service.Spec{
 		Name: "allocator", Version: version, Summary: "Reserve, record and return quota for agents.", Flags: f.add, Run: f.run,
