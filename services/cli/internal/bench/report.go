@@ -126,7 +126,7 @@ func (r *Report) Write(out io.Writer) {
 	fmt.Fprintf(out, "%d processors, %s/%s, %s; median of %d repetitions of %d ms, systems taking turns\n",
 		r.Machine.CPUs, r.Machine.OS, r.Machine.Arch, r.Machine.Go, r.Repetitions, r.DurationMS)
 	for _, system := range r.Systems {
-		fmt.Fprintf(out, "  %-16s %s; %s, %s; connections: %s\n",
+		fmt.Fprintf(out, "  %-18s %s; %s, %s; connections: %s\n",
 			system.Name, system.System, system.Durability, system.Setting, system.Layout)
 	}
 	if len(r.Rows) > 0 {
@@ -162,8 +162,16 @@ func (r *Report) writeRows(out io.Writer) {
 		}
 		t.AppendRow(table.Row{
 			row.Clients, row.Name, fmt.Sprintf("%.0f", row.PerSecond), fmt.Sprintf("%.2f", row.Ratio),
-			fmt.Sprintf("%.2f–%.2f", row.RatioMin, row.RatioMax), fmt.Sprintf("%.2f", row.P50MS), fmt.Sprintf("%.2f", row.P99MS),
+			fmt.Sprintf("%.2f–%.2f", row.RatioMin, row.RatioMax), latency(row.P50MS), latency(row.P99MS),
 		})
 	}
 	t.Render()
+}
+
+// latency writes milliseconds; a system so slow that no reserve fell into a measurement has none.
+func latency(ms float64) string {
+	if ms == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%.2f", ms)
 }
