@@ -90,7 +90,7 @@ bench: setup build ## Compare with an echo, Redis, PostgreSQL; lag and recovery
 .PHONY: lint
 lint: $(GOLANGCI) ## Check formatting, style, vet, structure and module tidiness
 	$(GOLANGCI) run --allow-serial-runners $(foreach module,$(MODULES),./$(module)/...)
-	cd tools && GOWORK=off ../$(GOLANGCI) run --allow-serial-runners ./... && GOWORK=off $(GO) test ./...
+	cd tools && GOWORK=off ../$(GOLANGCI) run --allow-serial-runners ./... && GOWORK=off $(GO) test -count 1 ./...
 
 .PHONY: tidy-check
 tidy-check: ## Check that each module is tidy and builds without the workspace
