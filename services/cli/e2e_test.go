@@ -345,7 +345,8 @@ func (i *instance) views() {
 	await(i.t, "the history to have the replay", func() bool {
 		return ask[historyDocument](i, "history", "1h").Summary.Totals.TotalTokens >= 7120+1000
 	})
-	for _, line := range strings.Split(i.do(ExitOK, "status")+i.do(ExitOK, "history")+i.do(ExitOK, "list", "--closed")+i.do(ExitOK, "accounts"), "\n") {
+	for _, line := range strings.Split(i.do(ExitOK, "status", "--all")+i.do(ExitOK, "history")+i.do(ExitOK, "suggest")+i.do(ExitOK, "list", "--closed")+
+		i.do(ExitOK, "accounts")+i.do(ExitOK, "watch", "--since", "1h", "--count", "100")+i.do(ExitOK, "replay", "--demo", "--limit", "20"), "\n") {
 		if n := len([]rune(line)); n > 80 {
 			i.t.Errorf("a line of %d columns: %q", n, line)
 		}

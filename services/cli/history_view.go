@@ -46,7 +46,7 @@ func (c *historyCommand) showTotals(sum *wire.SummaryReply) {
 		cost += ", and " + screen.Count(t.UnpricedTokens) + " tokens of models without a price"
 	}
 	c.line("cost", cost+", "+counted(t.Requests, "provider request"))
-	c.line("decided", fmt.Sprintf("%s granted, %s denied (%s of all), of those %s for lack of quota", screen.Count(d.Granted),
+	c.line("decided", fmt.Sprintf("%s granted, %s denied (%s), of those %s for lack of quota", screen.Count(d.Granted),
 		screen.Count(d.Denied), screen.Percent(d.Denied, d.Granted+d.Denied), screen.Count(d.Exhausted)))
 	c.line("reserved", fmt.Sprintf("%s tokens, %s returned (%s), %s used beyond", screen.Short(d.ReservedTokens),
 		screen.Short(d.ReturnedTokens), screen.Percent(d.ReturnedTokens, d.ReservedTokens), screen.Short(d.OverrunTokens)))

@@ -194,7 +194,7 @@ func (c *replayCommand) showSummary(r *replay.Summary) {
 	c.line("reserved", screen.Count(r.ReservedTokens)+" tokens")
 	c.line("used", screen.Count(r.UsedTokens)+" tokens, "+screen.Count(r.OverrunTokens)+" of them beyond the reservation")
 	c.line("returned", screen.Count(r.ReturnedTokens)+" tokens")
-	c.line("latency", fmt.Sprintf("a reserve took %.1f ms in the median, %.1f ms at the 99th percentile", r.LatencyMS.P50, r.LatencyMS.P99))
+	c.line("latency", fmt.Sprintf("reserve: %.1f ms in the median, %.1f ms at the 99th percentile", r.LatencyMS.P50, r.LatencyMS.P99))
 }
 
 func deniedTone(n int64) screen.Tone {

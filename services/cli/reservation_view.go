@@ -36,13 +36,19 @@ func (a *app) showReservation(done string, r *wire.ReservationReply) {
 	a.showNotices(r.Notices)
 }
 
-// line writes one labelled fact; an empty one is left out.
+// line writes one labelled fact, on as many lines as it takes; an empty one is left out.
 func (a *app) line(label, text string) {
 	if text == "" {
 		return
 	}
 	const labelWidth = 12
-	a.screen.Printf("  %s%s\n", a.screen.Paint(screen.Faint, fmt.Sprintf("%-*s", labelWidth, label)), text)
+	const indent = 2
+	for i, part := range screen.Wrap(text, a.screen.Width()-indent-labelWidth) {
+		if i > 0 {
+			label = ""
+		}
+		a.screen.Printf("  %s%s\n", a.screen.Paint(screen.Faint, fmt.Sprintf("%-*s", labelWidth, label)), part)
+	}
 }
 
 func usedShare(r *wire.ReservationReply) string {

@@ -72,6 +72,11 @@ func (c *upCommand) run(ctx context.Context) error {
 	return system.Run(ctx, *cfg, c.log)
 }
 
+// foundByDefault tells whether commands find this system by themselves.
+func (c *upCommand) foundByDefault() bool {
+	return datadir.Default(c.process.Getenv).Absolute() == c.config.Dir.Absolute()
+}
+
 // ready tells that everything serves: a line for scripts, or what to type next.
 func (c *upCommand) ready(e datadir.Endpoints) error {
 	if c.options.json {
@@ -88,6 +93,9 @@ func (c *upCommand) ready(e datadir.Endpoints) error {
 	c.line("metrics", e.Metrics+"/metrics")
 	c.line("data", string(c.config.Dir)+", durability "+e.Sync)
 	s.Printf("\nType in another terminal:\n")
+	if !c.foundByDefault() {
+		s.Printf("  export %s=%s\n", datadir.EnvDir, screen.Clean(c.config.Dir.Absolute()))
+	}
 	for _, next := range []struct{ command, what string }{
 		{"bursar replay --demo", "let a fleet work for a day, in seconds"},
 		{"bursar status", "what is left of each limit, and who holds it"},

@@ -62,6 +62,14 @@ func (d Dir) Keys() string { return d.join("keys") }
 
 func (d Dir) join(name string) string { return filepath.Join(string(d), name) }
 
+// Absolute is the path that holds from every working directory.
+func (d Dir) Absolute() string {
+	if path, err := filepath.Abs(string(d)); err == nil {
+		return path
+	}
+	return string(d)
+}
+
 // Create makes the directory, readable by its owner only.
 func (d Dir) Create() error {
 	if err := os.MkdirAll(string(d), dirMode); err != nil {

@@ -90,7 +90,7 @@ func (s *Screen) Title(title string) { s.Printf("%s\n", s.Paint(Strong, title)) 
 
 // Note writes a sentence, wrapped at the width.
 func (s *Screen) Note(tone Tone, sentence string) {
-	for _, line := range wrap(Clean(sentence), s.width) {
+	for _, line := range Wrap(Clean(sentence), s.width) {
 		s.Printf("%s\n", s.Paint(tone, line))
 	}
 }
@@ -105,8 +105,8 @@ func Clean(s string) string {
 	}, s)
 }
 
-// wrap breaks a sentence at spaces so that no line is wider than width, unless a word is.
-func wrap(sentence string, width int) []string {
+// Wrap breaks a sentence at spaces so that no line is wider than width, unless a word is.
+func Wrap(sentence string, width int) []string {
 	var lines []string
 	line := ""
 	for word := range strings.FieldsSeq(sentence) {

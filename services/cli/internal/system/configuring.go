@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -188,14 +187,6 @@ func (s *system) admit(principal string) error {
 	}
 	s.log.Info("a new principal may connect", "principal", principal)
 	return nil
-}
-
-// absolute makes a path one that other processes can use.
-func absolute(path string) string {
-	if abs, err := filepath.Abs(path); err == nil {
-		return abs
-	}
-	return path
 }
 
 func pid() int { return os.Getpid() }

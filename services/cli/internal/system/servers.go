@@ -25,7 +25,7 @@ func (s *system) natsServer() runner.Part {
 			if s.keys, err = natsauth.LoadOrCreate(s.cfg.Dir.Keys(), s.document.identities(s.cfg.Workspace)...); err != nil {
 				return err
 			}
-			s.endpoints.Workspace, s.endpoints.Keys = s.cfg.Workspace, absolute(s.cfg.Dir.Keys())
+			s.endpoints.Workspace, s.endpoints.Keys = s.cfg.Workspace, datadir.Dir(s.cfg.Dir.Absolute()).Keys()
 			if s.cfg.NATSURL != "" {
 				s.natsURL, s.endpoints.NATS = s.cfg.NATSURL, s.cfg.NATSURL
 				return nil
