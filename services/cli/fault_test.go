@@ -42,7 +42,7 @@ func launch(t *testing.T, dir string, port int) *process {
 		t.Fatal(err)
 	}
 	p := &process{instance: &instance{t: t, dir: dir, env: map[string]string{datadir.EnvDir: dir}}, cmd: cmd}
-	t.Cleanup(p.kill)
+	t.Cleanup(p.end)
 	p.ready = awaitReady(t, out)
 	return p
 }
@@ -51,6 +51,19 @@ func launch(t *testing.T, dir string, port int) *process {
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill() // it may be gone
 	_ = p.cmd.Wait()         // its status is that of the kill
+}
+
+// end drains the process, if it lives, so that its ClickHouse is gone when the directory is removed.
+func (p *process) end() {
+	if p.cmd.ProcessState != nil {
+		return // killed
+	}
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		p.t.Errorf("end the process: %v", err)
+	}
+	if err := p.cmd.Wait(); err != nil {
+		p.t.Errorf("after SIGTERM: %v, want status 0", err)
+	}
 }
 
 func freePort(t *testing.T) int {
