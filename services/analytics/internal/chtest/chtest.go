@@ -3,6 +3,8 @@ package chtest
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -16,7 +18,9 @@ import (
 // chembed.MaybeRunChild.
 func Start(t testing.TB) *chembed.Server {
 	t.Helper()
-	s, err := chembed.Start(t.Context(), chembed.Options{Dir: t.TempDir()})
+	// What the server says of its own death must be in the output of the test that it broke.
+	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	s, err := chembed.Start(t.Context(), chembed.Options{Dir: t.TempDir(), Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,4 +48,26 @@ func Open(t testing.TB, s *chembed.Server, user string) driver.Conn {
 	}
 	t.Cleanup(func() { _ = conn.Close() })
 	return conn
+}
+
+// Read runs a read until it gets a whole answer. An engine that is started again while it answers cuts
+// the answer off, which says nothing of what it has stored; a refusal by ClickHouse fails the test.
+func Read(t testing.TB, read func(context.Context) error) {
+	t.Helper()
+	const attempts = 4
+	for attempt := 1; ; attempt++ {
+		err := read(t.Context())
+		if err == nil {
+			return
+		}
+		if exception := (*clickhouse.Exception)(nil); attempt == attempts || errors.As(err, &exception) {
+			t.Fatal(err)
+		}
+		t.Logf("read %d of %d was cut off: %v", attempt, attempts, err)
+		select {
+		case <-time.After(500 * time.Millisecond):
+		case <-t.Context().Done():
+			t.Fatal(err)
+		}
+	}
 }

@@ -195,40 +195,43 @@ func (b *bench) check() {
 			})
 		}
 	}
-	rows, err := b.conn.Query(b.t.Context(), "SELECT workspace, ledger_id, commit, idx, count() FROM bursar.ledger_events GROUP BY ALL")
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	for rows.Next() {
-		var workspace, id string
-		var commit, copies uint64
-		var index int32
-		if err := rows.Scan(&workspace, &id, &commit, &index, &copies); err != nil {
-			b.t.Fatal(err)
-		}
-		identity := fmt.Sprintf("%s %s %d %d", workspace, id, commit, index)
+	for _, row := range b.rows() {
+		identity := fmt.Sprintf("%s %s %d %d", row.Workspace, row.LedgerID, row.Commit, row.Index)
 		if !want[identity] {
 			b.t.Errorf("row %s is of no commit", identity)
 		}
 		delete(want, identity)
-		if copies != 1 {
-			b.t.Errorf("row %s is there %d times", identity, copies)
+		if row.Copies != 1 {
+			b.t.Errorf("row %s is there %d times", identity, row.Copies)
 		}
-	}
-	if err := rows.Err(); err != nil {
-		b.t.Fatal(err)
 	}
 	for identity := range want {
 		b.t.Errorf("row %s is missing", identity)
 	}
 }
 
-func (b *bench) count(query string) uint64 {
+// storedRow is how often ClickHouse holds one row of a commit.
+type storedRow struct {
+	Workspace string `ch:"workspace"`
+	LedgerID  string `ch:"ledger_id"`
+	Commit    uint64 `ch:"commit"`
+	Index     int32  `ch:"idx"`
+	Copies    uint64 `ch:"copies"`
+}
+
+func (b *bench) rows() (found []storedRow) {
 	b.t.Helper()
-	var n uint64
-	if err := b.conn.QueryRow(b.t.Context(), query).Scan(&n); err != nil {
-		b.t.Fatalf("%s: %v", query, err)
-	}
+	const query = "SELECT workspace, ledger_id, commit, idx, count() AS copies FROM bursar.ledger_events GROUP BY ALL"
+	chtest.Read(b.t, func(ctx context.Context) error {
+		found = nil
+		return b.conn.Select(ctx, &found, query)
+	})
+	return found
+}
+
+func (b *bench) count(query string) (n uint64) {
+	b.t.Helper()
+	chtest.Read(b.t, func(ctx context.Context) error { return b.conn.QueryRow(ctx, query).Scan(&n) })
 	return n
 }
 
