@@ -26,6 +26,7 @@ type refusal struct {
 
 // ask is what a hold would put on one limit.
 type ask struct {
+	labels  *Labels // whose work it is: room may depend on who asks
 	limit   *Limit
 	counter *Counter
 	units   int64
@@ -177,7 +178,7 @@ func (s *State) asks(l *Labels, amount Amount, cost int64, priced bool) []ask {
 	limits := s.binding(l)
 	asks := make([]ask, len(limits))
 	for i, limit := range limits {
-		asks[i] = ask{limit, s.counters[limit.ID], limit.measure(amount, cost), priced}
+		asks[i] = ask{l, limit, s.counters[limit.ID], limit.measure(amount, cost), priced}
 	}
 	return asks
 }
