@@ -13,7 +13,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,6 +22,7 @@ import (
 
 	"github.com/bursarhq/bursar/pkg/chembed"
 	"github.com/bursarhq/bursar/pkg/runner"
+	"github.com/bursarhq/bursar/services/allocator"
 	"github.com/bursarhq/bursar/services/cli/internal/bench"
 )
 
@@ -31,9 +31,6 @@ const (
 	exitFailure = 1
 	exitUsage   = 2
 )
-
-// gcPercent is what bursar-allocator runs with, unless GOGC says otherwise. The echo runs with it too.
-const gcPercent = 400
 
 // The parts of the benchmark.
 const (
@@ -44,9 +41,7 @@ const (
 
 func main() {
 	chembed.MaybeRunChild()
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
+	allocator.TuneGC(os.Getenv)
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
@@ -92,6 +87,7 @@ func parse(args []string, out io.Writer) (flags, error) {
 	if self, err := os.Executable(); err == nil {
 		beside = filepath.Join(filepath.Dir(self), beside)
 	}
+	systems := ""
 	clients, live, parts := "1,16,64,256,1024", "1000,10000,100000", strings.Join([]string{partThroughput, partLag, partRecovery}, ",")
 	set := flag.NewFlagSet("bursar-bench", flag.ContinueOnError)
 	set.SetOutput(out)
@@ -101,6 +97,8 @@ func parse(args []string, out io.Writer) (flags, error) {
 	set.IntVar(&f.options.Repetitions, "repetitions", f.options.Repetitions, "how `OFTEN` everything is measured; figures are medians")
 	set.DurationVar(&f.options.Duration, "duration", f.options.Duration, "how `LONG` one measurement takes")
 	set.IntVar(&f.options.Connections, "connections", f.options.Connections, "how `MANY` connections clients share")
+	set.StringVar(&systems, "systems", "", "`NAMES` of systems to measure, or what they begin with; the bare reply is always measured")
+	set.StringVar(&f.options.Profiles, "profiles", "", "existing `FOLDER` for profiles of processor time and allocations")
 	set.StringVar(&f.options.Dir, "dir", f.options.Dir, "`FOLDER` on a disk for the data; default is the system's temporary folder")
 	set.StringVar(&f.allocator, "allocator", beside, "`PATH` of bursar-allocator, for the recovery")
 	set.BoolVar(&f.asJSON, "json", false, "print JSON")
@@ -111,6 +109,9 @@ func parse(args []string, out io.Writer) (flags, error) {
 		return f, fmt.Errorf("unexpected argument %q", set.Arg(0))
 	}
 	f.parts = strings.Split(parts, ",")
+	if systems != "" {
+		f.options.Systems = strings.Split(systems, ",")
+	}
 	for _, part := range f.parts {
 		if part != partThroughput && part != partLag && part != partRecovery {
 			return f, fmt.Errorf("part %q is not one of %s, %s, %s", part, partThroughput, partLag, partRecovery)

@@ -28,6 +28,8 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -63,6 +65,12 @@ type Options struct {
 	// Dir is where a folder for the data is made and removed at the end; it must be on a disk for the
 	// fsync class to mean anything. Empty means the system's temporary folder.
 	Dir string
+	// Systems are the names of the systems to measure, or what such names begin with; none means all. The bare reply
+	// that one is compared with is always measured.
+	Systems []string
+	// Profiles is an existing folder for a processor profile of each system at each number of clients and one of
+	// all allocations; empty means none.
+	Profiles string
 	// Progress, if set, is called before each measurement.
 	Progress func(done, total int, what string)
 	// Log receives what the systems say.
@@ -124,7 +132,20 @@ func Throughput(ctx context.Context, o Options) (report *Report, err error) {
 	if err := run.measureAll(ctx); err != nil {
 		return nil, err
 	}
+	if err := o.writeAllocations(); err != nil {
+		return nil, err
+	}
 	return run.report(), nil
+}
+
+// wants tells whether a system is to be measured.
+func (o Options) wants(name string) bool {
+	return len(o.Systems) == 0 || slices.ContainsFunc(o.Systems, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
+}
+
+// wantsSome tells whether any system whose name begins so is to be measured.
+func (o Options) wantsSome(prefix string) bool {
+	return len(o.Systems) == 0 || slices.ContainsFunc(o.Systems, func(name string) bool { return strings.HasPrefix(name, prefix) })
 }
 
 // prepare validates the options and makes the folder for the data, which done removes.

@@ -36,13 +36,16 @@ func TestEverySystemIsMeasuredOrNamed(t *testing.T) {
 		if row.PerSecond <= 0 || row.Ratio <= 0 || row.P50MS <= 0 || row.P99MS < row.P50MS {
 			t.Errorf("row %+v has a hole", row)
 		}
+		if inside := strings.HasPrefix(row.Name, "echo") || strings.HasPrefix(row.Name, "bursar"); inside != (row.ProcessorUS > 0 && row.Allocations > 0 && row.AllocatedBytes > 0) {
+			t.Errorf("row %+v has a cost where none is known, or none", row)
+		}
 		if strings.HasPrefix(row.Name, "echo") && row.Ratio != 1 {
 			t.Errorf("the echo is %v of itself", row.Ratio)
 		}
 	}
 	var out bytes.Buffer
 	report.Write(&out)
-	for _, want := range []string{"of echo", "decisions/s", "connections: 4 shared"} {
+	for _, want := range []string{"of echo", "per s", "connections: 4 shared"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the report lacks %q:\n%s", want, out.String())
 		}
@@ -187,6 +190,41 @@ func TestPercentile(t *testing.T) {
 			}
 			if got := percentile(tt.values, tt.percent); got != tt.want {
 				t.Errorf("got %d, want %d", got, tt.want)
+			}
+		})
+	}
+}
+
+// Only what is asked for is measured, with the bare reply that it is compared with.
+func TestSystemsAreChosen(t *testing.T) {
+	t.Parallel()
+	sides := []side{
+		{description: description{Name: "echo-fsync"}, echo: 0}, {description: description{Name: "bursar-fsync"}, echo: 0},
+		{description: description{Name: "echo-page"}, echo: 2}, {description: description{Name: "bursar-page"}, echo: 2},
+	}
+	for _, tt := range []struct {
+		name    string
+		systems []string
+		want    []string
+	}{
+		{"all", nil, []string{"echo-fsync", "bursar-fsync", "echo-page", "bursar-page"}},
+		{"one", []string{"bursar-page"}, []string{"echo-page", "bursar-page"}},
+		{"by what it begins with", []string{"bursar"}, []string{"echo-fsync", "bursar-fsync", "echo-page", "bursar-page"}},
+		{"none such", []string{"oracle"}, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := &run{options: Options{Systems: tt.systems}, sides: slices.Clone(sides)}
+			r.choose()
+			var got []string
+			for _, s := range r.sides {
+				got = append(got, s.Name)
+				if want := "echo-" + strings.SplitAfter(s.Name, "-")[1]; r.sides[s.echo].Name != want {
+					t.Errorf("%s is compared with %s, want %s", s.Name, r.sides[s.echo].Name, want)
+				}
+			}
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("measures %v, want %v", got, tt.want)
 			}
 		})
 	}

@@ -22,6 +22,8 @@ type load struct {
 type sample struct {
 	perSecond float64 // durable decisions, reserve and release alike
 	p50, p99  time.Duration
+	decisions int64 // all, those of the warm-up and of the end included
+	cost      cost  // of one decision; nothing where part of the work is done by another process
 }
 
 // The phases of a measurement.
@@ -39,6 +41,7 @@ func (l load) run(ctx context.Context, s session) (sample, error) {
 	var (
 		phase     atomic.Int32 // warming up, counting, over
 		decisions atomic.Int64
+		all       atomic.Int64
 		latencies = make([][]time.Duration, l.clients)
 		group     sync.WaitGroup
 	)
@@ -46,6 +49,7 @@ func (l load) run(ctx context.Context, s session) (sample, error) {
 		group.Go(func() {
 			for phase.Load() < over {
 				reserved, err := cycle(ctx, s, client, func() {
+					all.Add(1)
 					if phase.Load() == counting {
 						decisions.Add(1)
 					}
@@ -70,12 +74,13 @@ func (l load) run(ctx context.Context, s session) (sample, error) {
 	if err := context.Cause(ctx); err != nil {
 		return sample{}, err
 	}
-	all := slices.Concat(latencies...)
-	slices.Sort(all)
+	sorted := slices.Concat(latencies...)
+	slices.Sort(sorted)
 	return sample{
 		perSecond: float64(decisions.Load()) / took.Seconds(),
-		p50:       percentile(all, 50),
-		p99:       percentile(all, 99),
+		p50:       percentile(sorted, 50),
+		p99:       percentile(sorted, 99),
+		decisions: all.Load(),
 	}, nil
 }
 

@@ -44,6 +44,9 @@ func (r *run) startNATS(ctx context.Context) error {
 			return err
 		}
 		about.Name, about.System = about.Name+"-relay", "Bursar with its relay"
+		if !r.options.wants(about.Name) {
+			continue
+		}
 		if b, err = r.startBroker(ctx, about.Name, class.sync); err != nil {
 			return err
 		}
@@ -73,6 +76,9 @@ func workspaceOf(clients int) string { return "clients-" + strconv.Itoa(clients)
 
 // startBursar starts an allocator on a server and adds its side.
 func (r *run) startBursar(ctx context.Context, b *broker, about description, relay bool) error {
+	if !r.options.wants(about.Name) {
+		return nil
+	}
 	allocator, err := b.startAllocator(ctx, relay)
 	if err != nil {
 		return fmt.Errorf("start the allocator: %w", err)

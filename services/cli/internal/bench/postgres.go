@@ -40,7 +40,8 @@ func (r *run) startPostgres(ctx context.Context) error {
 				Name: "postgres-" + class.name, System: "PostgreSQL, a function", Durability: class.durability,
 				Setting: "synchronous_commit " + class.commit, Layout: fmt.Sprintf("pool of up to %d", maxPostgresConnections),
 			},
-			echo: r.echoOf(class.durability),
+			echo:      r.echoOf(class.durability),
+			elsewhere: true,
 			connect: func(ctx context.Context, clients int) (session, error) {
 				return connectPostgres(ctx, dsn, class.commit, clients)
 			},

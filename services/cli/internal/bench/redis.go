@@ -46,7 +46,7 @@ func (r *run) startRedis(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		single := side{echo: r.echoOf(class.durability), description: description{
+		single := side{echo: r.echoOf(class.durability), elsewhere: true, description: description{
 			Name: "redis-" + class.name, System: "Redis, a Lua script", Durability: class.durability,
 			Setting: "appendfsync " + class.fsync, Layout: "one per client",
 		}}

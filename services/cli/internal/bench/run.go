@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // run is one benchmark under way.
@@ -26,6 +27,8 @@ type side struct {
 	echo int
 	// connect opens what so many clients need.
 	connect func(ctx context.Context, clients int) (session, error)
+	// elsewhere says that another process does part of the work, so that the cost of a decision is not known.
+	elsewhere bool
 	// settle returns when nothing that a measurement left behind goes on; nil where nothing does.
 	settle func(ctx context.Context) error
 }
@@ -54,17 +57,41 @@ func (r *run) start(ctx context.Context) error {
 		return err
 	}
 	for _, system := range []struct {
-		name  string
-		start func(context.Context) error
+		name, prefix string
+		start        func(context.Context) error
 	}{
-		{"Redis", r.startRedis},
-		{"PostgreSQL", r.startPostgres},
+		{"Redis", "redis", r.startRedis},
+		{"PostgreSQL", "postgres", r.startPostgres},
 	} {
+		if !r.options.wantsSome(system.prefix) {
+			continue
+		}
 		if err := system.start(ctx); err != nil {
 			r.absent = append(r.absent, Absence{System: system.name, Reason: err.Error()})
 		}
 	}
+	if r.choose(); len(r.sides) == 0 && len(r.absent) == 0 {
+		return fmt.Errorf("no system is called %q or begins so", r.options.Systems)
+	}
 	return ctx.Err()
+}
+
+// choose leaves the sides that are to be measured and the echoes that they are compared with.
+func (r *run) choose() {
+	var chosen []side
+	place := map[int]int{} // of an echo among the chosen
+	for index, one := range r.sides {
+		if needed := slices.ContainsFunc(r.sides, func(s side) bool { return s.echo == index && r.options.wants(s.Name) }); one.echo == index && needed {
+			place[index] = len(chosen)
+			chosen = append(chosen, one)
+		} else if one.echo != index && r.options.wants(one.Name) {
+			chosen = append(chosen, one)
+		}
+	}
+	for i := range chosen {
+		chosen[i].echo = place[chosen[i].echo]
+	}
+	r.sides = chosen
 }
 
 // echoOf gives the index of the echo that a durability class is compared with: the one on the NATS
@@ -105,7 +132,7 @@ func (r *run) measure(ctx context.Context, index, clients int) error {
 		return nil
 	}
 	side := r.sides[index]
-	s, err := measureSide(ctx, side, load{
+	s, err := r.measureSide(ctx, side, load{
 		clients: clients, warmUp: r.options.WarmUp, duration: r.options.Duration,
 	})
 	if err != nil {
@@ -130,14 +157,34 @@ func (r *run) fault(ctx context.Context, index int, why error) error {
 	return nil
 }
 
-func measureSide(ctx context.Context, side side, l load) (result sample, err error) {
+// measureSide puts the load on a side. What a decision costs is measured from before the warm-up until nothing goes on
+// any more, over all decisions, so that work done later than the answer counts too; opening connections does not.
+func (r *run) measureSide(ctx context.Context, side side, l load) (result sample, err error) {
 	session, err := side.connect(ctx, l.clients)
 	if err != nil {
 		return sample{}, fmt.Errorf("connect: %w", err)
 	}
 	defer func() { err = errors.Join(err, session.close()) }()
-	if result, err = l.run(ctx, session); err == nil && side.settle != nil {
-		err = side.settle(ctx)
+	profile, err := r.options.startProfile(fmt.Sprintf("%s-%d", side.Name, l.clients))
+	if err != nil {
+		return sample{}, err
+	}
+	defer func() { err = errors.Join(err, profile.stop()) }()
+	before, err := measureUsage()
+	if err != nil {
+		return sample{}, err
+	}
+	if result, err = l.run(ctx, session); err != nil {
+		return result, err
+	}
+	if side.settle != nil {
+		if err := side.settle(ctx); err != nil {
+			return result, err
+		}
+	}
+	after, err := measureUsage()
+	if !side.elsewhere {
+		result.cost = after.since(before).over(result.decisions)
 	}
 	return result, err
 }
