@@ -194,7 +194,7 @@ func appendTotals(b []byte, t *quota.Totals) []byte {
 	f := newFields(b)
 	for i, n := range [...]int64{
 		t.Granted, t.Denied, t.Exhausted, t.Settled, t.Released, t.Expired, t.Revoked, t.Overruns, t.Reserved, t.Used, t.Overrun,
-		t.Returned, t.Requests, t.Cost, t.Unpriced, t.UsageEvents,
+		t.Returned, t.Requests, t.Cost, t.Unpriced, t.UsageEvents, t.Unreserved,
 	} {
 		f.int(byte(i+1), n)
 	}
@@ -351,4 +351,7 @@ func (f *fields) usage(e *quota.UsageRecorded) {
 	f.charges(13, e.Charges)
 	f.int(14, int64(e.GrantedAt))
 	f.int(15, e.Overrun)
+	f.text(16, e.Source)
+	f.text(17, e.Session)
+	f.text(18, e.Project)
 }

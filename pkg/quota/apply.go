@@ -182,6 +182,9 @@ func (s *State) applyUsage(e *UsageRecorded) {
 	s.totals.Requests += e.Requests
 	s.totals.Cost += e.Cost
 	s.totals.Overrun += e.Overrun
+	if e.Standing == StandingUnreserved {
+		s.totals.Unreserved += e.Tokens.Total()
+	}
 	if e.Unpriced {
 		s.totals.Unpriced += e.Tokens.Total()
 	}
@@ -190,7 +193,7 @@ func (s *State) applyUsage(e *UsageRecorded) {
 	if e.Standing == StandingLate {
 		r = s.closed[e.Reservation]
 	}
-	if e.Standing == StandingUnknown {
+	if e.Standing == StandingUnknown || e.Standing == StandingUnreserved {
 		r = nil
 	}
 	if r != nil {
@@ -212,7 +215,7 @@ func (s *State) applyCharge(e *UsageRecorded, r *Reservation, charge Charge) {
 	if c == nil || l == nil {
 		return
 	}
-	if r != nil && e.Standing != StandingUnknown {
+	if r != nil {
 		if h := r.hold(charge.Limit); h != nil {
 			h.Held -= charge.Within
 			h.Within += charge.Within

@@ -34,13 +34,19 @@ type UsageItem struct {
 	Tokens   Tokens
 	Requests int64 // 0 means one for a call not seen before, none for an item without a call id and without tokens
 	Batch    bool  // billed at the provider's batch discount
+	// Where the usage was learned from and in which work it happened; free text, empty for an agent's own report.
+	Source  string // e.g. "transcript:claude-code", "otlp"
+	Session string
+	Project string
 }
 
 // Report records usage and keeps the reservation open. Without items it is a sign of life that renews the lease.
+// Without a reservation it records what an account spent without one, so that the books are complete.
 type Report struct {
 	Actor       Actor
 	Reservation string
-	// Account and Model charge usage whose reservation is not known; both are optional.
+	// Account and Model charge usage whose reservation is not known; both are optional. Without a reservation the
+	// account is required.
 	Account string
 	Model   string
 	Items   []UsageItem

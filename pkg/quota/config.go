@@ -196,6 +196,9 @@ func (c *Config) Account(id string) (*Account, bool) {
 	return nil, false
 }
 
+// openTo tells whether a principal's work may be charged to the account.
+func (a *Account) openTo(p *Principal) bool { return oneOf(a.Teams, p.Team) && oneOf(p.Accounts, a.ID) }
+
 // Principal finds what applies to a principal; ok is false when it is to be refused.
 func (c *Config) Principal(name string) (p Principal, ok bool) {
 	for _, p := range c.Principals {

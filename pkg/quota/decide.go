@@ -194,7 +194,7 @@ func (d decider) candidates(c *Reserve, p *Principal, l *Labels) ([]*Account, *r
 	var found []*Account
 	for i := range config.Accounts {
 		a := &config.Accounts[i]
-		if a.Provider == l.Provider && (c.Account == "" || a.ID == c.Account) && oneOf(a.Teams, p.Team) && oneOf(p.Accounts, a.ID) {
+		if a.Provider == l.Provider && (c.Account == "" || a.ID == c.Account) && a.openTo(p) {
 			found = append(found, a)
 		}
 	}

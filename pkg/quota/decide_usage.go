@@ -3,6 +3,8 @@ package quota
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 )
 
 // Usage has happened, so it is always recorded: within a reservation, beyond it, after it was closed, or without one.
@@ -177,6 +179,12 @@ func (d decider) usage(actor Actor, id, account, model string, items []UsageItem
 		r := invalid("%v", err)
 		return nil, &r
 	}
+	if id == "" {
+		if err := d.state.Config.mayCharge(actor.Principal, account); err != nil {
+			r := invalid("usage without a reservation: %v", err)
+			return nil, &r
+		}
+	}
 	if err := checkText("reservation", id, "account", account, "model", model, "principal", actor.Principal, "agent", actor.Agent); err != nil {
 		r := invalid("%v", err)
 		return nil, &r
@@ -193,6 +201,24 @@ func (d decider) usage(actor Actor, id, account, model string, items []UsageItem
 	return u, nil
 }
 
+// mayCharge tells whether a principal may say that an account has spent something: one that it may also reserve on.
+func (c *Config) mayCharge(principal, account string) error {
+	p, ok := c.Principal(principal)
+	if !ok {
+		return fmt.Errorf("principal %q is not in the configuration; an operator can add it with bursar apply", principal)
+	}
+	var open []string
+	for i := range c.Accounts {
+		if c.Accounts[i].openTo(&p) {
+			open = append(open, c.Accounts[i].ID)
+		}
+	}
+	if !slices.Contains(open, account) {
+		return fmt.Errorf("account %q is none that %s may use; those are %s", account, principal, strings.Join(open, ", "))
+	}
+	return nil
+}
+
 func validateItems(items []UsageItem) error {
 	if len(items) > MaxItemsPerReport {
 		return fmt.Errorf("%d usage items in one request, at most %d are allowed; send several", len(items), MaxItemsPerReport)
@@ -202,7 +228,8 @@ func validateItems(items []UsageItem) error {
 		if err := (Amount{item.Tokens, item.Requests}).validate(); err != nil {
 			errs = append(errs, fmt.Errorf("usage item %d: %w", i, err))
 		}
-		if err := checkText("call_id", item.CallID, "model", item.Model); err != nil {
+		err := checkText("call_id", item.CallID, "model", item.Model, "source", item.Source, "session", item.Session, "project", item.Project)
+		if err != nil {
 			errs = append(errs, fmt.Errorf("usage item %d: %w", i, err))
 		}
 		if item.OccurredAt < 0 {
@@ -266,6 +293,7 @@ func (u *usageDraft) record(item UsageItem) {
 	e := &UsageRecorded{
 		At: now, Reservation: u.id, Standing: u.standing(), Labels: labels, OccurredAt: at, CallID: item.CallID, Tokens: delta.Tokens,
 		Requests: delta.Requests, Rate: rate, Cost: rate.Cost(total) - rate.Cost(known), Unpriced: !priced, Batch: item.Batch,
+		Source: item.Source, Session: item.Session, Project: item.Project,
 	}
 	limits := u.scratch.binding(&labels)
 	u.openSessions(limits, at)
@@ -290,6 +318,8 @@ func newRequests(item UsageItem, seen bool) int64 {
 
 func (u *usageDraft) standing() Standing {
 	switch {
+	case u.id == "":
+		return StandingUnreserved
 	case !u.held:
 		return StandingUnknown
 	case u.reservation().Live():
@@ -339,6 +369,9 @@ func (u *usageDraft) charge(e *UsageRecorded, limits []*Limit, total, known Toke
 		}
 		e.Charges = append(e.Charges, charge)
 	}
+	if e.Standing == StandingUnreserved {
+		return
+	}
 	e.Overrun = e.Tokens.Total()
 	if r == nil {
 		return
@@ -380,6 +413,9 @@ func (s *State) warnings(l *Limit, now Instant) (events []Event) {
 
 // answer is the result after all events.
 func (u *usageDraft) answer(recorded bool) Result {
+	if u.id == "" {
+		return Result{Provider: u.labels.Provider, Account: u.labels.Account, Recorded: recorded, Pace: u.scratch.pace(&u.labels, u.env.Now)}
+	}
 	if !u.held {
 		return notFound(u.id, recorded)
 	}

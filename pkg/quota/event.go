@@ -163,6 +163,8 @@ const (
 	StandingOpen    Standing = "open"
 	StandingLate    Standing = "late"    // the reservation was closed
 	StandingUnknown Standing = "unknown" // no such reservation is remembered
+	// StandingUnreserved is usage that was never to have a reservation: it was learned from elsewhere.
+	StandingUnreserved Standing = "unreserved"
 )
 
 // Charge is what one usage item cost on one limit.
@@ -193,6 +195,9 @@ type UsageRecorded struct {
 	Charges     []Charge `cbor:"13,keyasint,omitempty"`
 	GrantedAt   Instant  `cbor:"14,keyasint,omitempty"` // of the reservation, if known
 	Overrun     int64    `cbor:"15,keyasint,omitempty"` // tokens of this event beyond the reservation
+	Source      string   `cbor:"16,keyasint,omitempty"` // who told of it, where it was not the agent itself
+	Session     string   `cbor:"17,keyasint,omitempty"`
+	Project     string   `cbor:"18,keyasint,omitempty"`
 }
 
 // WindowOpened opens a session window at its first use.

@@ -169,10 +169,13 @@ type Totals struct {
 	Cost        int64 `cbor:"14,keyasint,omitempty"` // micro-USD
 	Unpriced    int64 `cbor:"15,keyasint,omitempty"` // tokens without a price
 	UsageEvents int64 `cbor:"16,keyasint,omitempty"`
+	Unreserved  int64 `cbor:"17,keyasint,omitempty"` // tokens of usage without a reservation
 }
 
 // HeldTokens is what live reservations still hold, in tokens.
-func (t Totals) HeldTokens() int64 { return t.Reserved - (t.Used - t.Overrun) - t.Returned }
+func (t Totals) HeldTokens() int64 {
+	return t.Reserved - (t.Used - t.Overrun - t.Unreserved) - t.Returned
+}
 
 // Totals gives the totals.
 func (s *State) Totals() Totals { return s.totals }

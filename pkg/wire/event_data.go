@@ -126,7 +126,7 @@ type Charge struct {
 // difference to what was known of it.
 type UsageRecordedData struct {
 	ReservationID string   `json:"reservation_id,omitzero"`
-	Standing      string   `json:"standing"` // open, late (the reservation was closed) or unknown (not known any more)
+	Standing      string   `json:"standing"` // open, late (the reservation was closed), unknown (not known any more) or unreserved
 	Labels        Labels   `json:"labels"`
 	OccurredAt    Time     `json:"occurred_at"`
 	CallID        string   `json:"call_id,omitzero"`
@@ -139,6 +139,9 @@ type UsageRecordedData struct {
 	Charges       []Charge `json:"charges,omitzero"`
 	GrantedAt     Time     `json:"granted_at,omitzero"`
 	OverrunTokens int64    `json:"overrun_tokens,omitzero"` // of this event, beyond the reservation
+	Source        string   `json:"source,omitzero"`         // who told of it, where it was not the agent itself
+	Session       string   `json:"session,omitzero"`
+	Project       string   `json:"project,omitzero"`
 }
 
 // WindowOpenedData: a session window opened at its first use.

@@ -110,6 +110,9 @@ var usageObject = object[UsageRecordedData]{
 	list("charges", maxEventItems, chargeObject, func(v *UsageRecordedData) *[]Charge { return &v.Charges }),
 	instant("granted_at", func(v *UsageRecordedData) *Time { return &v.GrantedAt }),
 	integer("overrun_tokens", -maxInteger, maxInteger, func(v *UsageRecordedData) *int64 { return &v.OverrunTokens }),
+	text("source", maxReplyTextBytes, func(v *UsageRecordedData) *string { return &v.Source }),
+	text("session", maxReplyTextBytes, func(v *UsageRecordedData) *string { return &v.Session }),
+	text("project", maxReplyTextBytes, func(v *UsageRecordedData) *string { return &v.Project }),
 }
 
 // maxEventItems bounds the lists of an event: there are no more limits.

@@ -166,6 +166,7 @@ func usageData(e *quota.UsageRecorded) *UsageRecordedData {
 		ReservationID: e.Reservation, Standing: string(e.Standing), Labels: labelsOf(&e.Labels), OccurredAt: TimeOf(e.OccurredAt),
 		CallID: e.CallID, Tokens: Tokens(e.Tokens), Requests: e.Requests, Rate: rateOf(e.Rate, e.Unpriced), CostMicroUSD: e.Cost,
 		Unpriced: e.Unpriced, Batch: e.Batch, Charges: chargesOf(e.Charges), GrantedAt: TimeOf(e.GrantedAt), OverrunTokens: e.Overrun,
+		Source: e.Source, Session: e.Session, Project: e.Project,
 	}
 }
 

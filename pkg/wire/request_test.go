@@ -128,7 +128,7 @@ func TestAppendAgreesWithTags(t *testing.T) {
 	t.Parallel()
 	n, p := int64(7), Percent(42_500)
 	tokens := Tokens{1, 2, 3, 4, 5}
-	items := []UsageItem{{Time(1_700_000_000_123), "call", "m", tokens, 1, true}, {}}
+	items := []UsageItem{{Time(1_700_000_000_123), "call", "m", tokens, 1, true, "otlp", "s", "p"}, {}}
 	id, acks := Identified{testID}, Acks{[]uint64{1, 2}}
 	for _, r := range []Request{
 		&ReserveRequest{id, acks, "p", "a", "m", "t", "c", "low", tokens, 2, 3, 4},

@@ -32,14 +32,20 @@ type UsageItem struct {
 	// Requests: default one for a call id not seen before or for tokens without a call id.
 	Requests int64 `json:"requests,omitzero"`
 	Batch    bool  `json:"batch,omitzero"` // billed at the provider's batch price
+	// Where the usage was learned from, where that is not the agent itself, and in which work it happened.
+	Source  string `json:"source,omitzero"`
+	Session string `json:"session,omitzero"`
+	Project string `json:"project,omitzero"`
 }
 
-// ReportRequest records usage and keeps the reservation open. Without usage it renews the lease.
+// ReportRequest records usage and keeps the reservation open. Without usage it renews the lease. Without a reservation
+// it records what an account spent without one.
 type ReportRequest struct {
 	Identified
 	Acks
-	ReservationID string `json:"reservation_id"`
-	// Account and Model charge usage whose reservation is not known any more.
+	ReservationID string `json:"reservation_id,omitzero"`
+	// Account and Model charge usage whose reservation is not known any more. Without a reservation the account is
+	// required.
 	Account string      `json:"account,omitzero"`
 	Model   string      `json:"model,omitzero"`
 	Usage   []UsageItem `json:"usage,omitzero"`
@@ -138,7 +144,13 @@ func (r *ReserveRequest) decode(d *decoder) {
 		d.fail("name a provider, such as \"claude\", or an account")
 	}
 }
-func (r *ReportRequest) decode(d *decoder)    { reportObject.decode(d, r) }
+func (r *ReportRequest) decode(d *decoder) {
+	reportObject.decode(d, r)
+	if r.ReservationID == "" && r.Account == "" && d.failed == nil {
+		d.fail("name the reservation_id, or the account that spent without a reservation")
+	}
+}
+
 func (r *SettleRequest) decode(d *decoder)    { settleObject.decode(d, r) }
 func (r *ReleaseRequest) decode(d *decoder)   { releaseObject.decode(d, r) }
 func (r *ExtendRequest) decode(d *decoder)    { extendObject.decode(d, r) }
@@ -200,7 +212,7 @@ func usageItems(items []UsageItem) []quota.UsageItem {
 	for i, item := range items {
 		converted[i] = quota.UsageItem{
 			OccurredAt: item.OccurredAt.Instant(), CallID: item.CallID, Model: item.Model, Tokens: quota.Tokens(item.Tokens),
-			Requests: item.Requests, Batch: item.Batch,
+			Requests: item.Requests, Batch: item.Batch, Source: item.Source, Session: item.Session, Project: item.Project,
 		}
 	}
 	return converted

@@ -30,12 +30,15 @@ var usageItemObject = object[UsageItem]{
 	nested("tokens", tokensObject, func(u *UsageItem) *Tokens { return &u.Tokens }),
 	integer("requests", 0, quota.MaxRequests, func(u *UsageItem) *int64 { return &u.Requests }),
 	boolean("batch", func(u *UsageItem) *bool { return &u.Batch }),
+	name("source", MaxNameBytes, func(u *UsageItem) *string { return &u.Source }),
+	name("session", MaxTextBytes, func(u *UsageItem) *string { return &u.Session }),
+	name("project", MaxTextBytes, func(u *UsageItem) *string { return &u.Project }),
 }
 
 var reportObject = object[ReportRequest]{
 	requestID(func(r *ReportRequest) *string { return &r.RequestID }),
 	ackNotices(func(r *ReportRequest) *[]uint64 { return &r.AckNotices }),
-	mustName("reservation_id", MaxTextBytes, func(r *ReportRequest) *string { return &r.ReservationID }),
+	name("reservation_id", MaxTextBytes, func(r *ReportRequest) *string { return &r.ReservationID }),
 	name("account", MaxNameBytes, func(r *ReportRequest) *string { return &r.Account }),
 	name("model", MaxNameBytes, func(r *ReportRequest) *string { return &r.Model }),
 	list("usage", MaxUsageItems, usageItemObject, func(r *ReportRequest) *[]UsageItem { return &r.Usage }),

@@ -102,9 +102,11 @@ type Totals struct {
 	OverrunTokens  int64 `json:"overrun_tokens"`
 	HeldTokens     int64 `json:"held_tokens"`
 	UnpricedTokens int64 `json:"unpriced_tokens"`
-	Requests       int64 `json:"requests"` // provider requests used
-	UsageEvents    int64 `json:"usage_events"`
-	CostMicroUSD   int64 `json:"cost_micro_usd"`
+	// UnreservedTokens are of usage without a reservation.
+	UnreservedTokens int64 `json:"unreserved_tokens,omitzero"`
+	Requests         int64 `json:"requests"` // provider requests used
+	UsageEvents      int64 `json:"usage_events"`
+	CostMicroUSD     int64 `json:"cost_micro_usd"`
 }
 
 // LimitOf converts a view of a limit.
@@ -193,7 +195,7 @@ func TotalsOf(t quota.Totals, live, agents int) Totals {
 	return Totals{
 		Granted: t.Granted, Denied: t.Denied, Exhausted: t.Exhausted, Settled: t.Settled, Released: t.Released, Expired: t.Expired,
 		Revoked: t.Revoked, Overruns: t.Overruns, Live: int64(live), LiveAgents: int64(agents), ReservedTokens: t.Reserved,
-		UsedTokens: t.Used, ReturnedTokens: t.Returned, OverrunTokens: t.Overrun, HeldTokens: t.HeldTokens(), UnpricedTokens: t.Unpriced,
+		UsedTokens: t.Used, ReturnedTokens: t.Returned, OverrunTokens: t.Overrun, HeldTokens: t.HeldTokens(), UnpricedTokens: t.Unpriced, UnreservedTokens: t.Unreserved,
 		Requests: t.Requests, UsageEvents: t.UsageEvents, CostMicroUSD: t.Cost,
 	}
 }

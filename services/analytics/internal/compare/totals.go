@@ -26,7 +26,8 @@ func (c *Comparer) sums(ctx context.Context) (quota.Totals, error) {
 		sumIf(greatest(0, granted_tokens - (` + tokens + `)), kind = 'reservation.closed'),
 		sumIf(requests, kind = 'usage.recorded'),
 		sumIf(cost_micro_usd, kind = 'usage.recorded'),
-		sumIf(` + tokens + `, kind = 'usage.recorded' AND unpriced)
+		sumIf(` + tokens + `, kind = 'usage.recorded' AND unpriced),
+		sumIf(` + tokens + `, kind = 'usage.recorded' AND standing = 'unreserved')
 	FROM bursar.ledger_events FINAL
 	WHERE workspace = ? AND ledger_id = ? AND commit BETWEEN ? AND ?`
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
@@ -34,7 +35,7 @@ func (c *Comparer) sums(ctx context.Context) (quota.Totals, error) {
 	var n [8]uint64
 	var t quota.Totals
 	err := c.conn.QueryRow(ctx, query, c.workspace, c.ledgerID, c.first, c.last).Scan(&n[0], &n[1], &n[2], &n[3], &n[4], &n[5], &n[6], &n[7],
-		&t.Reserved, &t.Used, &t.Overrun, &t.Returned, &t.Requests, &t.Cost, &t.Unpriced)
+		&t.Reserved, &t.Used, &t.Overrun, &t.Returned, &t.Requests, &t.Cost, &t.Unpriced, &t.Unreserved)
 	if err != nil {
 		return t, fmt.Errorf("summing events: %w", err)
 	}
@@ -60,7 +61,7 @@ func (c *Comparer) overruns(ctx context.Context) (times, covered int64, err erro
 			sum(granted) OVER w AS granted_so_far
 		FROM bursar.ledger_events FINAL
 		WHERE workspace = ? AND ledger_id = ? AND commit <= ? AND kind IN ('reservation.granted', 'reservation.extended', 'usage.recorded')
-			AND standing != 'unknown'
+			AND standing NOT IN ('unknown', 'unreserved')
 		WINDOW w AS (PARTITION BY reservation ORDER BY commit, idx ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
 	)
 	SELECT
@@ -88,6 +89,7 @@ func named(t quota.Totals) []struct {
 		{"expired", t.Expired}, {"revoked", t.Revoked}, {"overruns", t.Overruns}, {"reserved tokens", t.Reserved},
 		{"used tokens", t.Used}, {"overrun tokens", t.Overrun}, {"returned tokens", t.Returned}, {"requests", t.Requests},
 		{"cost in micro-USD", t.Cost}, {"unpriced tokens", t.Unpriced}, {"usage events", t.UsageEvents},
+		{"unreserved tokens", t.Unreserved},
 	}
 }
 
@@ -108,6 +110,6 @@ func minus(a, b quota.Totals) quota.Totals {
 		Settled: a.Settled - b.Settled, Released: a.Released - b.Released, Expired: a.Expired - b.Expired, Revoked: a.Revoked - b.Revoked,
 		Overruns: a.Overruns - b.Overruns, Reserved: a.Reserved - b.Reserved, Used: a.Used - b.Used, Overrun: a.Overrun - b.Overrun,
 		Returned: a.Returned - b.Returned, Requests: a.Requests - b.Requests, Cost: a.Cost - b.Cost, Unpriced: a.Unpriced - b.Unpriced,
-		UsageEvents: a.UsageEvents - b.UsageEvents,
+		UsageEvents: a.UsageEvents - b.UsageEvents, Unreserved: a.Unreserved - b.Unreserved,
 	}
 }

@@ -193,6 +193,13 @@ func (f *Fleet) items() []quota.UsageItem {
 }
 
 func (f *Fleet) report(id string) quota.Command {
+	if f.rng.IntN(10) == 0 { // learned from a transcript
+		items := f.items()
+		for i := range items {
+			items[i].Source, items[i].Session, items[i].Project = "transcript:claude-code", "s-"+id, "shop"
+		}
+		return quota.Report{Actor: f.holder(id), Account: "api-1", Model: "gpt-5", Items: items}
+	}
 	return quota.Report{Actor: f.holder(id), Reservation: id, Account: "api-1", Model: "gpt-5", Items: f.items()}
 }
 

@@ -175,6 +175,8 @@ func usageColumns() []column {
 		text("standing", func(r *Row) string { return string(r.Standing) }),
 		text("call_id", func(r *Row) string { return r.CallID }),
 		flag("batch", func(r *Row) bool { return r.Batch }),
+		text("session", func(r *Row) string { return r.Session }),
+		text("project", func(r *Row) string { return r.Project }),
 		number("overrun_tokens", func(r *Row) int64 { return r.Overrun }),
 		text("code", func(r *Row) string { return string(r.Code) }),
 		text("outcome", func(r *Row) string { return string(r.Outcome) }),

@@ -87,6 +87,7 @@ func (r *Row) fillUsage(e *quota.UsageRecorded) {
 	r.OccurredAt, r.GrantedAt, r.CallID, r.Batch = e.OccurredAt, e.GrantedAt, e.CallID, e.Batch
 	r.Amount = quota.Amount{Tokens: e.Tokens, Requests: e.Requests}
 	r.Cost, r.Unpriced, r.Overrun = e.Cost, e.Unpriced, e.Overrun
+	r.Source, r.Session, r.Project = e.Source, e.Session, e.Project
 	for _, charge := range e.Charges {
 		r.addLimit(charge.Limit, charge.Window, charge.Amount, charge.Within)
 	}

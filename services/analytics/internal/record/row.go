@@ -37,6 +37,8 @@ type Row struct {
 	CallID     string
 	Batch      bool
 	Overrun    int64 // tokens
+	Session    string
+	Project    string
 
 	Code       quota.Code
 	Limit      string
