@@ -50,7 +50,10 @@ func (u *Unanswered) Is(target error) bool { return target == wire.ErrUnavailabl
 
 // call sends a request until it is decided, and decodes the reply. heard receives the notices of every reply.
 func (c *Client) call(ctx context.Context, subject string, request wire.Request, timeout time.Duration, reply any, heard func([]wire.Notice)) error {
-	body := request.Append(nil)
+	buffer := c.buffers.Get().(*[]byte)
+	defer c.buffers.Put(buffer)
+	body := request.Append((*buffer)[:0]) // every try copies it
+	*buffer = body
 	start := time.Now()
 	patience := max(c.options.Patience, timeout)
 	span := firstPause
@@ -96,10 +99,7 @@ func sleep(ctx context.Context, pause, left time.Duration) error {
 
 // try sends the request once.
 func (c *Client) try(ctx context.Context, subject string, body []byte, timeout time.Duration, reply any, heard func([]wire.Notice)) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	msg := &nats.Msg{Subject: subject, Data: body, Header: traceHeader(ctx)}
-	answer, err := c.nc.RequestMsgWithContext(ctx, msg)
+	answer, err := c.replies.request(ctx, subject, traceHeader(ctx), body, timeout)
 	if err != nil {
 		return fmt.Errorf("request %s: %w", subject, err)
 	}
@@ -143,7 +143,7 @@ func requestIDOf(r wire.Request) string {
 
 // identify gives a mutation a request id unless it has one.
 func identify(m wire.Mutation) error {
-	if m.ID() != (wire.RequestID{}) {
+	if wire.HasRequestID(m) {
 		return nil
 	}
 	id, err := wire.NewRequestID()

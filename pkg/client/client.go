@@ -24,6 +24,9 @@ const (
 	DefaultLease = 2 * time.Minute
 )
 
+// requestBytes is what a usual request takes.
+const requestBytes = 512
+
 // Options say as whom a client speaks and how long it tries.
 type Options struct {
 	// Workspace and Principal are required. The server lets a connection speak only for its own principal.
@@ -61,8 +64,10 @@ type Client struct {
 	nc      *nats.Conn
 	options Options
 	pushes  *nats.Subscription
+	replies *replies
 	closed  chan struct{}
 	fetches sync.WaitGroup // of notices
+	buffers sync.Pool      // of *[]byte, for requests
 
 	mu     sync.Mutex
 	agents map[string]*Agent
@@ -95,6 +100,10 @@ func New(nc *nats.Conn, o Options) (*Client, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	c := &Client{nc: nc, options: o, closed: make(chan struct{}), agents: map[string]*Agent{}}
+	c.buffers.New = func() any { b := make([]byte, 0, requestBytes); return &b }
+	if c.replies, err = newReplies(nc); err != nil {
+		return nil, err
+	}
 	return c, c.listen()
 }
 
@@ -132,15 +141,16 @@ func (c *Client) pushed(msg *nats.Msg) {
 	}
 }
 
-// Close stops listening for notices; call it once. The connection stays open.
+// Close stops listening for notices and for replies: calls under way fail. Call it once. The connection stays open.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	close(c.closed)
 	c.mu.Unlock()
 	err := c.pushes.Unsubscribe()
 	c.fetches.Wait()
+	err = errors.Join(err, c.replies.sub.Unsubscribe())
 	if err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
-		return fmt.Errorf("stop listening for notices: %w", err)
+		return fmt.Errorf("stop listening: %w", err)
 	}
 	return nil
 }

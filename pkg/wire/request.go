@@ -135,6 +135,11 @@ func (i *Identified) ID() RequestID {
 
 func (i *Identified) identified() *Identified { return i }
 
+// HasRequestID tells whether a mutation has a valid request id.
+func HasRequestID(m Mutation) bool {
+	return m.identified().RequestID != "" && m.ID() != RequestID{}
+}
+
 // SetRequestID sets the request id of a mutation.
 func SetRequestID(m Mutation, id string) { m.identified().RequestID = id }
 
