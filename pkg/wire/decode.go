@@ -37,10 +37,14 @@ func (f *fault) within(name string) {
 // after it. It is written by hand because decoding is on the path of every request: it allocates only the texts and
 // lists it returns, and it can say which field is wrong and what to write there.
 type decoder struct {
-	data   []byte
-	pos    int
-	depth  int
-	open   bool // unknown fields are skipped: replies and events of a newer version
+	data  []byte
+	pos   int
+	depth int
+	open  bool // unknown fields are skipped: replies and events of a newer version
+	// whole, where it is set, is the document as text, of which the texts are parts: one allocation for all of them, which
+	// lives as long as any of them does. It suits documents that are nearly all kept.
+	whole  string
+	ascii  bool // the last raw string has neither control characters nor anything beyond ASCII
 	failed *fault
 }
 
@@ -119,12 +123,14 @@ func (d *decoder) raw() (s []byte, plain bool) {
 		return nil, false
 	}
 	start := d.pos + 1
-	plain = true
+	plain, d.ascii = true, true
 	for i := start; i < len(d.data); i++ {
 		switch c := d.data[i]; {
 		case c == '"':
 			d.pos = i + 1
 			return d.data[start:i], plain
+		case c >= 0x7f:
+			d.ascii = false
 		case c == '\\':
 			plain = false
 			i++
@@ -170,17 +176,20 @@ func (d *decoder) text(most int) string {
 	if d.failed != nil {
 		return ""
 	}
-	if !utf8.Valid(raw) {
+	if (!d.ascii || !plain) && !utf8.Valid(raw) {
 		d.fail("is not valid UTF-8")
 		return ""
 	}
 	if !plain {
-		s := d.unescape(raw)
-		raw = []byte(s)
+		raw, d.ascii = []byte(d.unescape(raw)), false
 	}
 	if len(raw) > most {
 		d.fail("has %d bytes, at most %d are allowed", len(raw), most)
 		return ""
+	}
+	if plain && d.whole != "" {
+		end := d.pos - 1
+		return d.whole[end-len(raw) : end]
 	}
 	return string(raw)
 }
@@ -188,6 +197,9 @@ func (d *decoder) text(most int) string {
 // name reads a text without control characters.
 func (d *decoder) name(most int) string {
 	s := d.text(most)
+	if d.ascii {
+		return s
+	}
 	for _, r := range s {
 		if r < ' ' || r >= 0x7f && r < 0xa0 {
 			d.fail("must not contain control characters")

@@ -111,13 +111,13 @@ func AppendReply(b []byte, reply any) []byte {
 func DecodeReply(data []byte, reply any) ([]Notice, error) {
 	var first *fault
 	if r, ok := reply.(*ReservationReply); ok {
-		if first = readOpen(data, r.decode); first == nil {
+		if first = readOpen(data, string(data), r.decode); first == nil {
 			return r.Notices, nil
 		}
 		*r = ReservationReply{}
 	}
 	var refused ErrorReply
-	if readOpen(data, func(d *decoder) { errorReplyObject.decode(d, &refused) }) == nil {
+	if readOpen(data, "", func(d *decoder) { errorReplyObject.decode(d, &refused) }) == nil {
 		return refused.Notices, &refused.Error
 	}
 	if first != nil {
@@ -136,9 +136,10 @@ func DecodeReply(data []byte, reply any) ([]Notice, error) {
 	return common.Notices, nil
 }
 
-// readOpen reads a whole document that may have fields of a newer version; it gives what is wrong with it.
-func readOpen(data []byte, decode func(*decoder)) *fault {
-	d := &decoder{data: data, open: true}
+// readOpen reads a whole document that may have fields of a newer version; it gives what is wrong with it. whole is as
+// in the decoder.
+func readOpen(data []byte, whole string, decode func(*decoder)) *fault {
+	d := &decoder{data: data, open: true, whole: whole}
 	decode(d)
 	d.end()
 	return d.failed

@@ -40,7 +40,7 @@ const timeLayout = "2006-01-02T15:04:05.000Z"
 
 func (t Time) append(b []byte) []byte {
 	b = append(b, '"')
-	b = quota.Instant(t).Time().AppendFormat(b, timeLayout)
+	b = appendTime(b, t)
 	return append(b, '"')
 }
 
@@ -68,6 +68,9 @@ const (
 )
 
 func parseTime(raw []byte) (Time, error) {
+	if t, ok := parseOwnTime(raw); ok {
+		return t, nil
+	}
 	t, err := time.Parse(time.RFC3339Nano, string(raw))
 	if err != nil || t.UTC().Year() < firstYear || t.UTC().Year() > lastYear {
 		return 0, fmt.Errorf("must be an RFC 3339 time of the years %d to %d such as %s", firstYear, lastYear, timeExample)
