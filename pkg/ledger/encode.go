@@ -247,6 +247,10 @@ func appendResult(b []byte, r *quota.Result) []byte {
 	f.int(23, r.Capacity)
 	f.uint(24, r.Version)
 	f.bool(25, r.Effective)
+	f.text(60, string(r.Reason))
+	f.bool(61, r.Unknown)
+	f.int(62, int64(r.ClosedUntil))
+	f.int(63, r.HeldBack)
 	return f.end()
 }
 
@@ -301,6 +305,8 @@ func (f *fields) denied(e *quota.ReservationDenied) {
 	f.bool(9, e.Retryable)
 	f.int(10, int64(e.RetryAfter))
 	f.uint(11, e.Config)
+	f.text(60, string(e.Reason))
+	f.int(61, e.HeldBack)
 }
 
 func (f *fields) extended(e *quota.ReservationExtended) {

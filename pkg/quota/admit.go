@@ -22,6 +22,8 @@ type refusal struct {
 	capacity   int64
 	retryable  bool
 	retryAfter Millis
+	reason     Reason
+	heldBack   int64
 }
 
 // ask is what a hold would put on one limit.
@@ -41,6 +43,9 @@ func (s *State) admit(a ask, now Instant) *refusal {
 			message: fmt.Sprintf("the model has no price and the money limit %q binds; add a price to the configuration", a.limit.ID),
 		}
 	}
+	if r := a.admitClosed(now); r != nil {
+		return r
+	}
 	switch a.limit.Window.Kind {
 	case WindowConcurrent:
 		return s.admitConcurrent(a, now)
@@ -48,6 +53,29 @@ func (s *State) admit(a ask, now Instant) *refusal {
 		return admitBucket(a, now)
 	default:
 		return s.admitWindow(a, now)
+	}
+}
+
+// Reason says in one word why a limit refuses. A part that is kept for others is never called depleted.
+type Reason string
+
+// The reasons.
+const (
+	ReasonDepleted Reason = "depleted"  // used, held by others, or spent outside
+	ReasonHeldBack Reason = "held_back" // there is some left, and it is kept for higher priorities or for spending outside
+	ReasonClosed   Reason = "closed"    // the provider refuses until a reset
+	ReasonTooLarge Reason = "too_large" // more than the whole window
+)
+
+// admitClosed refuses while the provider refuses: after a 429 of ours, until the reset.
+func (a ask) admitClosed(now Instant) *refusal {
+	if now >= a.counter.ClosedUntil {
+		return nil
+	}
+	return &refusal{
+		code: CodeInsufficientQuota, limit: a.limit.ID, requested: a.units, capacity: a.counter.capacity(a.limit), reason: ReasonClosed,
+		message:   fmt.Sprintf("the provider refused requests on %q (429): it is closed until its reset", a.limit.ID),
+		retryable: true, retryAfter: max(retryAtLeast, a.counter.ClosedUntil.Sub(now)),
 	}
 }
 

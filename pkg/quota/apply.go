@@ -109,6 +109,7 @@ func (s *State) applyConfig(e *ConfigApplied) {
 	s.counters = kept
 	s.findNextWindow()
 	s.trimClosed()
+	s.trimWatches()
 }
 
 // dropHolds ends what live reservations hold on a limit that is gone or starts over.
@@ -341,6 +342,7 @@ func (s *State) applyRolled(e *WindowRolled) {
 		c.Earlier = append(c.Earlier[:0], c.Earlier[len(c.Earlier)-keptWindows:]...)
 	}
 	c.Used, c.Since, c.Observed, c.Crossed = 0, 0, nil, 0
+	c.ClosedUntil, c.ClosedAt = 0, 0
 	s.setSpan(e.Next)
 }
 
@@ -361,11 +363,23 @@ func (s *State) findNextWindow() {
 }
 
 func (s *State) applyObservation(e *ObservationRecorded) {
+	if e.Limit == "" || e.Observation.Signal == SignalOverloaded {
+		s.applyWatch(e)
+		return
+	}
 	c := s.counters[e.Limit]
 	if !e.Effective || c == nil {
 		return
 	}
 	o := e.Observation
+	c.ClosedUntil = e.ClosedUntil
+	if o.Signal == SignalExhausted {
+		c.ClosedAt = o.At
+		if !o.tellsUse() { // what was observed of the use stands
+			s.setSpan(e.Span)
+			return
+		}
+	}
 	c.Observed = &o
 	// Which of our usage occurred after the observation is known only for what is reported from now on; what was
 	// reported before is taken to have been seen by the provider.

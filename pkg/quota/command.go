@@ -76,11 +76,13 @@ type Extend struct {
 	Lifetime    Millis // from now; capped by the hard cap counted from the grant
 }
 
-// Observe hands in what the provider said of one window.
+// Observe hands in what the provider said of one window, or of an account where the window is not named.
 type Observe struct {
-	Actor        Actor
-	Account      string
-	Window       string // a Limit.Name of the account, or a Limit.ID
+	Actor   Actor
+	Account string
+	// Window is a Limit.Name of the account, or a Limit.ID. A name that the account does not have is kept as an unknown
+	// window. It may be empty only with a Signal: then the provider named no window.
+	Window       string
 	Used         *int64 // in the limit's unit
 	PercentMilli *int64 // thousandths of a percent
 	Capacity     *int64 // in the limit's unit
@@ -88,7 +90,19 @@ type Observe struct {
 	Tier         string
 	Source       string
 	At           Instant // when the provider said it; 0 means now
+	Signal       Signal  // that it refused, and why
+	RetryAfter   Millis  // what it asked to wait from At on; 0 where not told
+	Length       Millis  // how long windows of this name last, for unknown ones; 0 where not told
 }
+
+// Signal says that the provider refused a request, and why.
+type Signal string
+
+// The signals.
+const (
+	SignalExhausted  Signal = "exhausted"  // a 429 of ours: the window is closed until its reset, or until RetryAfter is over
+	SignalOverloaded Signal = "overloaded" // a 529: the provider's trouble and not our quota; recorded, and changes nothing
+)
 
 // Acknowledge forgets notices the agent has seen.
 type Acknowledge struct {

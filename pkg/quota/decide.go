@@ -228,6 +228,9 @@ func (d decider) try(account *Account, l *Labels, amount Amount, cost int64, pri
 	if r := d.state.blocked(BlockAccount, account.ID); r != nil {
 		return nil, r
 	}
+	if r := d.state.closedAccount(account.ID, d.env.Now); r != nil {
+		return nil, r
+	}
 	if r := d.state.usable(account, d.env.Now); r != nil {
 		return nil, r
 	}
@@ -304,10 +307,11 @@ func (d decider) deny(l *Labels, reservation string, amount Amount, r *refusal) 
 	e := &ReservationDenied{
 		At: d.env.Now, Reservation: reservation, Labels: *l, Amount: amount, Code: r.code, Limit: r.limit, Requested: r.requested,
 		Available: r.available, Retryable: r.retryable, RetryAfter: r.retryAfter, Config: d.state.Config.Version,
+		Reason: r.reason, HeldBack: r.heldBack,
 	}
 	return []Event{e}, Result{
 		Code: r.code, Message: r.message, Retryable: r.retryable, RetryAfter: r.retryAfter, Reservation: reservation, Provider: l.Provider,
 		Account: l.Account, Model: l.Model, Limit: r.limit, Requested: r.requested, Available: r.available, Capacity: r.capacity,
-		Version: e.Config,
+		Version: e.Config, Reason: r.reason, HeldBack: r.heldBack,
 	}
 }

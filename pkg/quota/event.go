@@ -99,6 +99,8 @@ type ReservationDenied struct {
 	Retryable   bool    `cbor:"9,keyasint,omitempty"`
 	RetryAfter  Millis  `cbor:"10,keyasint,omitempty"`
 	Config      uint64  `cbor:"11,keyasint,omitempty"`
+	Reason      Reason  `cbor:"60,keyasint,omitempty"`
+	HeldBack    int64   `cbor:"61,keyasint,omitempty"` // what the limit has left and keeps for others, in its unit
 }
 
 // ReservationExtended adds units and time.
@@ -235,10 +237,14 @@ type Observation struct {
 	Tier         string  `cbor:"5,keyasint,omitempty"`
 	Source       string  `cbor:"6,keyasint,omitempty"`
 	At           Instant `cbor:"7,keyasint,omitempty"`
+	Signal       Signal  `cbor:"60,keyasint,omitempty"` // that the provider refused, and why
+	RetryAfter   Millis  `cbor:"61,keyasint,omitempty"` // what it asked to wait from At on
+	Length       Millis  `cbor:"62,keyasint,omitempty"` // how long such windows last, where told
 }
 
 // ObservationRecorded keeps an observation. Effective is false for one that is older than what is known or whose
-// window has ended: it is recorded and changes nothing.
+// window has ended: it is recorded and changes no limit. Limit is empty for a window that the configuration does not
+// have; Window is then what the provider calls it, and empty where the provider named none.
 type ObservationRecorded struct {
 	At          Instant     `cbor:"1,keyasint,omitempty"`
 	Actor       Actor       `cbor:"2,keyasint,omitempty"`
@@ -250,6 +256,11 @@ type ObservationRecorded struct {
 	Span WindowSpan `cbor:"7,keyasint,omitempty"`
 	// Capacity is the limit's capacity after it, where the observation taught it; 0 where it did not.
 	Capacity int64 `cbor:"8,keyasint,omitempty"`
+	// Window is the name of a window that is not configured.
+	Window string `cbor:"60,keyasint,omitempty"`
+	// ClosedUntil is until when the limit, or without a limit the account, grants nothing after it; 0 for open. It counts
+	// only where the observation is effective.
+	ClosedUntil Instant `cbor:"61,keyasint,omitempty"`
 }
 
 // BlockPlaced stops new grants.

@@ -150,6 +150,11 @@ func drawObservation(t *rapid.T, l *ledger, account string) Command {
 	if rapid.Bool().Draw(t, "tier") {
 		o.Tier = "max"
 	}
+	o.Signal = rapid.SampledFrom([]Signal{"", "", "", SignalExhausted, SignalOverloaded}).Draw(t, "signal")
+	if o.Signal != "" {
+		o.RetryAfter = max(0, min(MaxClosed, drawMillis(t)))
+		o.Window = rapid.SampledFrom([]string{o.Window, ""}).Draw(t, "refused")
+	}
 	return o
 }
 

@@ -49,6 +49,12 @@ type Result struct {
 	Capacity  int64  `cbor:"23,keyasint,omitempty"`
 	Version   uint64 `cbor:"24,keyasint,omitempty"` // of the configuration
 	Effective bool   `cbor:"25,keyasint,omitempty"` // of an observation
+
+	// Reason says why a limit refused; empty where no limit did.
+	Reason      Reason  `cbor:"60,keyasint,omitempty"`
+	Unknown     bool    `cbor:"61,keyasint,omitempty"` // the observed window is not configured
+	ClosedUntil Instant `cbor:"62,keyasint,omitempty"` // the provider refuses until then
+	HeldBack    int64   `cbor:"63,keyasint,omitempty"` // what the limit has left and keeps for others, in its unit
 }
 
 // OK tells whether the command did what it asked for.

@@ -20,6 +20,7 @@ type Snapshot struct {
 	NoticeSeq    uint64         `cbor:"8,keyasint,omitempty"`
 	Calls        []KnownCall    `cbor:"9,keyasint,omitempty"` // oldest first
 	Totals       Totals         `cbor:"10,keyasint,omitempty"`
+	Watches      []Watch        `cbor:"60,keyasint,omitempty"` // by account
 }
 
 // AgentNotices are the pending notices of one agent.
@@ -56,6 +57,7 @@ func (s *State) Snapshot() *Snapshot {
 	for _, key := range s.callOrder.all() {
 		n.Calls = append(n.Calls, KnownCall{key.principal, key.call, s.calls[key]})
 	}
+	n.Watches = s.watchesInOrder()
 	return n
 }
 
@@ -110,6 +112,10 @@ func Restore(n *Snapshot) (*State, error) {
 		key := callKey{c.Principal, c.CallID}
 		s.calls[key] = c.Tokens
 		s.callOrder.push(key)
+	}
+	for i := range n.Watches {
+		w := n.Watches[i].copy()
+		s.watches[w.Account] = &w
 	}
 	if broken := s.Check(); len(broken) > 0 {
 		errs := make([]error, len(broken))

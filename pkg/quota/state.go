@@ -27,6 +27,7 @@ type State struct {
 	calls        map[callKey]Tokens
 	callOrder    fifo[callKey]
 	totals       Totals
+	watches      map[string]*Watch // by account
 
 	// What follows is derived from the above.
 	due         dueHeap
@@ -54,6 +55,7 @@ func NewState() *State {
 		notices:      map[Actor][]Notice{},
 		calls:        map[callKey]Tokens{},
 		liveByAgent:  map[Actor]int{},
+		watches:      map[string]*Watch{},
 	}
 }
 
@@ -75,6 +77,8 @@ type Counter struct {
 	GrantedSum  int64        `cbor:"13,keyasint,omitempty"` // of all holds ever put on the limit
 	WithinSum   int64        `cbor:"14,keyasint,omitempty"`
 	ReturnedSum int64        `cbor:"15,keyasint,omitempty"`
+	ClosedUntil Instant      `cbor:"60,keyasint,omitempty"` // the provider refuses until then; 0 for open
+	ClosedAt    Instant      `cbor:"61,keyasint,omitempty"` // when it said so
 }
 
 // PastWindow is an ended window that late usage can still be charged to.

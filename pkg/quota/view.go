@@ -15,6 +15,8 @@ type LimitView struct {
 	Over      int64
 	Observed  *Observation
 	Fresh     bool // the observation may be relied on
+	// ClosedUntil is until when the provider refuses; 0 for open.
+	ClosedUntil Instant
 }
 
 // Spent is what counts towards warnings.
@@ -23,6 +25,9 @@ func (v *LimitView) Spent() int64 { return v.Used + v.Outside }
 func (s *State) viewLimit(l *Limit, now Instant) LimitView {
 	c := s.counters[l.ID]
 	v := LimitView{Limit: *l, Start: c.Start, End: c.End, Capacity: c.capacity(l), Held: c.Held, Used: c.Used, Outside: c.outside(l)}
+	if now < c.ClosedUntil {
+		v.ClosedUntil = c.ClosedUntil
+	}
 	if c.Observed != nil {
 		o := *c.Observed
 		v.Observed, v.Fresh = &o, c.fresh(now, s.Config.Policy.ObservationLead)

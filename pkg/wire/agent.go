@@ -73,8 +73,10 @@ type ObserveRequest struct {
 	Identified
 	Acks
 	Account string `json:"account"`
-	Window  string `json:"window"` // the name of one of the account's windows, such as session or weekly, or a limit's id
-	// At least one of the following is required.
+	// Window is the name of one of the account's windows, such as session or weekly, or a limit's id. A name that the
+	// account does not have is kept as an unknown window. It may be left out only with a signal.
+	Window string `json:"window,omitzero"`
+	// At least one of the following, or a signal, is required.
 	Used        *int64   `json:"used,omitzero"`         // in the limit's unit
 	UsedPercent *Percent `json:"used_percent,omitzero"` // 0 to 1000
 	Capacity    *int64   `json:"capacity,omitzero"`     // in the limit's unit
@@ -82,17 +84,24 @@ type ObserveRequest struct {
 	Tier        string   `json:"tier,omitzero"`
 	Source      string   `json:"source,omitzero"`      // where it was read: statusline, headers, …
 	ObservedAt  Time     `json:"observed_at,omitzero"` // when the provider said it; default now
+	// Signal says that the provider refused: exhausted (a 429 of ours: the window is closed until its reset) or
+	// overloaded (a 529: not our quota, recorded without effect).
+	Signal       string `json:"signal,omitzero"`
+	RetryAfterMS int64  `json:"retry_after_ms,omitzero"` // what it asked to wait, from observed_at on
+	WindowMS     int64  `json:"window_ms,omitzero"`      // how long windows of this name last, for unknown ones
 }
 
 // ObserveReply answers an observation.
 type ObserveReply struct {
-	Account   string   `json:"account"`
-	LimitID   string   `json:"limit_id"`
-	Recorded  bool     `json:"recorded"`
-	Effective bool     `json:"effective"`         // false: older than what is known, kept and without effect
-	Capacity  int64    `json:"capacity,omitzero"` // of the limit, after it
-	Message   string   `json:"message,omitzero"`
-	Notices   []Notice `json:"notices,omitzero"`
+	Account     string   `json:"account"`
+	LimitID     string   `json:"limit_id"` // empty where it concerns none
+	Recorded    bool     `json:"recorded"`
+	Effective   bool     `json:"effective"`         // false: older than what is known, kept and without effect
+	Capacity    int64    `json:"capacity,omitzero"` // of the limit, after it
+	Message     string   `json:"message,omitzero"`
+	Unknown     bool     `json:"unknown,omitzero"`      // the window is not configured: kept and shown, without effect
+	ClosedUntil Time     `json:"closed_until,omitzero"` // nothing is granted on it until then
+	Notices     []Notice `json:"notices,omitzero"`
 }
 
 // Verb is estimate.
@@ -125,8 +134,15 @@ func (r *ListRequest) decode(d *decoder)     { listObject.decode(d, r) }
 
 func (r *ObserveRequest) decode(d *decoder) {
 	observeObject.decode(d, r)
-	if d.failed == nil && r.Used == nil && r.UsedPercent == nil && r.Capacity == nil && r.ResetsAt == 0 && r.Tier == "" {
-		d.fail("tell at least one of used, used_percent, capacity, resets_at and tier")
+	if d.failed != nil || r.Signal != "" {
+		return
+	}
+	if r.Window == "" {
+		d.fail("name the window; only a refusal of the provider (signal) may be of none")
+		return
+	}
+	if r.Used == nil && r.UsedPercent == nil && r.Capacity == nil && r.ResetsAt == 0 && r.Tier == "" {
+		d.fail("tell at least one of used, used_percent, capacity, resets_at, tier and signal")
 	}
 }
 
@@ -138,6 +154,7 @@ func (r *ObserveRequest) Command(by quota.Actor, _ string) quota.Command {
 	return quota.Observe{
 		Actor: by, Account: r.Account, Window: r.Window, Used: r.Used, PercentMilli: (*int64)(r.UsedPercent), Capacity: r.Capacity,
 		ResetAt: r.ResetsAt.Instant(), Tier: r.Tier, Source: r.Source, At: r.ObservedAt.Instant(),
+		Signal: quota.Signal(r.Signal), RetryAfter: quota.Millis(r.RetryAfterMS), Length: quota.Millis(r.WindowMS),
 	}
 }
 
@@ -171,7 +188,10 @@ func EstimateReplyOf(e estimate.Estimate, rate quota.Rate, priced bool, notices 
 
 // ObserveReplyOf converts the result of an observation.
 func ObserveReplyOf(r *quota.Result, notices []Notice) ObserveReply {
-	return ObserveReply{r.Account, r.Limit, r.Recorded, r.Effective, r.Capacity, r.Message, notices}
+	return ObserveReply{
+		Account: r.Account, LimitID: r.Limit, Recorded: r.Recorded, Effective: r.Effective, Capacity: r.Capacity, Message: r.Message,
+		Unknown: r.Unknown, ClosedUntil: TimeOf(r.ClosedUntil), Notices: notices,
+	}
 }
 
 var estimateObject = object[EstimateRequest]{
@@ -200,7 +220,7 @@ var observeObject = object[ObserveRequest]{
 	requestID(func(r *ObserveRequest) *string { return &r.RequestID }),
 	ackNotices(func(r *ObserveRequest) *[]uint64 { return &r.AckNotices }),
 	mustName("account", MaxNameBytes, func(r *ObserveRequest) *string { return &r.Account }),
-	mustName("window", MaxTextBytes, func(r *ObserveRequest) *string { return &r.Window }),
+	name("window", MaxTextBytes, func(r *ObserveRequest) *string { return &r.Window }),
 	optional("used", 0, quota.MaxCapacity, func(r *ObserveRequest) **int64 { return &r.Used }),
 	percent("used_percent", int64(MaxPercent), func(r *ObserveRequest) **Percent { return &r.UsedPercent }),
 	optional("capacity", 0, quota.MaxCapacity, func(r *ObserveRequest) **int64 { return &r.Capacity }),
@@ -208,4 +228,7 @@ var observeObject = object[ObserveRequest]{
 	name("tier", MaxNameBytes, func(r *ObserveRequest) *string { return &r.Tier }),
 	name("source", MaxTextBytes, func(r *ObserveRequest) *string { return &r.Source }),
 	instant("observed_at", func(r *ObserveRequest) *Time { return &r.ObservedAt }),
+	choice("signal", []string{string(quota.SignalExhausted), string(quota.SignalOverloaded)}, func(r *ObserveRequest) *string { return &r.Signal }),
+	integer("retry_after_ms", 0, int64(quota.MaxClosed), func(r *ObserveRequest) *int64 { return &r.RetryAfterMS }),
+	integer("window_ms", 0, int64(quota.MaxWindowLength), func(r *ObserveRequest) *int64 { return &r.WindowMS }),
 }

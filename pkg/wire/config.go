@@ -106,7 +106,7 @@ func ConfigOf(c *quota.Config) Config {
 		v.Providers = append(v.Providers, providerOf(&c.Providers[i]))
 	}
 	for i := range c.Accounts {
-		v.Accounts = append(v.Accounts, AccountOf(&c.Accounts[i], nil))
+		v.Accounts = append(v.Accounts, AccountOf(&c.Accounts[i], nil, &quota.Watch{}))
 	}
 	for i := range c.Limits {
 		v.Limits = append(v.Limits, limitSpecOf(&c.Limits[i]))

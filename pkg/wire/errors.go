@@ -102,6 +102,10 @@ type ErrorDetails struct {
 	Requested int64  `json:"requested,omitzero"` // allocation_exceeded: the tokens used
 	Available int64  `json:"available,omitzero"`
 	Capacity  int64  `json:"capacity,omitzero"`
+	// HeldBack is what LimitID has left beside Available and keeps for higher priorities or for spending outside.
+	HeldBack int64 `json:"held_back,omitzero"`
+	// Reason of insufficient_quota: depleted, held_back, closed (the provider refuses until a reset) or too_large.
+	Reason    string `json:"reason,omitzero"`
 	Current   int64  `json:"current,omitzero"`
 	Allocated int64  `json:"allocated,omitzero"` // allocation_exceeded: the tokens reserved
 	// Provider, Account and Model say what the refusal was about, where it was about one.
@@ -194,7 +198,8 @@ func (d *ErrorDetails) empty() bool {
 		return false
 	}
 	return d.LimitID == "" && d.Requested == 0 && d.Available == 0 && d.Capacity == 0 && d.Current == 0 && d.Allocated == 0 &&
-		d.Provider == "" && d.Account == "" && d.Model == "" && d.Outcome == "" && d.Reservation == nil && d.ConfigVersion == 0
+		d.Provider == "" && d.Account == "" && d.Model == "" && d.Outcome == "" && d.Reservation == nil && d.ConfigVersion == 0 &&
+		d.HeldBack == 0 && d.Reason == ""
 }
 
 // IsZero lets encoding/json leave empty details out.
@@ -205,6 +210,8 @@ var detailsObject = object[ErrorDetails]{
 	integer("requested", -maxInteger, maxInteger, func(d *ErrorDetails) *int64 { return &d.Requested }),
 	integer("available", -maxInteger, maxInteger, func(d *ErrorDetails) *int64 { return &d.Available }),
 	integer("capacity", -maxInteger, maxInteger, func(d *ErrorDetails) *int64 { return &d.Capacity }),
+	integer("held_back", 0, maxInteger, func(d *ErrorDetails) *int64 { return &d.HeldBack }),
+	name("reason", MaxNameBytes, func(d *ErrorDetails) *string { return &d.Reason }),
 	integer("current", -maxInteger, maxInteger, func(d *ErrorDetails) *int64 { return &d.Current }),
 	integer("allocated", -maxInteger, maxInteger, func(d *ErrorDetails) *int64 { return &d.Allocated }),
 	name("provider", MaxTextBytes, func(d *ErrorDetails) *string { return &d.Provider }),

@@ -74,6 +74,8 @@ type ReservationDeniedData struct {
 	Retryable     bool   `json:"retryable"`
 	RetryAfterMS  int64  `json:"retry_after_ms,omitzero"`
 	ConfigVersion uint64 `json:"config_version,omitzero"`
+	Reason        string `json:"reason,omitzero"`    // depleted, held_back, closed or too_large, where a limit refused
+	HeldBack      int64  `json:"held_back,omitzero"` // what the limit has left and keeps for others
 }
 
 // ReservationExtendedData: units and time were added.
@@ -173,9 +175,11 @@ type ObservationRecordedData struct {
 	Account     string      `json:"account"`
 	LimitID     string      `json:"limit_id"`
 	Observation Observation `json:"observation"`
-	Effective   bool        `json:"effective"`         // false: older than what is known, kept and without effect
-	Span        Span        `json:"span"`              // the window after it
-	Capacity    int64       `json:"capacity,omitzero"` // of the limit, where the observation taught it
+	Effective   bool        `json:"effective"`             // false: older than what is known, kept and without effect
+	Span        Span        `json:"span"`                  // the window after it
+	Capacity    int64       `json:"capacity,omitzero"`     // of the limit, where the observation taught it
+	Window      string      `json:"window,omitzero"`       // the name of a window that is not configured; limit_id is empty then
+	ClosedUntil Time        `json:"closed_until,omitzero"` // nothing is granted on it until then
 }
 
 // BlockPlacedData: an operator stopped new grants.

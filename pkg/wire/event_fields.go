@@ -65,6 +65,8 @@ var deniedObject = object[ReservationDeniedData]{
 	must(boolean("retryable", func(v *ReservationDeniedData) *bool { return &v.Retryable })),
 	integer("retry_after_ms", -maxInteger, maxInteger, func(v *ReservationDeniedData) *int64 { return &v.RetryAfterMS }),
 	counter("config_version", func(v *ReservationDeniedData) *uint64 { return &v.ConfigVersion }),
+	name("reason", maxReplyTextBytes, func(d *ReservationDeniedData) *string { return &d.Reason }),
+	integer("held_back", 0, maxInteger, func(d *ReservationDeniedData) *int64 { return &d.HeldBack }),
 }
 
 var extendedObject = object[ReservationExtendedData]{

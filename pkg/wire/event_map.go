@@ -76,6 +76,7 @@ func publicData(e quota.Event) any {
 	case *quota.ObservationRecorded:
 		return &ObservationRecordedData{
 			actorOf(e.Actor), e.Account, e.Limit, observationOf(e.Observation), e.Effective, spanOf(e.Span), e.Capacity,
+			e.Window, TimeOf(e.ClosedUntil),
 		}
 	case *quota.BlockPlaced:
 		return &BlockPlacedData{actorOf(e.Actor), string(e.Target), e.Name, e.Reason}
@@ -143,6 +144,7 @@ func deniedData(e *quota.ReservationDenied) *ReservationDeniedData {
 	return &ReservationDeniedData{
 		ReservationID: e.Reservation, Labels: labelsOf(&e.Labels), Amount: amountOf(e.Amount), Code: string(e.Code), LimitID: e.Limit,
 		Requested: e.Requested, Available: e.Available, Retryable: e.Retryable, RetryAfterMS: int64(e.RetryAfter), ConfigVersion: e.Config,
+		Reason: string(e.Reason), HeldBack: e.HeldBack,
 	}
 }
 

@@ -55,6 +55,7 @@ func ErrorOfResult(r *quota.Result, decided bool) *Error {
 		e.Details.ConfigVersion = r.Version
 	default:
 		e.Details.Requested, e.Details.Available, e.Details.Capacity = r.Requested, r.Available, r.Capacity
+		e.Details.Reason, e.Details.HeldBack = string(r.Reason), r.HeldBack
 	}
 	if r.Code == quota.CodeAllocationExceeded || r.Code == quota.CodeClosed {
 		reservation := reservationOf(r)

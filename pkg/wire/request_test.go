@@ -135,7 +135,7 @@ func TestAppendAgreesWithTags(t *testing.T) {
 		&ReportRequest{id, acks, "r", "a", "m", items}, &SettleRequest{id, acks, "r", "a", "m", items},
 		&ReleaseRequest{id, acks, "r", "why \"quoted\" <&> é\n"}, &ExtendRequest{id, acks, "r", tokens, 1, 2},
 		&EstimateRequest{acks, "t", "low", &n, true, true, "m"}, &StatusRequest{acks, "r"}, &ListRequest{acks, true, 5, "x"},
-		&ObserveRequest{id, acks, "a", "w", &n, &p, &n, 1_700_000_000_000, "t", "s", 1_700_000_000_001},
+		&ObserveRequest{id, acks, "a", "w", &n, &p, &n, 1_700_000_000_000, "t", "s", 1_700_000_000_001, "exhausted", 5, 6},
 		&ApplyRequest{id, "version: 1\n", 3}, &GetConfigRequest{}, &AccountsRequest{"a"},
 		&ReservationsRequest{"r", "p", "a", "t", "p", "a", true, 3, "x"}, &RevokeRequest{id, "r", "why"},
 		&HoldRequest{id, "team", "t", "why"}, &ResumeRequest{id, "team", "t"}, &VerifyRequest{},

@@ -25,6 +25,8 @@ type Limit struct {
 	UsedPercent *Percent     `json:"used_percent,omitzero"`
 	Observed    *Observation `json:"observed,omitzero"` // the last of this window
 	Fresh       bool         `json:"fresh,omitzero"`    // the observation may be relied on
+	// ClosedUntil is until when the provider refuses.
+	ClosedUntil Time `json:"closed_until,omitzero"`
 }
 
 // Observation is what a provider said of a window.
@@ -36,6 +38,10 @@ type Observation struct {
 	Tier        string   `json:"tier,omitzero"`
 	Source      string   `json:"source,omitzero"`
 	ObservedAt  Time     `json:"observed_at,omitzero"`
+	Signal      string   `json:"signal,omitzero"` // that the provider refused: exhausted or overloaded
+	// RetryAfterMS is what it asked to wait from ObservedAt on.
+	RetryAfterMS int64 `json:"retry_after_ms,omitzero"`
+	WindowMS     int64 `json:"window_ms,omitzero"` // how long such windows last, where told
 }
 
 // Account is one subscription or API organisation with its limits.
@@ -46,6 +52,18 @@ type Account struct {
 	Tier     string   `json:"tier,omitzero"`
 	Teams    []string `json:"teams,omitzero"` // who may use it; absent means every team
 	Limits   []Limit  `json:"limits,omitzero"`
+	// UnknownWindows are windows that the provider told of and the configuration does not have, told of longest ago first.
+	UnknownWindows []UnknownWindow `json:"unknown_windows,omitzero"`
+	// ClosedUntil is until when the provider refuses the account, where it did not say for which window.
+	ClosedUntil  Time  `json:"closed_until,omitzero"`
+	Overloads    int64 `json:"overloads,omitzero"` // how often it was overloaded: its trouble, not our quota
+	OverloadedAt Time  `json:"overloaded_at,omitzero"`
+}
+
+// UnknownWindow is a window that the configuration does not have; a limit of its name would count it.
+type UnknownWindow struct {
+	Window   string      `json:"window"`
+	Observed Observation `json:"observed"`
 }
 
 // Block is an operator's order that nothing new is granted.
@@ -115,7 +133,7 @@ func LimitOf(v *quota.LimitView) Limit {
 		LimitID: v.Limit.ID, Name: v.Limit.Name, Account: v.Limit.Scope.Account, ModelGroup: v.Limit.Scope.ModelGroup,
 		Team: v.Limit.Scope.Team, Agent: v.Limit.Scope.Agent, Unit: string(v.Limit.Unit), Window: string(v.Limit.Window.Kind),
 		StartsAt: TimeOf(v.Start), ResetsAt: TimeOf(v.End), Capacity: v.Capacity, Used: v.Used, Held: v.Held, Outside: v.Outside,
-		Available: v.Available, Over: v.Over, Fresh: v.Fresh, UsedPercent: percentOf(v.Spent(), v.Capacity),
+		Available: v.Available, Over: v.Over, Fresh: v.Fresh, ClosedUntil: TimeOf(v.ClosedUntil), UsedPercent: percentOf(v.Spent(), v.Capacity),
 	}
 	if v.Limit.Window.Kind == quota.WindowConcurrent {
 		l.UsedPercent = percentOf(v.Held, v.Capacity)
@@ -144,7 +162,10 @@ func percentOf(part, whole int64) *Percent {
 }
 
 func observationOf(o quota.Observation) Observation {
-	v := Observation{Capacity: o.Capacity, ResetsAt: TimeOf(o.ResetAt), Tier: o.Tier, Source: o.Source, ObservedAt: TimeOf(o.At)}
+	v := Observation{
+		Capacity: o.Capacity, ResetsAt: TimeOf(o.ResetAt), Tier: o.Tier, Source: o.Source, ObservedAt: TimeOf(o.At),
+		Signal: string(o.Signal), RetryAfterMS: int64(o.RetryAfter), WindowMS: int64(o.Length),
+	}
 	if o.Used >= 0 {
 		v.Used = &o.Used
 	}
@@ -155,9 +176,16 @@ func observationOf(o quota.Observation) Observation {
 	return v
 }
 
-// AccountOf converts an account with the limits that are its own.
-func AccountOf(a *quota.Account, limits []Limit) Account {
-	return Account{Account: a.ID, Provider: a.Provider, Kind: string(a.Kind), Tier: a.Tier, Teams: a.Teams, Limits: limits}
+// AccountOf converts an account with the limits that are its own and what the provider said of it beside them.
+func AccountOf(a *quota.Account, limits []Limit, w *quota.Watch) Account {
+	v := Account{
+		Account: a.ID, Provider: a.Provider, Kind: string(a.Kind), Tier: a.Tier, Teams: a.Teams, Limits: limits,
+		ClosedUntil: TimeOf(w.ClosedUntil), Overloads: w.Overloads, OverloadedAt: TimeOf(w.OverloadedAt),
+	}
+	for i := range w.Unknown {
+		v.UnknownWindows = append(v.UnknownWindows, UnknownWindow{w.Unknown[i].Name, observationOf(w.Unknown[i].Observation)})
+	}
+	return v
 }
 
 // BlockOf converts a block.

@@ -213,7 +213,11 @@ func accounts(b *wire.AccountsRequest, s *quota.State, now quota.Instant) any {
 	}
 	for i := range s.Config.Accounts {
 		if a := &s.Config.Accounts[i]; b.Account == "" || a.ID == b.Account {
-			reply.Accounts = append(reply.Accounts, wire.AccountOf(a, byAccount[a.ID]))
+			watch := s.Watch(a.ID)
+			if now >= watch.ClosedUntil {
+				watch.ClosedUntil = 0 // it is over
+			}
+			reply.Accounts = append(reply.Accounts, wire.AccountOf(a, byAccount[a.ID], &watch))
 		}
 	}
 	if b.Account != "" && len(reply.Accounts) == 0 {
