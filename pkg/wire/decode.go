@@ -116,6 +116,14 @@ func (d *decoder) more(first bool, closing byte) bool {
 	}
 }
 
+// special are the bytes that do not stand for themselves in a text, or are not ASCII.
+var special = func() (set [256]bool) {
+	for c := range set {
+		set[c] = c < ' ' || c == '"' || c == '\\' || c >= 0x7f
+	}
+	return set
+}()
+
 // raw consumes a string and gives what stands between the quotes; plain is false if it contains escapes.
 func (d *decoder) raw() (s []byte, plain bool) {
 	if d.peek() != '"' {
@@ -125,18 +133,21 @@ func (d *decoder) raw() (s []byte, plain bool) {
 	start := d.pos + 1
 	plain, d.ascii = true, true
 	for i := start; i < len(d.data); i++ {
+		if !special[d.data[i]] {
+			continue
+		}
 		switch c := d.data[i]; {
 		case c == '"':
 			d.pos = i + 1
 			return d.data[start:i], plain
-		case c >= 0x7f:
-			d.ascii = false
 		case c == '\\':
 			plain = false
 			i++
 		case c < ' ':
 			d.fail("not valid JSON at byte %d: a control character in a text", i)
 			return nil, false
+		default:
+			d.ascii = false
 		}
 	}
 	d.fail("not valid JSON: a text without closing quote")

@@ -35,17 +35,19 @@ func (o object[T]) decode(d *decoder, v *T) {
 	var seen uint64
 	next := 0
 	for first := true; d.more(first, '}'); first = false {
-		key := d.key()
-		if d.failed != nil {
-			return
-		}
-		i := o.find(key, next)
+		i := o.inOrder(d, next)
 		if i < 0 {
-			o.unknown(d, key)
-			continue
+			key := d.key()
+			if d.failed != nil {
+				return
+			}
+			if i = o.find(key); i < 0 {
+				o.unknown(d, key)
+				continue
+			}
 		}
 		if seen&(1<<i) != 0 {
-			d.fail("field %q stands there twice", key)
+			d.fail("field %q stands there twice", o[i].name)
 			return
 		}
 		seen |= 1 << i
@@ -63,11 +65,22 @@ func (o object[T]) decode(d *decoder, v *T) {
 	}
 }
 
-// find looks for a name, first where it stands if the fields come in order.
-func (o object[T]) find(key []byte, next int) int {
-	if next < len(o) && o[next].name == string(key) {
-		return next
+// inOrder consumes the name of a field that is written as this package writes it, without escapes or space, and stands
+// in the order of the list; it gives -1, and consumes nothing, for any other.
+func (o object[T]) inOrder(d *decoder, next int) int {
+	rest := d.data[d.pos:]
+	for i := next; i < len(o); i++ { // optional fields that are left out are passed over
+		name := o[i].name
+		if end := len(name) + 1; end+1 < len(rest) && rest[end] == '"' && rest[end+1] == ':' && rest[0] == '"' && string(rest[1:end]) == name {
+			d.pos += end + 2
+			return i
+		}
 	}
+	return -1
+}
+
+// find looks for a name; -1 where there is none such.
+func (o object[T]) find(key []byte) int {
 	for i := range o {
 		if o[i].name == string(key) {
 			return i
@@ -90,21 +103,20 @@ func (o object[T]) unknown(d *decoder, key []byte) {
 
 // append writes the object; empty optional fields are left out.
 func (o object[T]) append(b []byte, v *T) []byte {
-	b = append(b, '{')
-	first := true
+	separator := byte('{')
 	for i := range o {
 		f := &o[i]
 		if !f.required && f.empty(v) {
 			continue
 		}
-		if !first {
-			b = append(b, ',')
-		}
-		first = false
-		b = append(b, '"')
+		b = append(b, separator, '"')
+		separator = ','
 		b = append(b, f.name...)
 		b = append(b, '"', ':')
 		b = f.write(b, v)
+	}
+	if separator == '{' {
+		b = append(b, '{')
 	}
 	return append(b, '}')
 }
@@ -308,7 +320,7 @@ func readList(d *decoder, most int, item func()) {
 // appendText writes a JSON string.
 func appendText(b []byte, s string) []byte {
 	for i := range len(s) {
-		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c >= 0x7f {
+		if special[s[i]] {
 			quoted, _ := json.Marshal(s) // a string always has an encoding
 			return append(b, quoted...)
 		}

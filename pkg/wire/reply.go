@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 
 	"github.com/bursarhq/bursar/pkg/quota"
 )
@@ -80,10 +81,17 @@ func AppendResult(b []byte, m Mutation, r *quota.Result, notices []quota.Notice)
 	case *ResumeRequest:
 		return appendJSON(b, BlockReply{m.Target, m.Name, false})
 	default:
-		reply := ReservationReplyOf(r, NoticesOf(notices))
-		return reply.Append(b)
+		reply := reservationReplies.Get().(*ReservationReply)
+		*reply = ReservationReplyOf(r, NoticesOf(notices))
+		b = reply.Append(b)
+		*reply = ReservationReply{}
+		reservationReplies.Put(reply)
+		return b
 	}
 }
+
+// reservationReplies are structs that replies are made in.
+var reservationReplies = sync.Pool{New: func() any { return new(ReservationReply) }}
 
 // appendJSON is for replies that are not on the path of every request.
 func appendJSON(b []byte, v any) []byte {

@@ -3,6 +3,7 @@ package wire
 import (
 	"crypto/sha256"
 	"fmt"
+	"sync"
 
 	"github.com/google/uuid"
 
@@ -173,6 +174,9 @@ func requestID[T any](at func(*T) *string) field[T] {
 
 func ackNotices[T any](at func(*T) *[]uint64) field[T] { return numbers("ack_notices", MaxAcks, at) }
 
+// spaces are buffers for what is hashed.
+var spaces = sync.Pool{New: func() any { return new([]byte) }}
+
 // hashOf hashes what a mutation asks for.
 func hashOf(verb string, r Mutation) ParamsHash {
 	id := r.identified()
@@ -184,8 +188,10 @@ func hashOf(verb string, r Mutation) ParamsHash {
 		keptAcks = acknowledging.acks().AckNotices
 		acknowledging.acks().AckNotices = nil
 	}
-	var space [512]byte
-	sum := sha256.Sum256(r.Append(append(append(space[:0], verb...), 0)))
+	space := spaces.Get().(*[]byte)
+	*space = r.Append(append(append((*space)[:0], verb...), 0))
+	sum := sha256.Sum256(*space)
+	spaces.Put(space)
 	id.RequestID = keptID
 	if ok {
 		acknowledging.acks().AckNotices = keptAcks
