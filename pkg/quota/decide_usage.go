@@ -359,15 +359,19 @@ func (u *usageDraft) charge(e *UsageRecorded, limits []*Limit, total, known Toke
 			continue
 		}
 		charge := Charge{Limit: l.ID, Amount: units}
-		if l.Window.Kind != WindowBucket {
-			charge.Window = u.scratch.counters[l.ID].windowOf(e.OccurredAt)
-		}
 		if e.Standing == StandingOpen {
 			if h := r.hold(l.ID); h != nil {
 				charge.Within = min(units, h.Held)
 			}
 		}
-		e.Charges = append(e.Charges, charge)
+		if l.Window.Kind != WindowBucket {
+			charge.Window = u.scratch.counters[l.ID].windowOf(l, e.OccurredAt)
+		} else if l.refilled(e.OccurredAt, u.env.Now) {
+			charge.Amount = charge.Within
+		}
+		if charge.Amount != 0 {
+			e.Charges = append(e.Charges, charge)
+		}
 	}
 	if e.Standing == StandingUnreserved {
 		return

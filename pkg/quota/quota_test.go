@@ -271,6 +271,27 @@ func TestUsageWithoutAReservation(t *testing.T) {
 	}
 }
 
+func TestUsageOfLongAgoExhaustsNothingToday(t *testing.T) {
+	t.Parallel()
+	perMinute := Limit{ID: "tpm", Unit: UnitTokens, Capacity: 1000, Window: Window{Kind: WindowBucket, Duration: Minute, Burst: 2000}}
+	day := Limit{ID: "day", Unit: UnitTokens, Capacity: 1000, Window: Window{Kind: WindowCalendar, Period: PeriodDay}}
+	l := newLedger(t, session("s", 1000), perMinute, day)
+	l.reserve(10) // and with it the session is not open yet
+	l.must(Report{Actor: ann, Reservation: "r1", Items: out(1)})
+	tell := func(ago Millis) {
+		t.Helper()
+		items := []UsageItem{{OccurredAt: l.now.Add(-ago), Tokens: Tokens{Output: 100}}}
+		l.must(Report{Actor: ann, Account: "max-1", Model: "opus-4", Items: items})
+	}
+	tell(30 * Day)
+	tell(6 * Hour) // still of this day, of no known session, and long refilled
+	tell(3 * Minute)
+	tell(30 * Second)
+	if s, d, b := l.limit("s").Used, l.limit("day").Used, l.limit("tpm").Used; s != 201 || d != 301 || b != 110 {
+		t.Errorf("session %d, day %d, bucket %d are used, want 201, 301 and 110", s, d, b)
+	}
+}
+
 func TestACallCountsOnce(t *testing.T) {
 	t.Parallel()
 	l := newLedger(t, session("s", 1000), Limit{ID: "q", Unit: UnitRequests, Capacity: 100, Window: Window{Kind: WindowCalendar, Period: PeriodDay}})

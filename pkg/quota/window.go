@@ -143,9 +143,9 @@ func (c *Counter) fresh(now Instant, lead Millis) bool {
 }
 
 // windowOf finds the window that usage at an instant belongs to: the present one, an earlier one that is kept, or none
-// (0) where the usage is older than those. Usage between two session windows counts in the later one: the provider's
-// window had begun by then, we had only not heard of it.
-func (c *Counter) windowOf(at Instant) Instant {
+// (0) where the usage is older than those. Usage shortly before a session window, no longer than the window lasts,
+// counts in it: the provider's window had begun by then, we had only not heard of it.
+func (c *Counter) windowOf(l *Limit, at Instant) Instant {
 	later := c.Start
 	for i := len(c.Earlier) - 1; i >= 0; i-- {
 		past := c.Earlier[i]
@@ -157,10 +157,18 @@ func (c *Counter) windowOf(at Instant) Instant {
 		}
 		later = past.Start
 	}
-	if len(c.Earlier) > 0 {
-		return 0
+	if at >= c.Start || len(c.Earlier) == 0 && l.Window.Kind == WindowSession && at.Add(l.Window.Duration) > c.Start {
+		return later
 	}
-	return later
+	return 0
+}
+
+// refilled tells whether a bucket has made up for spending at an instant: it then bears on nothing any more.
+func (l *Limit) refilled(at, now Instant) bool {
+	if l.Capacity == 0 {
+		return false
+	}
+	return at.Add(Millis(int64(l.Window.Duration)*l.burst()/l.Capacity+1)) <= now
 }
 
 // bucketLevel is the level at an instant, in units × Duration: refilled evenly, never above the burst.

@@ -40,6 +40,7 @@ type StatusReply struct {
 	Agent         string            `json:"agent"`
 	Team          string            `json:"team,omitzero"`
 	ConfigVersion uint64            `json:"config_version,omitzero"`
+	LedgerID      string            `json:"ledger_id,omitzero"`    // of the workspace, from its first commit on
 	Limits        []Limit           `json:"limits,omitzero"`       // those that can bind the agent
 	Reservations  []ReservationView `json:"reservations,omitzero"` // its open ones, or the one asked for
 	Totals        *Totals           `json:"totals,omitzero"`       // of the workspace

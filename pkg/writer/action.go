@@ -35,6 +35,7 @@ type Reply struct {
 	Now     quota.Instant  // ledger time of the decision or read
 	Notices []quota.Notice // pending for the actor
 	Version uint64         // of the ledger: the number of the commit that holds the decision; 0 where there is none
+	Ledger  ledger.ID      // which ledger was read; zero of a decision
 }
 
 // FetchAnswer asks to answer a request from the log: with answer Index of the commit at Revision.

@@ -42,7 +42,7 @@ func (w *Writer) read(r *Request) {
 	value, notices := r.Read(state, w.clock.now), state.Notices(r.Actor)
 	after := w.lastGroup()
 	if after == nil {
-		w.do(Reply{Token: r.Token, Value: value, Now: w.clock.now, Notices: notices, Version: w.ledger.Position().Number})
+		w.do(Reply{Token: r.Token, Value: value, Now: w.clock.now, Notices: notices, Version: w.ledger.Position().Number, Ledger: w.ledger.Position().Ledger})
 		return
 	}
 	after.waiters = append(after.waiters, waiter{token: r.Token, arrived: w.time.Mono, answer: -1, value: value, now: w.clock.now, notices: notices})

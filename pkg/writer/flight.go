@@ -251,6 +251,9 @@ func (w *Writer) answer(g *group, number uint64) {
 	for i := range g.waiters {
 		r := &g.waiters[i]
 		reply := Reply{Token: r.token, Result: r.result, Value: r.value, Now: r.now, Notices: r.notices, Version: number}
+		if r.value != nil {
+			reply.Ledger = w.ledger.Position().Ledger
+		}
 		if r.answer >= 0 {
 			reply.Result = g.answers[r.answer].Result
 		}

@@ -63,7 +63,7 @@ func (f *Front) answerRead(r *request, reply *writer.Reply) {
 	case *wire.EstimateReply:
 		v.Notices = notices
 	case *wire.StatusReply:
-		v.Notices = notices
+		v.Notices, v.LedgerID = notices, reply.Ledger.String()
 	case *wire.ReservationsReply:
 		if r.actor.Agent != "" {
 			v.Notices = notices

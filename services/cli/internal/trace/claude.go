@@ -19,6 +19,7 @@ type transcriptRow struct {
 	SessionID string            `json:"sessionId"`
 	RequestID string            `json:"requestId"`
 	Sidechain bool              `json:"isSidechain"`
+	Folder    string            `json:"cwd"`
 	Message   transcriptMessage `json:"message"`
 }
 
@@ -109,38 +110,22 @@ func (t *transcript) read(r io.Reader) error {
 
 // add takes one line.
 func (t *transcript) add(line []byte) error {
-	var row transcriptRow
-	if line[0] != '{' || json.Unmarshal(line, &row) != nil {
-		if spendsNothing(line) {
-			t.skipped.Other++
-		} else {
-			t.skipped.Malformed++
-		}
-		return nil
-	}
-	// Some transcripts do not tell the type; what counts is that usage is there.
-	if row.Message.Usage == nil || row.Type != "assistant" && row.Type != "" {
+	row, reason := ParseClaudeCode(line)
+	switch reason {
+	case NoCall:
 		t.skipped.Other++
 		return nil
-	}
-	if row.Message.Model == syntheticModel {
-		t.skipped.Synthetic++
-		return nil
-	}
-	tokens, ok := row.Message.Usage.tokens()
-	if !ok {
+	case Unreadable:
 		t.skipped.Malformed++
+		return nil
+	case Synthetic:
+		t.skipped.Synthetic++
 		return nil
 	}
 	if len(t.seen) == MaxCalls {
 		return ErrTooLong
 	}
-	t.merge(&sighting{
-		call:      Call{At: row.at(), ID: row.Message.ID, Session: row.SessionID, Model: row.Message.Model, Tokens: tokens},
-		request:   row.RequestID,
-		sidechain: row.Sidechain,
-		speed:     row.Message.Usage.Speed != nil,
-	})
+	t.merge(&sighting{call: row.Call, request: row.Request, sidechain: row.Sidechain, speed: row.Speed})
 	return nil
 }
 
