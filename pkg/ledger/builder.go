@@ -22,6 +22,9 @@ const (
 	compressFrom = 256
 )
 
+// headBytes is more than what stands before the events of a commit.
+const headBytes = 512
+
 const commitMagic = "BQL"
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -54,6 +57,8 @@ type Builder struct {
 	answers  bytes.Buffer
 	nEvents  int
 	nAnswers int
+	body     []byte // room for Seal
+	packed   []byte // room for Seal
 }
 
 // Mark is a position in a builder to go back to.
@@ -112,11 +117,14 @@ func (b *Builder) Seal(c *Commit) ([]byte, error) {
 	if b.nEvents > MaxEvents || b.nAnswers > MaxAnswers {
 		return nil, fmt.Errorf("%w: %d events and %d answers, at most %d and %d fit one commit", ErrTooLarge, b.nEvents, b.nAnswers, MaxEvents, MaxAnswers)
 	}
-	body := append(make([]byte, 0, 512+b.Len()), cborArray|3)
+	body := append(slices.Grow(b.body[:0], headBytes+b.Len()), cborArray|3)
 	body = appendHead(body, c)
 	body = append(appendHeader(body, cborArray, uint64(b.nEvents)), b.events.Bytes()...)
 	body = append(appendHeader(body, cborArray, uint64(b.nAnswers)), b.answers.Bytes()...)
-	return pack(commitMagic, body, MaxCommitBytes)
+	b.body = body
+	var err error
+	b.packed, err = pack(b.packed[:0], commitMagic, body, MaxCommitBytes)
+	return bytes.Clone(b.packed), err
 }
 
 // Encode gives the bytes of a commit. It fails as Builder.Seal does.
@@ -133,12 +141,13 @@ func Encode(c *Commit) ([]byte, error) {
 	return b.Seal(c)
 }
 
-// pack puts header and checksum before a body and compresses it where that helps.
-func pack(magic string, body []byte, most int) ([]byte, error) {
+// pack puts header and checksum before a body and compresses it where that helps. It writes into room, which it grows.
+func pack(room []byte, magic string, body []byte, most int) ([]byte, error) {
 	if len(body) > MaxBodyBytes {
 		return nil, fmt.Errorf("%w: the body has %d bytes, at most %d are allowed", ErrTooLarge, len(body), MaxBodyBytes)
 	}
-	out := make([]byte, headerBytes, headerBytes+max(len(body), s2.MaxEncodedLen(len(body))))
+	out := slices.Grow(room[:0], headerBytes+max(len(body), s2.MaxEncodedLen(len(body))))[:headerBytes]
+	clear(out)
 	out[4] = codecPlain
 	if len(body) >= compressFrom {
 		if packed := s2.Encode(out[headerBytes:cap(out)], body); len(packed) < len(body) {
@@ -155,7 +164,7 @@ func pack(magic string, body []byte, most int) ([]byte, error) {
 	if len(out) > most {
 		return nil, fmt.Errorf("%w: %d bytes encoded, at most %d are allowed", ErrTooLarge, len(out), most)
 	}
-	return slices.Clip(out), nil
+	return out, nil
 }
 
 // checksum covers all of a record but itself.

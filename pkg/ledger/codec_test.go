@@ -239,7 +239,7 @@ func TestDecodeRefuses(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b, err := pack(commitMagic, raw, MaxCommitBytes)
+		b, err := pack(nil, commitMagic, raw, MaxCommitBytes)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -46,7 +46,7 @@ func FuzzDecodeBody(f *testing.F) {
 		f.Add(body)
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		data, err := pack(commitMagic, body, MaxCommitBytes)
+		data, err := pack(nil, commitMagic, body, MaxCommitBytes)
 		if err != nil {
 			return
 		}

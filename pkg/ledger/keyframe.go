@@ -110,7 +110,7 @@ func (s *Snapshot) Encode() (*EncodedKeyframe, error) {
 	if err := encoding.MarshalToBuffer(m, &manifest); err != nil {
 		return nil, fmt.Errorf("encode manifest: %w", err)
 	}
-	k.Manifest, err = pack(keyframeMagic, manifest.Bytes(), MaxChunkBytes)
+	k.Manifest, err = pack(nil, keyframeMagic, manifest.Bytes(), MaxChunkBytes)
 	return k, err
 }
 

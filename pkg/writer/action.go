@@ -27,10 +27,11 @@ type Read struct {
 	After uint64
 }
 
-// Reply answers a request. Value is set for reads that succeeded, Result otherwise.
+// Reply answers a request. Value is set for reads that succeeded. Result is never nil, and must not be changed: it may be
+// part of a commit.
 type Reply struct {
 	Token   Token
-	Result  quota.Result
+	Result  *quota.Result
 	Value   any
 	Now     quota.Instant  // ledger time of the decision or read
 	Notices []quota.Notice // pending for the actor

@@ -42,7 +42,7 @@ func (w *Writer) read(r *Request) {
 	value, notices := r.Read(state, w.clock.now), state.Notices(r.Actor)
 	after := w.lastGroup()
 	if after == nil {
-		w.do(Reply{Token: r.Token, Value: value, Now: w.clock.now, Notices: notices, Version: w.ledger.Position().Number, Ledger: w.ledger.Position().Ledger})
+		w.do(Reply{Token: r.Token, Result: new(quota.Result), Value: value, Now: w.clock.now, Notices: notices, Version: w.ledger.Position().Number, Ledger: w.ledger.Position().Ledger})
 		return
 	}
 	after.waiters = append(after.waiters, waiter{token: r.Token, arrived: w.time.Mono, answer: -1, value: value, now: w.clock.now, notices: notices})
@@ -85,7 +85,7 @@ func (w *Writer) decide(r *Request, arrived time.Duration) bool {
 		return true
 	}
 	if refusal := w.outOfMemory(r); refusal != nil {
-		w.do(Reply{Token: r.Token, Result: *refusal, Now: w.clock.now})
+		w.do(Reply{Token: r.Token, Result: refusal, Now: w.clock.now})
 		return true
 	}
 	if !w.tick() {
@@ -201,8 +201,8 @@ func (w *Writer) undecided(key ledger.Key) (g *group, answer int, ok bool) {
 	return nil, 0, false
 }
 
-func otherParams() quota.Result {
-	return quota.Result{Code: quota.CodeConflict,
+func otherParams() *quota.Result {
+	return &quota.Result{Code: quota.CodeConflict,
 		Message: "this request id was used for another request; use a new one for each request, and the same one only to repeat it"}
 }
 

@@ -254,8 +254,11 @@ func (w *Writer) answer(g *group, number uint64) {
 		if r.value != nil {
 			reply.Ledger = w.ledger.Position().Ledger
 		}
-		if r.answer >= 0 {
-			reply.Result = g.answers[r.answer].Result
+		switch {
+		case r.answer >= 0:
+			reply.Result = &g.answers[r.answer].Result
+		case r.result == nil: // a read
+			reply.Result = new(quota.Result)
 		}
 		w.do(reply)
 	}
@@ -263,16 +266,19 @@ func (w *Writer) answer(g *group, number uint64) {
 	if w.waiting > 0 {
 		w.oldest = w.oldestWaiting()
 	}
-	w.spare = g
+	if len(w.spares) < maxSpares {
+		w.spares = append(w.spares, g)
+	}
 }
 
-// freshGroup gives an empty group, with the buffers of the last one that is done.
+// freshGroup gives an empty group, with the buffers of one that is done.
 func (w *Writer) freshGroup() *group {
-	g := w.spare
-	if g == nil {
+	n := len(w.spares)
+	if n == 0 {
 		return newGroup()
 	}
-	w.spare = nil
+	g := w.spares[n-1]
+	w.spares = w.spares[:n-1]
 	g.reset()
 	return g
 }

@@ -12,8 +12,8 @@ import (
 type waiter struct {
 	token   Token
 	arrived time.Duration
-	answer  int // index in the group's answers, or -1 for a read or a result of its own
-	result  quota.Result
+	answer  int           // index in the group's answers, or -1 for a read or a result of its own
+	result  *quota.Result // of its own; nil where there is none
 	value   any
 	now     quota.Instant
 	notices []quota.Notice
@@ -28,17 +28,19 @@ type group struct {
 	waiters []waiter
 	at      quota.Instant // of the last decision
 	closed  bool          // nothing fits any more
+	likely  int           // how many answers it may have
 }
 
 func newGroup() *group { return &group{keys: map[ledger.Key]int{}} }
 
-// reset makes a group that is done usable again. Events and answers went into the commit and are not touched; the next
-// group is likely to have as many.
+// reset makes a group that is done usable again. Events and answers went into the commit and the replies and are not
+// touched. The next group is likely to have as many; groups of one size and of another often take turns.
 func (g *group) reset() {
 	g.builder.Reset()
 	clear(g.keys)
 	clear(g.waiters)
-	g.events, g.answers = make([]quota.Event, 0, len(g.events)), make([]ledger.Answer, 0, len(g.answers))
+	g.likely = max(len(g.answers), g.likely*3/4)
+	g.events, g.answers = make([]quota.Event, 0, g.likely), make([]ledger.Answer, 0, g.likely)
 	g.waiters, g.closed = g.waiters[:0], false
 }
 

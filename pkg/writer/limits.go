@@ -39,6 +39,8 @@ const (
 	alarmAfter = 5 * time.Second
 	// lookAtClock is how often the clock is looked at while something will be due: the wall clock may be set right meanwhile.
 	lookAtClock = 500 * time.Millisecond
+	// maxSpares is how many groups that are done are kept for their buffers: one is the draft, one in flight, one answered.
+	maxSpares = 2
 	// maxClaims is how often a claim is renewed because the writer before was still committing.
 	maxClaims = 20
 )

@@ -299,9 +299,9 @@ func (op *operation) receive(attempt int, r writer.Reply) {
 		return
 	}
 	w.say("%s: %s is answered %q", op.agent.name, op.text, r.Result.Code)
-	op.answered, op.result = true, r.Result
+	op.answered, op.result = true, *r.Result
 	if op.request.Command != nil {
 		op.agent.past = append(op.agent.past, op)
 	}
-	op.then(r.Result)
+	op.then(*r.Result)
 }

@@ -365,7 +365,7 @@ func (n *node) fetch(a writer.FetchAnswer) {
 			w.violate("the answer to a request is said to be answer %d at revision %d, and there is none", a.Index, a.Revision)
 			return
 		}
-		r := writer.Reply{Token: a.Token, Result: commit.Answers[a.Index].Result, Now: a.Now, Notices: a.Notices, Version: commit.Number}
+		r := writer.Reply{Token: a.Token, Result: &commit.Answers[a.Index].Result, Now: a.Now, Notices: a.Notices, Version: commit.Number}
 		w.oracle.replying(n, c, r)
 		c.reply(r)
 	})

@@ -109,7 +109,7 @@ func (o *oracle) committed(n *node, a writer.Committed) {
 // replying sees an answer leave for an agent.
 func (o *oracle) replying(n *node, c *call, r writer.Reply) {
 	w := o.world
-	result := r.Result
+	result := *r.Result
 	o.tally(c, &result)
 	switch {
 	case result.Code == quota.CodeUnavailable:

@@ -115,7 +115,7 @@ func (e *Engine) fetch(ctx context.Context, a writer.FetchAnswer) {
 			call.Done(unavailable("the answer that was given cannot be read now"))
 			return
 		}
-		call.Done(&writer.Reply{Token: a.Token, Result: answer.Result, Now: a.Now, Notices: a.Notices, Version: number})
+		call.Done(&writer.Reply{Token: a.Token, Result: &answer.Result, Now: a.Now, Notices: a.Notices, Version: number})
 	})
 }
 

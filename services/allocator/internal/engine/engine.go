@@ -157,7 +157,7 @@ func (e *Engine) Submit(c *Call) {
 }
 
 func unavailable(message string) *writer.Reply {
-	return &writer.Reply{Result: quota.Result{
+	return &writer.Reply{Result: &quota.Result{
 		Code: quota.CodeUnavailable, Retryable: true, RetryAfter: retryUnavailable, Message: message + "; ask again with the same request id",
 	}}
 }

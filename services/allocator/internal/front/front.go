@@ -202,11 +202,11 @@ func (f *Front) command(r *request, m wire.Mutation, cmd quota.Command) {
 		},
 		Done: func(reply *writer.Reply) {
 			if !reply.Result.OK() {
-				f.refuse(r, wire.ErrorOfResult(&reply.Result, reply.Version > 0), reply.Notices)
+				f.refuse(r, wire.ErrorOfResult(reply.Result, reply.Version > 0), reply.Notices)
 				return
 			}
 			buffer := f.buffers.Get().(*[]byte)
-			*buffer = wire.AppendResult((*buffer)[:0], m, &reply.Result, reply.Notices)
+			*buffer = wire.AppendResult((*buffer)[:0], m, reply.Result, reply.Notices)
 			f.send(r, *buffer, quota.CodeOK)
 			f.buffers.Put(buffer)
 		},

@@ -69,7 +69,7 @@ func (f *Front) answerRead(r *request, reply *writer.Reply) {
 			v.Notices = notices
 		}
 	case nil:
-		f.refuse(r, wire.ErrorOfResult(&reply.Result, false), reply.Notices)
+		f.refuse(r, wire.ErrorOfResult(reply.Result, false), reply.Notices)
 		return
 	}
 	f.send(r, wire.AppendReply(nil, reply.Value), quota.CodeOK)
