@@ -198,6 +198,9 @@ func appendTotals(b []byte, t *quota.Totals) []byte {
 	} {
 		f.int(byte(i+1), n)
 	}
+	for i, n := range [...]int64{t.Queued, t.QueueGranted, t.QueueCancelled, t.QueueTimedOut, t.QueueRefused} {
+		f.int(byte(i+40), n)
+	}
 	return f.end()
 }
 
@@ -247,6 +250,7 @@ func appendResult(b []byte, r *quota.Result) []byte {
 	f.int(23, r.Capacity)
 	f.uint(24, r.Version)
 	f.bool(25, r.Effective)
+	f.place(40, r.Queue)
 	f.text(60, string(r.Reason))
 	f.bool(61, r.Unknown)
 	f.int(62, int64(r.ClosedUntil))
@@ -291,6 +295,11 @@ func (f *fields) granted(e *quota.ReservationGranted) {
 	f.int(10, int64(e.Deadline))
 	f.int(11, int64(e.Lease))
 	f.uint(12, e.Config)
+	f.int(40, int64(e.QueuedAt))
+	f.bool(41, e.Unclaimed)
+	f.bool(42, e.Preemptible)
+	f.texts(43, e.Passed)
+	f.steps(44, e.Steps)
 }
 
 func (f *fields) denied(e *quota.ReservationDenied) {
@@ -305,6 +314,7 @@ func (f *fields) denied(e *quota.ReservationDenied) {
 	f.bool(9, e.Retryable)
 	f.int(10, int64(e.RetryAfter))
 	f.uint(11, e.Config)
+	f.steps(40, e.Steps)
 	f.text(60, string(e.Reason))
 	f.int(61, e.HeldBack)
 }

@@ -44,6 +44,12 @@ func number(e quota.Event) (kindNumber, bool) {
 		return 15, true
 	case *quota.NoticesAcknowledged:
 		return 16, true
+	case *quota.ReservationQueued:
+		return 17, true
+	case *quota.ReservationWaiting:
+		return 18, true
+	case *quota.ReservationDequeued:
+		return 19, true
 	default:
 		return 0, false
 	}
@@ -84,6 +90,12 @@ func (n kindNumber) blank() (quota.Event, error) {
 		return new(quota.BlockLifted), nil
 	case 16:
 		return new(quota.NoticesAcknowledged), nil
+	case 17:
+		return new(quota.ReservationQueued), nil
+	case 18:
+		return new(quota.ReservationWaiting), nil
+	case 19:
+		return new(quota.ReservationDequeued), nil
 	default:
 		return nil, fmt.Errorf("%w: event kind %d is not known to format %d, the newest this program reads", ErrVersion, n, formatVersion)
 	}

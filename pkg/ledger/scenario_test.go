@@ -87,22 +87,25 @@ func (s *scribe) event(e quota.Event) {
 // do decides one command and remembers the answer.
 func (s *scribe) do(cmd quota.Command) quota.Result {
 	s.t.Helper()
-	for _, c := range []quota.Command{quota.Tick{}, cmd} {
-		events, result := quota.Decide(s.ledger.State(), c, quota.Env{Now: s.now, Prices: flatPrices{}})
-		for _, e := range events {
-			s.event(e)
-		}
-		if _, tick := c.(quota.Tick); tick {
-			continue
-		}
-		s.next++
-		issued := s.issued
-		if issued == 0 {
-			issued = s.now
-		}
-		s.answers = append(s.answers, Answer{Key: KeyOf("ann", fmt.Sprint(s.next)), Params: ParamsOf([]byte(fmt.Sprint(s.next))), IssuedAt: issued, Result: result})
+	for due := s.ledger.State().NextDue(); due != 0 && due <= s.now; due = s.ledger.State().NextDue() {
+		s.decide(quota.Tick{})
 	}
-	return s.answers[len(s.answers)-1].Result
+	result := s.decide(cmd)
+	s.next++
+	issued := s.issued
+	if issued == 0 {
+		issued = s.now
+	}
+	s.answers = append(s.answers, Answer{Key: KeyOf("ann", fmt.Sprint(s.next)), Params: ParamsOf([]byte(fmt.Sprint(s.next))), IssuedAt: issued, Result: result})
+	return result
+}
+
+func (s *scribe) decide(cmd quota.Command) quota.Result {
+	events, result := quota.Decide(s.ledger.State(), cmd, quota.Env{Now: s.now, Prices: flatPrices{}})
+	for _, e := range events {
+		s.event(e)
+	}
+	return result
 }
 
 // draft gives the commit that would be next.
@@ -159,6 +162,9 @@ func (s *scribe) play(commits int) {
 		if n%40 == 39 {
 			s.claim()
 		}
+		if n%100 == 50 { // so that what waits is tried again
+			s.do(quota.ApplyConfig{Actor: quota.Actor{Principal: "op"}, Config: scenarioConfig()})
+		}
 		s.commit()
 	}
 }
@@ -186,6 +192,9 @@ func (s *scribe) move(open []string) []string {
 		c := quota.Reserve{Actor: actor(i), Reservation: id, Provider: "claude", Model: "opus-4", TaskType: "analysis", Complexity: "high", Amount: quota.Amount{Tokens: tokens(120_000)}}
 		if s.rand.IntN(2) == 0 {
 			c.Provider, c.Model, c.Lease = "openai", "gpt", quota.Minute*quota.Millis(1+s.rand.IntN(9))
+		}
+		if s.rand.IntN(3) == 0 {
+			c.MaxWait, c.MinTokens, c.Preemptible = quota.Minute*quota.Millis(1+s.rand.IntN(90)), 100_000, true
 		}
 		if r := s.do(c); r.OK() {
 			open = append(open, id)

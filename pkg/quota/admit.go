@@ -24,6 +24,8 @@ type refusal struct {
 	retryAfter Millis
 	reason     Reason
 	heldBack   int64
+	// watch is what has to change before the same ask can be granted: a limit's id, or one of the names in queue_watch.go.
+	watch string
 }
 
 // ask is what a hold would put on one limit.
@@ -33,9 +35,10 @@ type ask struct {
 	counter *Counter
 	units   int64
 	priced  bool
+	waiting string // the queued reservation that asks; empty for one that does not wait
 }
 
-// admit decides whether a limit has room; nil means yes. Each kind of window has its rule below.
+// admit decides whether a limit has room; nil means yes. What room there is stands in room.go, what a refusal says below.
 func (s *State) admit(a ask, now Instant) *refusal {
 	if a.limit.Unit == UnitMicroUSD && !a.priced {
 		return &refusal{
@@ -43,16 +46,29 @@ func (s *State) admit(a ask, now Instant) *refusal {
 			message: fmt.Sprintf("the model has no price and the money limit %q binds; add a price to the configuration", a.limit.ID),
 		}
 	}
-	if r := a.admitClosed(now); r != nil {
-		return r
+	if s.fits(&a, now) {
+		return nil
+	}
+	r := s.shortage(&a, now)
+	r.limit, r.watch = a.limit.ID, a.limit.ID
+	return r
+}
+
+// shortage says why a limit has no room, in the words of its kind of window.
+func (s *State) shortage(a *ask, now Instant) *refusal {
+	if w := s.keptFor(a, now); w != nil {
+		return s.keptBack(a, w, now)
+	}
+	if a.closed(now) {
+		return a.shortClosed(now)
 	}
 	switch a.limit.Window.Kind {
 	case WindowConcurrent:
-		return s.admitConcurrent(a, now)
+		return s.shortConcurrent(a, now)
 	case WindowBucket:
-		return admitBucket(a, now)
+		return shortBucket(a, now)
 	default:
-		return s.admitWindow(a, now)
+		return s.shortWindow(a, now)
 	}
 }
 
@@ -67,60 +83,46 @@ const (
 	ReasonTooLarge Reason = "too_large" // more than the whole window
 )
 
-// admitClosed refuses while the provider refuses: after a 429 of ours, until the reset.
-func (a ask) admitClosed(now Instant) *refusal {
-	if now >= a.counter.ClosedUntil {
-		return nil
-	}
+// shortClosed says that the provider refuses: after a 429 of ours, until the reset.
+func (a *ask) shortClosed(now Instant) *refusal {
 	return &refusal{
-		code: CodeInsufficientQuota, limit: a.limit.ID, requested: a.units, capacity: a.counter.capacity(a.limit), reason: ReasonClosed,
+		code: CodeInsufficientQuota, requested: a.units, capacity: a.counter.capacity(a.limit), reason: ReasonClosed,
 		message:   fmt.Sprintf("the provider refused requests on %q (429): it is closed until its reset", a.limit.ID),
 		retryable: true, retryAfter: max(retryAtLeast, a.counter.ClosedUntil.Sub(now)),
 	}
 }
 
-// admitConcurrent grants while fewer than the limit's capacity are live.
-func (s *State) admitConcurrent(a ask, now Instant) *refusal {
-	if a.counter.Held < a.limit.Capacity {
-		return nil
-	}
+func (s *State) shortConcurrent(a *ask, now Instant) *refusal {
 	return &refusal{
-		code: CodeConcurrentLimitExceeded, limit: a.limit.ID, requested: 1, capacity: a.limit.Capacity,
+		code: CodeConcurrentLimitExceeded, requested: 1, capacity: a.limit.Capacity,
 		available: a.limit.Capacity - a.counter.Held, // below 0 where the limit was lowered under what is live
 		message:   fmt.Sprintf("%d of %d reservations are live under %q", a.counter.Held, a.limit.Capacity, a.limit.ID),
 		retryable: a.limit.Capacity > 0, retryAfter: s.untilExpiry(now),
 	}
 }
 
-// admitBucket grants when the bucket holds the amount, or is full where the amount exceeds the burst: a long task may
-// run it into debt and is paced by its reports.
-func admitBucket(a ask, now Instant) *refusal {
-	need := min(a.units, a.limit.burst())
-	wait := a.counter.bucketWait(a.limit, now, need)
-	if wait == 0 || a.units == 0 {
-		return nil
-	}
-	level := a.counter.bucketLevel(a.limit, now) / int64(a.limit.Window.Duration)
+func shortBucket(a *ask, now Instant) *refusal {
+	level := max(0, a.counter.bucketLevel(a.limit, now)/int64(a.limit.Window.Duration))
 	return &refusal{
-		code: CodeInsufficientQuota, limit: a.limit.ID, requested: a.units, available: max(0, level), capacity: a.limit.Capacity,
-		message:   fmt.Sprintf("%q has %d of %d %s now and refills", a.limit.ID, max(0, level), a.limit.burst(), a.limit.Unit),
-		retryable: true, retryAfter: wait,
+		code: CodeInsufficientQuota, requested: a.units, available: level, capacity: a.limit.Capacity,
+		message:   fmt.Sprintf("%q has %d of %d %s now and refills", a.limit.ID, level, a.limit.burst(), a.limit.Unit),
+		retryable: true, retryAfter: a.counter.bucketWait(a.limit, now, min(a.units, a.limit.burst())),
 	}
 }
 
-// admitWindow grants when the amount fits into what is neither used, nor held, nor spent outside. It is terminal when
-// the amount exceeds the capacity, waits for holds to end when they alone are in the way, and for the reset otherwise.
-func (s *State) admitWindow(a ask, now Instant) *refusal {
+// shortWindow is terminal when the amount exceeds the capacity; it waits for holds to end when they alone are in the way,
+// and for the reset otherwise.
+func (s *State) shortWindow(a *ask, now Instant) *refusal {
 	capacity := a.counter.capacity(a.limit)
 	if capacity == 0 {
-		return s.admitPercent(a, now)
+		return &refusal{
+			code: CodeInsufficientQuota, requested: a.units, message: fmt.Sprintf("the provider says that %q is used up", a.limit.ID),
+			retryable: true, retryAfter: a.counter.untilReset(now),
+		}
 	}
 	available := a.counter.available(a.limit)
-	if a.units <= available {
-		return nil
-	}
 	r := &refusal{
-		code: CodeInsufficientQuota, limit: a.limit.ID, requested: a.units, available: available, capacity: capacity,
+		code: CodeInsufficientQuota, requested: a.units, available: available, capacity: capacity,
 		message: fmt.Sprintf("%q has %d of %d %s available, %d were asked for", a.limit.ID, available, capacity, a.limit.Unit, a.units),
 	}
 	switch {
@@ -132,18 +134,6 @@ func (s *State) admitWindow(a ask, now Instant) *refusal {
 		r.retryable, r.retryAfter = true, a.counter.untilReset(now)
 	}
 	return r
-}
-
-// admitPercent is the rule for a window known by percentage only: it binds once a fresh observation says it is full.
-func (s *State) admitPercent(a ask, now Instant) *refusal {
-	if !a.counter.fresh(now, s.Config.Policy.ObservationLead) || a.counter.Observed.PercentMilli < 100_000 {
-		return nil
-	}
-	return &refusal{
-		code: CodeInsufficientQuota, limit: a.limit.ID, requested: a.units,
-		message:   fmt.Sprintf("the provider says that %q is used up", a.limit.ID),
-		retryable: true, retryAfter: a.counter.untilReset(now),
-	}
 }
 
 // untilReset is how long the counter's window still lasts.
@@ -178,7 +168,7 @@ func (s *State) usable(account *Account, now Instant) *refusal {
 		}
 	}
 	return &refusal{
-		code: CodeSubscriptionInfoUnavailable, retryable: true, retryAfter: retryUnknown,
+		code: CodeSubscriptionInfoUnavailable, retryable: true, retryAfter: retryUnknown, watch: watchAccount + account.ID,
 		message: fmt.Sprintf("nothing is known of the windows of subscription %q; observe one, or configure its capacity or tier", account.ID),
 	}
 }
@@ -206,7 +196,7 @@ func (s *State) asks(l *Labels, amount Amount, cost int64, priced bool) []ask {
 	limits := s.binding(l)
 	asks := make([]ask, len(limits))
 	for i, limit := range limits {
-		asks[i] = ask{l, limit, s.counters[limit.ID], limit.measure(amount, cost), priced}
+		asks[i] = ask{labels: l, limit: limit, counter: s.counters[limit.ID], units: limit.measure(amount, cost), priced: priced}
 	}
 	return asks
 }

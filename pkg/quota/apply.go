@@ -22,6 +22,15 @@ func Apply(s *State, e Event) {
 		if e.Code == CodeInsufficientQuota || e.Code == CodeConcurrentLimitExceeded {
 			s.totals.Exhausted++
 		}
+	case *ReservationQueued:
+		s.advance(e.At)
+		s.applyQueued(e)
+	case *ReservationWaiting:
+		s.advance(e.At)
+		s.applyWaiting(e)
+	case *ReservationDequeued:
+		s.advance(e.At)
+		s.applyDequeued(e)
 	case *ReservationExtended:
 		s.advance(e.At)
 		s.applyExtended(e)
@@ -54,9 +63,11 @@ func Apply(s *State, e Event) {
 	case *BlockPlaced:
 		s.advance(e.At)
 		s.blocks[blockKey{e.Target, e.Name}] = *e
+		s.queue.touchAll()
 	case *BlockLifted:
 		s.advance(e.At)
 		delete(s.blocks, blockKey{e.Target, e.Name})
+		s.queue.touchAll()
 	case *NoticesAcknowledged:
 		s.advance(e.At)
 		s.applyAcknowledged(e)
@@ -107,6 +118,7 @@ func (s *State) applyConfig(e *ConfigApplied) {
 		}
 	}
 	s.counters = kept
+	s.tryAllAgain()
 	s.findNextWindow()
 	s.trimClosed()
 	s.trimWatches()
@@ -129,7 +141,8 @@ func (s *State) applyGranted(e *ReservationGranted) {
 	}
 	r := &Reservation{
 		ID: e.Reservation, Labels: e.Labels, Granted: e.Amount, CostHeld: e.CostHeld, Unpriced: e.Unpriced, At: e.At,
-		Expires: e.Expires, Deadline: e.Deadline, Lease: e.Lease, Holds: make([]Hold, 0, len(e.Holds)),
+		Expires: e.Expires, Deadline: e.Deadline, Lease: e.Lease, Holds: make([]Hold, 0, len(e.Holds)), Unclaimed: e.Unclaimed,
+		Preemptible: e.Preemptible,
 	}
 	s.reservations[r.ID] = r
 	s.liveByAgent[r.actor()]++
@@ -137,6 +150,12 @@ func (s *State) applyGranted(e *ReservationGranted) {
 	s.totals.Reserved += e.Amount.Tokens.Total()
 	s.addHolds(r, e.Holds, e.At)
 	s.schedule(r)
+	s.stick(&r.Labels, e.At)
+	s.markPassed(e.Passed, e.At)
+	s.queue.touch(watchLedger)
+	if e.QueuedAt != 0 {
+		s.notify(r.actor(), Notice{Kind: NoticeGranted, Reservation: r.ID, At: e.At, Expires: e.Expires})
+	}
 }
 
 func (s *State) applyExtended(e *ReservationExtended) {
@@ -283,6 +302,7 @@ func (s *State) applyClosed(e *ReservationClosed) {
 	}
 	r.Outcome, r.ClosedAt = e.Outcome, e.At
 	delete(s.reservations, r.ID)
+	s.queue.touch(watchLedger)
 	heap.Remove(&s.due, r.heapIndex)
 	if s.liveByAgent[r.actor()]--; s.liveByAgent[r.actor()] == 0 {
 		delete(s.liveByAgent, r.actor())
@@ -316,6 +336,7 @@ func (s *State) giveBack(r *Reservation, back LimitAmount, at Instant) {
 	h.Returned += back.Amount
 	c.Held -= back.Amount
 	c.ReturnedSum += back.Amount
+	c.Freed.add(back.Amount, at)
 	if l.Window.Kind == WindowBucket {
 		c.bucketMove(l, at, back.Amount)
 	}
@@ -344,11 +365,13 @@ func (s *State) applyRolled(e *WindowRolled) {
 	c.Used, c.Since, c.Observed, c.Crossed = 0, 0, nil, 0
 	c.ClosedUntil, c.ClosedAt = 0, 0
 	s.setSpan(e.Next)
+	s.queue.touchAll()
 }
 
 func (s *State) setSpan(span WindowSpan) {
 	if c := s.counters[span.Limit]; c != nil {
 		c.Start, c.End = span.Start, span.End
+		s.queue.touch(span.Limit)
 		s.findNextWindow()
 	}
 }
@@ -388,6 +411,7 @@ func (s *State) applyObservation(e *ObservationRecorded) {
 		c.Learned = e.Capacity
 	}
 	s.setSpan(e.Span)
+	s.queue.touchAll()
 }
 
 func (s *State) applyAcknowledged(e *NoticesAcknowledged) {
@@ -433,6 +457,6 @@ func (s *State) setExpiry(r *Reservation, expires Instant) {
 		s.breaks("a reservation was renewed and is not live")
 		return
 	}
-	r.Expires, r.Warned = expires, false
+	r.Expires, r.Warned, r.Unclaimed = expires, false, false
 	s.schedule(r)
 }

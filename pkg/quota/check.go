@@ -8,6 +8,7 @@ func (s *State) Broken() []string { return s.broken }
 
 // checkCounter asserts what must hold of a counter after every event that touches it.
 func (s *State) checkCounter(c *Counter) {
+	s.queue.touch(c.Limit)
 	if c.Held < 0 || c.Used < 0 || c.GrantedSum != c.WithinSum+c.ReturnedSum+c.Held {
 		s.breaks("limit %s: granted %d, used within %d, returned %d, held %d, used %d", c.Limit, c.GrantedSum, c.WithinSum, c.ReturnedSum, c.Held, c.Used)
 	}
@@ -46,6 +47,7 @@ func (s *State) Check() []string {
 	if len(agents) != len(s.liveByAgent) || len(s.due) != len(s.reservations) {
 		say("%d agents and %d leases are indexed, there are %d and %d", len(s.liveByAgent), len(s.due), len(agents), len(s.reservations))
 	}
+	s.checkQueue(say)
 	for i := range s.Config.Limits {
 		s.checkLimit(&s.Config.Limits[i], held, say)
 	}

@@ -1,5 +1,7 @@
 package quota
 
+import "fmt"
+
 // Actor is who sends a command: taken from the request's subject, never from its body.
 type Actor struct {
 	Principal string `cbor:"1,keyasint,omitempty"`
@@ -22,6 +24,38 @@ type Reserve struct {
 	Amount      Amount   // Requests 0 means 1
 	Lifetime    Millis   // 0 means Policy.MaxLifetime
 	Lease       Millis   // 0 means Policy.Lease
+
+	MinTokens int64  // the least total that is of use; 0 means all of Amount
+	MaxWait   Millis // how long it may be queued; 0 means not at all
+	// AcceptAccounts are acceptable besides Account; where Account is empty they are the only ones.
+	AcceptAccounts  []string
+	AcceptProviders []string // other providers that will do
+	AcceptModels    []string // cheaper or other models that will do; "provider/model" means that provider only
+	Preemptible     bool     // what is not used may be taken back, after a notice
+}
+
+// validateTerms checks what a reserve would take instead of all at once.
+func (c *Reserve) validateTerms() error {
+	if c.MinTokens < 0 || c.MinTokens > c.Amount.Tokens.Total() {
+		return fmt.Errorf("min_tokens must be from 0 to the %d tokens asked for", c.Amount.Tokens.Total())
+	}
+	if c.MaxWait < 0 || c.MaxWait > MaxQueueWait {
+		return fmt.Errorf("max_wait must be from 0 to %d ms", MaxQueueWait)
+	}
+	for _, list := range []struct {
+		name  string
+		names []string
+	}{{"accept_accounts", c.AcceptAccounts}, {"accept_providers", c.AcceptProviders}, {"accept_models", c.AcceptModels}} {
+		if len(list.names) > MaxAccept {
+			return fmt.Errorf("%s names %d, at most %d are allowed", list.name, len(list.names), MaxAccept)
+		}
+		for _, n := range list.names {
+			if n == "" || len(n) > MaxStringLen {
+				return fmt.Errorf("a name in %s has %d bytes, it must have from 1 to %d", list.name, len(n), MaxStringLen)
+			}
+		}
+	}
+	return nil
 }
 
 // UsageItem is actual usage of one provider call, or a difference since the last report.

@@ -160,11 +160,15 @@ type Policy struct {
 	MaxLifetime     Millis  `cbor:"1,keyasint,omitempty"` // hard cap of a reservation's life and its default
 	Lease           Millis  `cbor:"2,keyasint,omitempty"` // default lease; 0 means as long as MaxLifetime
 	MinLease        Millis  `cbor:"3,keyasint,omitempty"`
-	RequestHorizon  Millis  `cbor:"4,keyasint,omitempty"` // how long request ids are remembered
-	Thresholds      []int64 `cbor:"5,keyasint,omitempty"` // percent
-	ClosedKept      int     `cbor:"6,keyasint,omitempty"` // closed reservations kept in the state
-	ExpiringNotice  Millis  `cbor:"7,keyasint,omitempty"` // how long before expiry the notice is raised
-	ObservationLead Millis  `cbor:"8,keyasint,omitempty"` // an observation is stale this long before the reset it announced
+	RequestHorizon  Millis  `cbor:"4,keyasint,omitempty"`  // how long request ids are remembered
+	Thresholds      []int64 `cbor:"5,keyasint,omitempty"`  // percent
+	ClosedKept      int     `cbor:"6,keyasint,omitempty"`  // closed reservations kept in the state
+	ExpiringNotice  Millis  `cbor:"7,keyasint,omitempty"`  // how long before expiry the notice is raised
+	ObservationLead Millis  `cbor:"8,keyasint,omitempty"`  // an observation is stale this long before the reset it announced
+	Ladder          []Rung  `cbor:"40,keyasint,omitempty"` // what a reserve tries in turn; nil means DefaultLadder
+	QueueAgeing     Millis  `cbor:"41,keyasint,omitempty"` // waiting so long lifts by one priority; 0 means DefaultQueueAgeing
+	QueueSkip       Millis  `cbor:"42,keyasint,omitempty"` // for so long a head is passed by what fits; 0 means DefaultQueueSkip
+	GrantGrace      Millis  `cbor:"43,keyasint,omitempty"` // for a sign of life after a grant from the queue; 0 means DefaultGrantGrace
 }
 
 // DefaultPolicy gives the documented defaults.

@@ -91,10 +91,8 @@ func (s *State) owned(id string, actor Actor) *Reservation {
 	return r
 }
 
-// Reserve: the candidates are tried in the order of the configuration; the first that can grant does.
-
+// reserve climbs the ladder; see ladder.go.
 func (d decider) reserve(c Reserve) ([]Event, Result) {
-	s := d.state
 	principal, problem := d.validateReserve(&c)
 	if problem != nil {
 		return nil, *problem
@@ -103,32 +101,45 @@ func (d decider) reserve(c Reserve) ([]Event, Result) {
 		Principal: c.Actor.Principal, Agent: c.Actor.Agent, Team: principal.Team, Provider: c.Provider, Account: c.Account,
 		Model: c.Model, TaskType: c.TaskType, Complexity: c.Complexity, Priority: min(c.Priority, principal.MaxPriority),
 	}
-	candidates, r := d.candidates(&c, &principal, &labels)
-	if r == nil {
-		r = s.stopped(&labels)
-	}
-	if r == nil && len(s.reservations) >= MaxLiveReservations {
-		r = &refusal{code: CodeConcurrentLimitExceeded, limit: "ledger", requested: 1, capacity: MaxLiveReservations, retryable: true,
-			retryAfter: s.untilExpiry(d.env.Now), message: fmt.Sprintf("the ledger holds %d live reservations, its bound", MaxLiveReservations)}
-	}
-	if r != nil {
-		return d.deny(&labels, "", c.Amount, r)
-	}
-	rate, priced := d.env.Prices.Rate(c.Model, d.env.Now, false)
-	cost := rate.CostCeil(c.Amount.Tokens)
-	var best *refusal
-	bestLabels := labels
-	for _, account := range candidates {
-		labels.Account, labels.Provider = account.ID, account.Provider
-		asks, r := d.try(account, &labels, c.Amount, cost, priced)
-		if r == nil {
-			return d.grant(&c, labels, asks, rate, priced, cost)
-		}
-		if best == nil || best.lastsLonger(r) {
-			best, bestLabels = r, labels
+	wish := wishOf(&c)
+	up := climb{decider: d, wish: &wish, base: labels}
+	begun := up.begin(&principal) == nil
+	if begun {
+		if o := up.run(d.state.Config.Policy.beforeQueue()); o != nil {
+			return d.grant(c.Reservation, &up, o)
 		}
 	}
-	return d.deny(&bestLabels, "", c.Amount, best)
+	if events, result, ok := d.wait(&c, &up); ok {
+		return events, result
+	}
+	if begun {
+		if o := up.run(d.state.Config.Policy.afterQueue()); o != nil {
+			return d.grant(c.Reservation, &up, o)
+		}
+	}
+	return d.denyClimb(&c, &up)
+}
+
+// wishOf is what is kept of a reserve while it waits.
+func wishOf(c *Reserve) Wish {
+	return Wish{
+		Provider: c.Provider, Account: c.Account, Model: c.Model, Amount: c.Amount, MinTokens: c.MinTokens, Lifetime: c.Lifetime,
+		Lease: c.Lease, Accounts: c.AcceptAccounts, Providers: c.AcceptProviders, Models: c.AcceptModels, Preemptible: c.Preemptible,
+	}
+}
+
+// denyClimb refuses with the reason that ends soonest and with what would be granted instead.
+func (d decider) denyClimb(c *Reserve, up *climb) ([]Event, Result) {
+	best := up.shortest()
+	events, result := d.deny(&best.labels, "", c.Amount, best.refusal)
+	e := events[0].(*ReservationDenied)
+	if len(up.steps) > 1 {
+		e.Steps = up.steps
+	}
+	if full := d.state.queueFull(c.Actor); full != "" && c.MaxWait > 0 && result.Retryable {
+		result.Message += "; " + full
+	}
+	return events, result
 }
 
 func (d decider) validateReserve(c *Reserve) (Principal, *Result) {
@@ -157,10 +168,13 @@ func (d decider) validateReserve(c *Reserve) (Principal, *Result) {
 		return fail("priority must be low, normal, high or critical")
 	case c.Lifetime < 0 || c.Lease < 0:
 		return fail("lifetime and lease must not be negative")
-	case d.state.reservations[c.Reservation] != nil || d.state.closed[c.Reservation] != nil:
+	case d.state.reservations[c.Reservation] != nil || d.state.closed[c.Reservation] != nil || d.state.queue.entries[c.Reservation] != nil:
 		return fail("reservation id %q is in use", c.Reservation)
 	}
 	if err := c.Amount.validate(); err != nil {
+		return fail("%v", err)
+	}
+	if err := c.validateTerms(); err != nil {
 		return fail("%v", err)
 	}
 	principal, ok := d.state.Config.Principal(c.Actor.Principal)
@@ -174,7 +188,7 @@ func (d decider) validateReserve(c *Reserve) (Principal, *Result) {
 }
 
 // candidates lists the accounts that may serve the request.
-func (d decider) candidates(c *Reserve, p *Principal, l *Labels) ([]*Account, *refusal) {
+func (d decider) candidates(c *Wish, p *Principal, l *Labels) ([]*Account, *refusal) {
 	config := &d.state.Config
 	if c.Account != "" {
 		account, ok := config.Account(c.Account)
@@ -194,7 +208,7 @@ func (d decider) candidates(c *Reserve, p *Principal, l *Labels) ([]*Account, *r
 	var found []*Account
 	for i := range config.Accounts {
 		a := &config.Accounts[i]
-		if a.Provider == l.Provider && (c.Account == "" || a.ID == c.Account) && a.openTo(p) {
+		if a.Provider == l.Provider && d.acceptable(c, a.ID) && a.openTo(p) {
 			found = append(found, a)
 		}
 	}
@@ -223,21 +237,6 @@ func oneOf(list []string, name string) bool {
 	return len(list) == 0
 }
 
-// try asks one account.
-func (d decider) try(account *Account, l *Labels, amount Amount, cost int64, priced bool) ([]ask, *refusal) {
-	if r := d.state.blocked(BlockAccount, account.ID); r != nil {
-		return nil, r
-	}
-	if r := d.state.closedAccount(account.ID, d.env.Now); r != nil {
-		return nil, r
-	}
-	if r := d.state.usable(account, d.env.Now); r != nil {
-		return nil, r
-	}
-	asks := d.state.asks(l, amount, cost, priced)
-	return asks, d.state.admitAll(asks, d.env.Now)
-}
-
 // stopped tells whether an operator's block covers the work wherever it runs.
 func (s *State) stopped(l *Labels) *refusal {
 	if r := s.blocked(BlockWorkspace, ""); r != nil {
@@ -258,14 +257,13 @@ func (s *State) blocked(target BlockTarget, name string) *refusal {
 	if b.Reason != "" {
 		message += ": " + b.Reason
 	}
-	return &refusal{code: CodeUnavailable, message: message, retryable: true, retryAfter: retryBlocked}
+	return &refusal{code: CodeUnavailable, message: message, retryable: true, retryAfter: retryBlocked, watch: watchOf(target, name)}
 }
 
-func (d decider) grant(c *Reserve, l Labels, asks []ask, rate Rate, priced bool, cost int64) ([]Event, Result) {
-	policy := &d.state.Config.Policy
-	now := d.env.Now
-	deadline := now.Add(within(c.Lifetime, policy.MaxLifetime))
-	lease := c.Lease
+func (d decider) grant(id string, up *climb, o *offer) ([]Event, Result) {
+	policy, now, w := &d.state.Config.Policy, d.env.Now, up.wish
+	deadline := now.Add(within(w.Lifetime, policy.MaxLifetime))
+	lease := w.Lease
 	if lease == 0 {
 		lease = policy.Lease
 	}
@@ -274,13 +272,15 @@ func (d decider) grant(c *Reserve, l Labels, asks []ask, rate Rate, priced bool,
 		lease = max(lease, policy.MinLease)
 		expires = min(deadline, now.Add(lease))
 	}
+	held := holds(o.asks)
 	e := &ReservationGranted{
-		At: now, Reservation: c.Reservation, Labels: l, Amount: c.Amount, Holds: holds(asks), Rate: rate, Unpriced: !priced,
-		CostHeld: cost, Expires: expires, Deadline: deadline, Lease: lease, Config: d.state.Config.Version,
+		At: now, Reservation: id, Labels: o.labels, Amount: o.amount, Holds: held, Rate: o.rate, Unpriced: !o.priced,
+		CostHeld: o.cost, Expires: expires, Deadline: deadline, Lease: lease, Config: d.state.Config.Version,
+		Passed: d.state.passedBy(held, &o.labels, id, now), Preemptible: w.Preemptible, Steps: up.steps,
 	}
 	return []Event{e}, Result{
-		Reservation: e.Reservation, Provider: l.Provider, Account: l.Account, Model: l.Model, Priority: l.Priority,
-		Granted: c.Amount, CostHeld: cost, Unpriced: !priced, Expires: expires, Pace: paceAfter(asks, now), Version: e.Config,
+		Reservation: id, Provider: o.labels.Provider, Account: o.labels.Account, Model: o.labels.Model, Priority: o.labels.Priority,
+		Granted: o.amount, CostHeld: o.cost, Unpriced: !o.priced, Expires: expires, Pace: paceAfter(o.asks, now), Version: e.Config,
 	}
 }
 

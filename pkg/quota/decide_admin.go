@@ -9,7 +9,8 @@ import (
 // maxExpiriesPerTick bounds one tick's events, so that they fit into a commit; what is left is due at once again.
 const maxExpiriesPerTick = 500
 
-// tick lets time pass: windows that ended roll over, leases that ended expire, those that end soon are warned of.
+// tick lets time pass, a step at a time: windows that ended roll over, leases that ended expire, those that end soon are
+// warned of; when that is done the queue takes a step. NextDue tells whether there is another.
 func (d decider) tick() (events []Event) {
 	s, now := d.state, d.env.Now
 	if s.nextWindow != 0 && s.nextWindow <= now {
@@ -35,7 +36,10 @@ func (d decider) tick() (events []Event) {
 			events = append(events, &ReservationExpiring{At: now, Reservation: r.ID, Labels: r.Labels, Expires: r.Expires})
 		}
 	}
-	return events
+	if len(events) > 0 {
+		return events
+	}
+	return d.tickQueue()
 }
 
 func (d decider) acknowledge(c Acknowledge) ([]Event, Result) {

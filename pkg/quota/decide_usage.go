@@ -20,7 +20,7 @@ func (d decider) report(c Report) ([]Event, Result) {
 		return u.events, u.answer(len(c.Items) > 0)
 	}
 	r := u.reservation()
-	if expires := min(r.Deadline, d.env.Now.Add(r.Lease)); r.Lease > 0 && expires > r.Expires {
+	if expires := r.aliveUntil(d.env.Now); expires > r.Expires {
 		u.emit(&ReservationRenewed{At: d.env.Now, Reservation: r.ID, Expires: expires})
 	}
 	return u.events, u.answer(len(c.Items) > 0)
@@ -43,6 +43,9 @@ func (d decider) release(c Release) ([]Event, Result) {
 		return nil, invalid("%v", err)
 	}
 	r := d.state.owned(c.Reservation, c.Actor)
+	if w := d.state.queue.entries[c.Reservation]; r == nil && w != nil && w.actor() == c.Actor {
+		return d.cancel(w, c.Actor, c.Reason)
+	}
 	return d.close(r, c.Reservation, OutcomeReleased, c.Actor, c.Reason)
 }
 
@@ -53,6 +56,9 @@ func (d decider) revoke(c Revoke) ([]Event, Result) {
 	r := d.state.reservations[c.Reservation]
 	if r == nil {
 		r = d.state.closed[c.Reservation]
+	}
+	if w := d.state.queue.entries[c.Reservation]; w != nil {
+		return d.cancel(w, c.Actor, c.Reason)
 	}
 	return d.close(r, c.Reservation, OutcomeRevoked, c.Actor, c.Reason)
 }
@@ -159,7 +165,16 @@ func unitsOnly(asks []ask) []ask {
 func (d decider) extendedExpiry(r *Reservation, lifetime Millis) Instant {
 	hardCap := r.At.Add(d.state.Config.Policy.MaxLifetime)
 	asked := max(lifetime, r.Lease)
-	return max(r.Expires, min(hardCap, d.env.Now.Add(asked)))
+	return max(r.Expires, r.aliveUntil(d.env.Now), min(hardCap, d.env.Now.Add(asked)))
+}
+
+// aliveUntil is when a reservation expires after a sign of life: its lease later, and at its deadline where it has no
+// lease. Only a grant from the queue, before its first sign of life, expires earlier without one.
+func (r *Reservation) aliveUntil(now Instant) Instant {
+	if r.Lease > 0 {
+		return min(r.Deadline, now.Add(r.Lease))
+	}
+	return r.Deadline
 }
 
 // usageDraft gathers the events of one report or settle.

@@ -84,6 +84,11 @@ type ReservationGranted struct {
 	Deadline    Instant       `cbor:"10,keyasint,omitempty"` // no lease reaches beyond it
 	Lease       Millis        `cbor:"11,keyasint,omitempty"`
 	Config      uint64        `cbor:"12,keyasint,omitempty"`
+	QueuedAt    Instant       `cbor:"40,keyasint,omitempty"` // of a grant from the queue
+	Unclaimed   bool          `cbor:"41,keyasint,omitempty"` // it expires at Expires unless there is a sign of life
+	Preemptible bool          `cbor:"42,keyasint,omitempty"`
+	Passed      []string      `cbor:"43,keyasint,omitempty"` // heads of the queue that were passed for the first time
+	Steps       []Step        `cbor:"44,keyasint,omitempty"` // up to the one that granted; none if the first did
 }
 
 // ReservationDenied records a refusal to reserve or to extend; it charges nothing.
@@ -101,6 +106,7 @@ type ReservationDenied struct {
 	Config      uint64  `cbor:"11,keyasint,omitempty"`
 	Reason      Reason  `cbor:"60,keyasint,omitempty"`
 	HeldBack    int64   `cbor:"61,keyasint,omitempty"` // what the limit has left and keeps for others, in its unit
+	Steps       []Step  `cbor:"40,keyasint,omitempty"` // of the ladder, where there was more than one
 }
 
 // ReservationExtended adds units and time.
@@ -138,6 +144,8 @@ const (
 	OutcomeReleased Outcome = "released"
 	OutcomeExpired  Outcome = "expired"
 	OutcomeRevoked  Outcome = "revoked"
+	// OutcomeCancelled is the outcome of a reservation that left the queue without a grant; it was never held.
+	OutcomeCancelled Outcome = "cancelled"
 )
 
 // ReservationClosed returns what is left.

@@ -9,10 +9,14 @@ type limitIndex struct {
 	byAccount map[string][]*Limit
 	elsewhere []*Limit                  // limits without an account
 	zones     map[string]*time.Location // of calendar windows, by limit
+	accounts  map[string]int            // number of accounts, by provider
 }
 
 func newLimitIndex(c *Config) limitIndex {
-	x := limitIndex{byID: make(map[string]*Limit, len(c.Limits)), byAccount: map[string][]*Limit{}, zones: map[string]*time.Location{}}
+	x := limitIndex{byID: make(map[string]*Limit, len(c.Limits)), byAccount: map[string][]*Limit{}, zones: map[string]*time.Location{}, accounts: map[string]int{}}
+	for i := range c.Accounts {
+		x.accounts[c.Accounts[i].Provider]++
+	}
 	for i := range c.Limits {
 		l := &c.Limits[i]
 		x.byID[l.ID] = l

@@ -24,8 +24,11 @@ func TestAnyCommandsKeepTheBooks(t *testing.T) {
 					rt.Fatalf("%T over-admitted by %d: %+v", cmd, over-admittedBefore, result)
 				}
 			}
-			for _, e := range events {
+			for _, e := range append(events, l.tick(Env{Now: l.now, Prices: testPrices})...) {
 				Apply(replay, e)
+			}
+			if w := couldBeGranted(l); w != nil {
+				rt.Fatalf("after %T and all ticks this waits and could be granted: %+v", cmd, w)
 			}
 		}
 		want := l.state.Snapshot()
@@ -53,6 +56,18 @@ func equal(a, b *Snapshot) bool {
 		}
 	}
 	return reflect.DeepEqual(a, b)
+}
+
+// couldBeGranted finds an entry of the queue that the ladder grants now, when nothing is due: a wake-up was missed. The
+// entries of a test are fewer than are looked at.
+func couldBeGranted(l *ledger) *Waiting {
+	d := decider{l.state, Env{Now: l.now, Prices: testPrices}}
+	for _, w := range l.state.queue.inOrder() {
+		if up, r := d.climbAgain(w); r == nil && up.run(l.state.Config.Policy.beforeQueue()) != nil {
+			return w
+		}
+	}
+	return nil
 }
 
 // overAdmitted is by how much holds and spending exceed the limits' capacities.
@@ -93,6 +108,9 @@ func drawCommand(t *rapid.T, l *ledger) Command {
 			Actor: actor, Reservation: fmt.Sprintf("r%d", l.next), Model: model, Account: account,
 			Provider: rapid.SampledFrom([]string{"claude", "openai", "acme"}).Draw(t, "provider"),
 			Amount:   drawAmount(t), Lifetime: drawMillis(t), Lease: drawMillis(t), Priority: Priority(rapid.IntRange(0, 5).Draw(t, "priority")),
+			MinTokens: rapid.SampledFrom([]int64{0, 0, 1, 100}).Draw(t, "min"), MaxWait: rapid.SampledFrom([]Millis{0, Minute, Day, MaxQueueWait}).Draw(t, "maxWait"),
+			AcceptAccounts: drawNames(t, "accounts", "max-1", "api-1", "api-2"), AcceptProviders: drawNames(t, "providers", "openai", "claude"),
+			AcceptModels: drawNames(t, "models", "sonnet", "openai/gpt-5", "unpriced"), Preemptible: rapid.Bool().Draw(t, "preemptible"),
 		}
 	case 3, 4:
 		return Report{Actor: actor, Reservation: id, Account: account, Model: model, Items: drawItems(t, l)}
@@ -114,6 +132,13 @@ func drawCommand(t *rapid.T, l *ledger) Command {
 	default:
 		return ApplyConfig{Config: drawConfig(t)}
 	}
+}
+
+func drawNames(t *rapid.T, what string, names ...string) []string {
+	if rapid.IntRange(0, 2).Draw(t, what) > 0 {
+		return nil
+	}
+	return rapid.SliceOfN(rapid.SampledFrom(names), 1, 3).Draw(t, what+" named")
 }
 
 func drawMillis(t *rapid.T) Millis {
@@ -174,6 +199,7 @@ func drawConfig(t *rapid.T) Config {
 		}
 	}
 	c := testConfig(limits...)
+	c.Policy.Ladder = rapid.SampledFrom([][]Rung{nil, nil, {RungFull, RungQueue}, {RungFull, RungAccount, RungQueue, RungSmaller, RungModel}, {RungSmaller, RungModel}}).Draw(t, "ladder")
 	c.Policy.ClosedKept = rapid.SampledFrom([]int{1, 3, 10_000}).Draw(t, "closedKept")
 	return c
 }

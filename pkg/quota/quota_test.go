@@ -65,8 +65,7 @@ func session(id string, capacity int64) Limit {
 func (l *ledger) do(cmd Command) ([]Event, Result) {
 	l.t.Helper()
 	env := Env{Now: l.now, Prices: testPrices}
-	ticked, _ := Decide(l.state, Tick{}, env)
-	l.apply(ticked)
+	ticked := l.tick(env)
 	events, result := Decide(l.state, cmd, env)
 	before := l.state.Limits(l.now)
 	l.apply(events)
@@ -76,6 +75,26 @@ func (l *ledger) do(cmd Command) ([]Event, Result) {
 		}
 	}
 	return append(ticked, events...), result
+}
+
+// tick does what is due, a step at a time, as a writer does.
+func (l *ledger) tick(env Env) (all []Event) {
+	l.t.Helper()
+	for step := 0; ; step++ {
+		due := l.state.NextDue()
+		events, _ := Decide(l.state, Tick{}, env)
+		if isDue := due != 0 && due <= env.Now; isDue != (len(events) > 0) {
+			l.t.Fatalf("at %d, due at %d, a tick gives %d events", env.Now, due, len(events))
+		}
+		if len(events) == 0 {
+			return all
+		}
+		if step > 10_000 {
+			l.t.Fatalf("ticks do not end: %+v", events)
+		}
+		l.apply(events)
+		all = append(all, events...)
+	}
 }
 
 func (l *ledger) apply(events []Event) {

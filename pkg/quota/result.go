@@ -55,6 +55,8 @@ type Result struct {
 	Unknown     bool    `cbor:"61,keyasint,omitempty"` // the observed window is not configured
 	ClosedUntil Instant `cbor:"62,keyasint,omitempty"` // the provider refuses until then
 	HeldBack    int64   `cbor:"63,keyasint,omitempty"` // what the limit has left and keeps for others, in its unit
+	// Queue is where the reservation stands in the queue: nothing is held for it yet. nil for any other answer.
+	Queue *Place `cbor:"40,keyasint,omitempty"`
 }
 
 // OK tells whether the command did what it asked for.

@@ -21,6 +21,8 @@ type Snapshot struct {
 	Calls        []KnownCall    `cbor:"9,keyasint,omitempty"` // oldest first
 	Totals       Totals         `cbor:"10,keyasint,omitempty"`
 	Watches      []Watch        `cbor:"60,keyasint,omitempty"` // by account
+	Queue        []Waiting      `cbor:"40,keyasint,omitempty"` // oldest first
+	Sticky       []Sticky       `cbor:"41,keyasint,omitempty"` // oldest first
 }
 
 // AgentNotices are the pending notices of one agent.
@@ -58,6 +60,12 @@ func (s *State) Snapshot() *Snapshot {
 		n.Calls = append(n.Calls, KnownCall{key.principal, key.call, s.calls[key]})
 	}
 	n.Watches = s.watchesInOrder()
+	for _, w := range s.queue.inOrder() {
+		n.Queue = append(n.Queue, w.copy())
+	}
+	for _, key := range s.stickyOrder.all() {
+		n.Sticky = append(n.Sticky, s.sticky[key])
+	}
 	return n
 }
 
@@ -116,6 +124,15 @@ func Restore(n *Snapshot) (*State, error) {
 	for i := range n.Watches {
 		w := n.Watches[i].copy()
 		s.watches[w.Account] = &w
+	}
+	for i := range n.Queue {
+		w := n.Queue[i].copy()
+		s.enqueue(&w)
+	}
+	for _, k := range n.Sticky {
+		key := stickyKey{k.Actor, k.Provider}
+		s.sticky[key] = k
+		s.stickyOrder.push(key)
 	}
 	if broken := s.Check(); len(broken) > 0 {
 		errs := make([]error, len(broken))

@@ -28,6 +28,9 @@ type State struct {
 	callOrder    fifo[callKey]
 	totals       Totals
 	watches      map[string]*Watch // by account
+	queue        queue
+	sticky       map[stickyKey]Sticky
+	stickyOrder  fifo[stickyKey]
 
 	// What follows is derived from the above.
 	due         dueHeap
@@ -56,6 +59,8 @@ func NewState() *State {
 		calls:        map[callKey]Tokens{},
 		liveByAgent:  map[Actor]int{},
 		watches:      map[string]*Watch{},
+		queue:        newQueue(),
+		sticky:       map[stickyKey]Sticky{},
 	}
 }
 
@@ -79,6 +84,7 @@ type Counter struct {
 	ReturnedSum int64        `cbor:"15,keyasint,omitempty"`
 	ClosedUntil Instant      `cbor:"60,keyasint,omitempty"` // the provider refuses until then; 0 for open
 	ClosedAt    Instant      `cbor:"61,keyasint,omitempty"` // when it said so
+	Freed       Flow         `cbor:"40,keyasint,omitempty"` // what came back lately; see queue_predict.go
 }
 
 // PastWindow is an ended window that late usage can still be charged to.
@@ -115,6 +121,9 @@ type Reservation struct {
 	Outcome  Outcome `cbor:"13,keyasint,omitempty"` // empty while live
 	ClosedAt Instant `cbor:"14,keyasint,omitempty"`
 	Warned   bool    `cbor:"15,keyasint,omitempty"` // that this lease ends soon
+	// Unclaimed says that it was granted from the queue and the agent has given no sign of life since.
+	Unclaimed   bool `cbor:"40,keyasint,omitempty"`
+	Preemptible bool `cbor:"41,keyasint,omitempty"`
 
 	heapIndex int
 }
@@ -143,6 +152,11 @@ const (
 	NoticeExpiring NoticeKind = "expiring"
 	NoticeExpired  NoticeKind = "expired"
 	NoticeRevoked  NoticeKind = "revoked"
+	// Of queued reservations.
+	NoticeGranted   NoticeKind = "granted"
+	NoticeCancelled NoticeKind = "cancelled" // by an operator
+	NoticeTimedOut  NoticeKind = "timed_out"
+	NoticeRefused   NoticeKind = "refused"
 )
 
 // Notice is something an agent must learn; it stays until acknowledged.
@@ -174,6 +188,12 @@ type Totals struct {
 	Unpriced    int64 `cbor:"15,keyasint,omitempty"` // tokens without a price
 	UsageEvents int64 `cbor:"16,keyasint,omitempty"`
 	Unreserved  int64 `cbor:"17,keyasint,omitempty"` // tokens of usage without a reservation
+
+	Queued         int64 `cbor:"40,keyasint,omitempty"` // reserves that were given a place in the queue, and what became of them
+	QueueGranted   int64 `cbor:"41,keyasint,omitempty"`
+	QueueCancelled int64 `cbor:"42,keyasint,omitempty"`
+	QueueTimedOut  int64 `cbor:"43,keyasint,omitempty"`
+	QueueRefused   int64 `cbor:"44,keyasint,omitempty"`
 }
 
 // HeldTokens is what live reservations still hold, in tokens.
@@ -195,6 +215,9 @@ func (s *State) NextDue() Instant {
 	next := s.nextWindow
 	if len(s.due) > 0 && (next == 0 || s.due[0].at < next) {
 		next = s.due[0].at
+	}
+	if at := s.queueDue(); at != 0 && (next == 0 || at < next) {
+		next = at
 	}
 	return next
 }

@@ -49,6 +49,7 @@ func (s *State) applyWatch(e *ObservationRecorded) {
 	if _, ok := s.Config.Account(e.Account); !ok {
 		return
 	}
+	s.queue.touchAll()
 	w := s.watches[e.Account]
 	if w == nil {
 		w = &Watch{Account: e.Account}
@@ -102,6 +103,7 @@ func (s *State) closedAccount(account string, now Instant) *refusal {
 	}
 	return &refusal{
 		code: CodeInsufficientQuota, retryable: true, retryAfter: max(retryAtLeast, w.ClosedUntil.Sub(now)), reason: ReasonClosed,
+		watch: watchAccount + account,
 		message: "the provider refused account \"" + account + "\" (429) and asked to wait",
 	}
 }

@@ -1,0 +1,195 @@
+package quota
+
+import "testing"
+
+// pool is a configuration with three subscriptions of one provider, one of another, and a window on each.
+func pool(policy Policy) Config {
+	c := Config{
+		Providers: []Provider{
+			{Name: "claude", ModelGroups: []ModelGroup{{Name: "opus", Models: []string{"opus-*"}}, {Name: "small", Models: []string{"haiku"}}}},
+			{Name: "openai", ModelGroups: []ModelGroup{{Name: "gpt", Models: []string{"gpt-*"}}}},
+		},
+		Unlisted: &Principal{Team: "core", MaxPriority: PriorityCritical},
+		Policy:   policy,
+	}
+	add := func(id, provider string) {
+		c.Accounts = append(c.Accounts, Account{ID: id, Provider: provider, Kind: KindSubscription})
+		c.Limits = append(c.Limits, Limit{ID: id + "/s", Name: "session", Scope: Scope{Account: id}, Unit: UnitTokens, Capacity: 1000, Window: Window{Kind: WindowSession, Duration: 5 * Hour}})
+	}
+	add("m1", "claude")
+	add("m2", "claude")
+	add("m3", "claude")
+	add("o1", "openai")
+	c.Limits = append(c.Limits, Limit{ID: "m1/opus", Scope: Scope{Account: "m1", ModelGroup: "opus"}, Unit: UnitTokens, Capacity: 1000, Window: Window{Kind: WindowSession, Duration: 7 * Day}})
+	return c
+}
+
+func newPool(t *testing.T, ladder ...Rung) *ledger {
+	t.Helper()
+	l := newLedger(t)
+	policy := DefaultPolicy()
+	policy.Ladder = ladder
+	l.must(ApplyConfig{Config: pool(policy)})
+	return l
+}
+
+// fill holds units of an account by another agent.
+func (l *ledger) fill(account string, tokens int64) {
+	l.t.Helper()
+	if r := l.reserve(tokens, func(r *Reserve) { r.Actor, r.Account = Actor{"bob", "b"}, account }); !r.OK() {
+		l.t.Fatalf("fill %s: %+v", account, r)
+	}
+}
+
+// spend uses units of an account by another agent, which opens its window.
+func (l *ledger) spend(account string, tokens int64) {
+	l.t.Helper()
+	l.must(Report{Actor: Actor{"bob", "b"}, Reservation: "none", Account: account, Model: "opus-4", Items: out(tokens)}.known(l))
+}
+
+// known makes a report of usage without a reservation, which is answered as not found, one that must be answered so.
+func (r Report) known(l *ledger) Command {
+	events, result := Decide(l.state, r, Env{Now: l.now, Prices: testPrices})
+	if result.Code != CodeAllocationNotFound {
+		l.t.Fatalf("report without a reservation: %+v", result)
+	}
+	l.apply(events)
+	return Tick{}
+}
+
+func TestTheLadder(t *testing.T) {
+	t.Parallel()
+	full := func(l *ledger) {
+		for _, a := range []string{"m1", "m2", "m3"} {
+			l.fill(a, 1000)
+		}
+	}
+	for name, c := range map[string]struct {
+		ladder  []Rung
+		before  func(*ledger)
+		change  func(*Reserve)
+		account string
+		model   string
+		granted int64
+		queued  bool
+		code    Code
+	}{
+		"full on the first":            {nil, func(*ledger) {}, nil, "m1", "opus-4", 600, false, CodeOK},
+		"another account":              {nil, func(l *ledger) { l.fill("m1", 500) }, nil, "m2", "opus-4", 600, false, CodeOK},
+		"smaller":                      {nil, func(l *ledger) { l.fill("m1", 500); l.fill("m2", 600); l.fill("m3", 800) }, func(r *Reserve) { r.MinTokens = 100 }, "m1", "opus-4", 500, false, CodeOK},
+		"not smaller than of use":      {nil, func(l *ledger) { l.fill("m1", 500); l.fill("m2", 600); l.fill("m3", 800) }, func(r *Reserve) { r.MinTokens = 501 }, "", "", 0, false, CodeInsufficientQuota},
+		"another model":                {nil, func(l *ledger) { l.spendOpus(1000) }, func(r *Reserve) { r.Account, r.AcceptModels = "m1", []string{"haiku"} }, "", "", 0, false, CodeInsufficientQuota},
+		"another provider":             {nil, full, func(r *Reserve) { r.AcceptProviders, r.AcceptModels = []string{"openai"}, []string{"gpt-5"} }, "o1", "gpt-5", 600, false, CodeOK},
+		"a model of a provider":        {nil, full, func(r *Reserve) { r.AcceptProviders, r.AcceptModels = []string{"openai"}, []string{"openai/o9"} }, "o1", "o9", 600, false, CodeOK},
+		"not a model it does not have": {nil, full, func(r *Reserve) { r.AcceptProviders, r.AcceptModels = []string{"openai"}, []string{"o9"} }, "", "", 0, false, CodeInsufficientQuota},
+		"only acceptable accounts":     {nil, func(l *ledger) { l.fill("m1", 500) }, func(r *Reserve) { r.AcceptAccounts = []string{"m3"} }, "m3", "opus-4", 600, false, CodeOK},
+		"an account besides":           {nil, func(l *ledger) { l.fill("m1", 500) }, func(r *Reserve) { r.Account, r.AcceptAccounts = "m1", []string{"m3"} }, "m3", "opus-4", 600, false, CodeOK},
+		"the queue":                    {nil, full, func(r *Reserve) { r.MaxWait = Hour }, "", "", 0, true, CodeOK},
+		"the queue is not asked for":   {nil, full, nil, "", "", 0, false, CodeInsufficientQuota},
+		"no queue by configuration":    {[]Rung{RungFull, RungAccount}, full, func(r *Reserve) { r.MaxWait = Hour }, "", "", 0, false, CodeInsufficientQuota},
+		"the queue before a provider": {[]Rung{RungFull, RungAccount, RungQueue, RungModel}, full, func(r *Reserve) {
+			r.MaxWait, r.AcceptProviders, r.AcceptModels = Hour, []string{"openai"}, []string{"gpt-5"}
+		}, "", "", 0, true, CodeOK},
+		"a provider where none waits":   {[]Rung{RungFull, RungAccount, RungQueue, RungModel}, full, func(r *Reserve) { r.AcceptProviders, r.AcceptModels = []string{"openai"}, []string{"gpt-5"} }, "o1", "gpt-5", 600, false, CodeOK},
+		"smaller before another accout": {[]Rung{RungFull, RungSmaller, RungAccount}, func(l *ledger) { l.fill("m1", 500); l.fill("m2", 600); l.fill("m3", 800) }, func(r *Reserve) { r.MinTokens = 1 }, "m1", "opus-4", 500, false, CodeOK},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := newPool(t, c.ladder...)
+			c.before(l)
+			r := l.reserve(600, func(r *Reserve) {
+				if c.change != nil {
+					c.change(r)
+				}
+			})
+			if r.Code != c.code || (r.Queue != nil) != c.queued || r.Granted.Tokens.Total() != c.granted {
+				t.Fatalf("got %+v", r)
+			}
+			if r.OK() && !c.queued && (r.Account != c.account || r.Model != c.model) {
+				t.Fatalf("granted %s on %s", r.Model, r.Account)
+			}
+		})
+	}
+}
+
+// spendOpus uses up the window of the opus models, and of the account.
+func (l *ledger) spendOpus(tokens int64) { l.spend("m1", tokens) }
+
+func TestWhatIsAfterTheQueueIsTriedAtItsEnd(t *testing.T) {
+	t.Parallel()
+	l := newPool(t, RungFull, RungAccount, RungQueue, RungModel)
+	for _, a := range []string{"m1", "m2", "m3"} {
+		l.fill(a, 1000)
+	}
+	r := l.reserve(600, func(r *Reserve) {
+		r.Reservation, r.MaxWait, r.AcceptProviders, r.AcceptModels = "q", Minute, []string{"openai"}, []string{"gpt-5"}
+	})
+	if r.Queue == nil {
+		t.Fatalf("not queued: %+v", r)
+	}
+	l.wait(Minute)
+	if got := l.state.reservations["q"]; got == nil || got.Labels.Account != "o1" {
+		t.Fatalf("not granted elsewhere at the end of the wait: %+v", got)
+	}
+}
+
+func on(account string) func(*Reserve) { return func(r *Reserve) { r.Account = account } }
+
+func TestWhichAccountIsPreferred(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		before func(*ledger)
+		want   string
+	}{
+		"the order of the configuration": {func(*ledger) {}, "m1"},
+		"what resets soonest":            {func(l *ledger) { l.spend("m3", 10); l.wait(Minute); l.spend("m2", 10) }, "m3"},
+		"never a nearly spent one":       {func(l *ledger) { l.spend("m1", 960) }, "m2"},
+		"a nearly spent one where all are": {func(l *ledger) {
+			l.spend("m1", 960)
+			l.spend("m2", 999)
+			l.spend("m3", 999)
+		}, "m1"},
+		"the one that the agent had last": {func(l *ledger) { l.spend("m3", 10); l.reserve(10, on("m2")); l.wait(Hour) }, "m2"},
+		"not when its cache is gone":      {func(l *ledger) { l.spend("m3", 10); l.reserve(10, on("m2")); l.wait(Hour + 1) }, "m3"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := newPool(t)
+			c.before(l)
+			if r := l.reserve(30); r.Account != c.want {
+				t.Fatalf("granted on %q: %+v", r.Account, r)
+			}
+		})
+	}
+}
+
+func TestATraceSaysWhyOtherRungsWereNotTaken(t *testing.T) {
+	t.Parallel()
+	l := newPool(t)
+	for _, a := range []string{"m1", "m2", "m3"} {
+		l.fill(a, 900)
+	}
+	events, _ := l.do(Reserve{Actor: ann, Reservation: "x", Provider: "claude", Model: "opus-4", MinTokens: 50, Amount: Amount{Tokens: Tokens{Output: 600}}})
+	steps := events[len(events)-1].(*ReservationGranted).Steps
+	if len(steps) < 5 || steps[0].Rung != RungFull || steps[0].Limit == "" || !steps[len(steps)-1].Taken {
+		t.Fatalf("the trace is %+v", steps)
+	}
+	events, _ = l.do(Reserve{Actor: ann, Reservation: "y", Provider: "claude", Model: "opus-4", Amount: Amount{Tokens: Tokens{Output: 1}}, Account: "m2"})
+	if e := events[len(events)-1].(*ReservationGranted); e.Steps != nil {
+		t.Fatalf("a grant at the first try explains itself with %+v", e.Steps)
+	}
+}
+
+func TestPartsOfAnAmount(t *testing.T) {
+	t.Parallel()
+	whole := Amount{Tokens{Input: 100, CacheRead: 1000, Output: 7}, 10}
+	for tokens := int64(1); tokens <= whole.Tokens.Total(); tokens++ {
+		part := whole.part(tokens)
+		if part.Tokens.Total() != tokens || part.Requests < 1 || part.Requests > 10 {
+			t.Fatalf("a part of %d is %+v", tokens, part)
+		}
+		if rest := whole.Sub(part); rest.validate() != nil {
+			t.Fatalf("a part of %d is more than the whole: %+v", tokens, part)
+		}
+	}
+}

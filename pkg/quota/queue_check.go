@@ -1,0 +1,38 @@
+package quota
+
+// checkQueue verifies that the queue, its index and the totals agree.
+func (s *State) checkQueue(say func(string, ...any)) {
+	q, t := &s.queue, &s.totals
+	if left := t.Queued - t.QueueGranted - t.QueueCancelled - t.QueueTimedOut - t.QueueRefused; left != int64(len(q.entries)) {
+		say("%d reservations wait, the totals say %d", len(q.entries), left)
+	}
+	if len(q.entries) > MaxQueued || len(q.ending) != len(q.entries) {
+		say("%d reservations wait, %d have an end", len(q.entries), len(q.ending))
+	}
+	agents, lines := map[Actor]int{}, map[string]int{}
+	var passed int
+	for id, w := range q.entries {
+		if w.Reservation != id || s.reservations[id] != nil || s.closed[id] != nil {
+			say("reservation %s waits and is known otherwise", id)
+		}
+		agents[w.actor()]++
+		w.standsIn(func(on string) { lines[on]++ })
+		if w.Passed != 0 && !w.Kept {
+			passed++
+		}
+	}
+	if passed != len(q.passed) || len(lines) != len(q.lines) || len(agents) != len(q.byAgent) {
+		say("the queue indexes %d passed heads, %d lines and %d agents, there are %d, %d and %d",
+			len(q.passed), len(q.lines), len(q.byAgent), passed, len(lines), len(agents))
+	}
+	for on, n := range lines {
+		if l := q.lines[on]; l == nil || l.size != n {
+			say("the line for %q is not of its %d entries", on, n)
+		}
+	}
+	for actor, n := range agents {
+		if q.byAgent[actor] != n || n > MaxQueuedPerAgent {
+			say("%d reservations of agent %s wait, %d are indexed", n, actor.Agent, q.byAgent[actor])
+		}
+	}
+}

@@ -1,0 +1,97 @@
+package quota
+
+import (
+	"fmt"
+	"slices"
+)
+
+// A head that does not fit is passed by what fits, so that no room lies idle; but not for ever. From Policy.QueueSkip
+// (ten minutes by default) after it was first passed its line is kept for it: nothing else takes of the limit until it
+// has been granted, or is not the head any more. A line is not kept where the head has to wait for the window's reset
+// anyway: what fits before the reset does not delay it.
+
+// keeper is the head that a line is kept for, or nil.
+func (s *State) keeper(l *line) *Waiting {
+	w := s.head(l)
+	if w == nil || !w.Kept {
+		return nil
+	}
+	limit, counter := s.index.byID[l.on], s.counters[l.on]
+	if limit == nil || counter == nil {
+		return nil
+	}
+	if limit.countsSpending() {
+		capacity := counter.capacity(limit)
+		if capacity == 0 || w.need(l.on) > capacity-counter.spent(limit) {
+			return nil
+		}
+	}
+	return w
+}
+
+// keptFor is the entry that an ask's limit is kept for, if the ask takes anything and does not come before it.
+func (s *State) keptFor(a *ask, now Instant) *Waiting {
+	if len(s.queue.lines) == 0 || a.need() == 0 {
+		return nil
+	}
+	l := s.queue.lines[a.limit.ID]
+	if l == nil {
+		return nil
+	}
+	if w := s.keeper(l); w != nil && s.passes(a.labels, a.waiting, w, now) {
+		return w
+	}
+	return nil
+}
+
+// afterAll is behind every reservation's id in the order of texts: who waits was there first.
+const afterAll = "\xff"
+
+// passes tells whether work that is granted now would go past an entry, rather than come before it by the queue's order.
+func (s *State) passes(labels *Labels, waiting string, w *Waiting, now Instant) bool {
+	if waiting == w.Reservation {
+		return false
+	}
+	if from := s.queue.entries[waiting]; from != nil {
+		return queueOrder(s.queueKey(w), s.queueKey(from)) < 0
+	}
+	newcomer := queueKey{rank: int(labels.Priority), share: s.fairShare(labels.Team, s.Now), since: now, id: afterAll}
+	return queueOrder(s.queueKey(w), newcomer) < 0
+}
+
+// keptBack is the refusal where a limit is kept for a head.
+func (s *State) keptBack(a *ask, w *Waiting, now Instant) *refusal {
+	return &refusal{
+		code: CodeInsufficientQuota, requested: a.need(), capacity: a.counter.capacity(a.limit),
+		message: fmt.Sprintf("%q is kept for a reservation that has waited since %s and was passed long enough",
+			a.limit.ID, w.Since.Time().Format("15:04:05")),
+		retryable: true, retryAfter: s.untilExpiry(now),
+	}
+}
+
+// passedBy lists the heads that a grant goes past and that were not passed before.
+func (s *State) passedBy(held []LimitAmount, labels *Labels, reservation string, now Instant) (ids []string) {
+	if len(s.queue.lines) == 0 {
+		return nil
+	}
+	for _, h := range held {
+		l := s.queue.lines[h.Limit]
+		if l == nil || h.Amount == 0 {
+			continue
+		}
+		if w := s.head(l); w.Passed == 0 && s.passes(labels, reservation, w, now) && !slices.Contains(ids, w.Reservation) {
+			ids = append(ids, w.Reservation)
+		}
+	}
+	return ids
+}
+
+// markPassed remembers since when heads are passed.
+func (s *State) markPassed(ids []string, at Instant) {
+	for _, id := range ids {
+		if w := s.queue.entries[id]; w != nil && w.Passed == 0 {
+			w.Passed = at
+			s.queue.addPassed(w)
+		}
+	}
+}

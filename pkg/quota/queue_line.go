@@ -1,0 +1,152 @@
+package quota
+
+import "slices"
+
+// A line is everything that waits for one thing. Its entries stand in lanes, one per team and priority: within a lane the
+// order is age and never changes, so that the line's order is found by comparing the heads of its lanes.
+type line struct {
+	on    string
+	lanes []*lane
+	size  int
+	units int64 // that its entries need, all together
+
+	// dueAt is what due found as of the instant asOf; stale says that something changed since.
+	dueAt, asOf Instant
+	stale       bool
+}
+
+type lane struct {
+	team     string
+	priority Priority
+	entries  []*Waiting // oldest first
+}
+
+// tryAgain is the line of entries without bounds.
+const tryAgain = ""
+
+func (w *Waiting) standsIn(visit func(on string)) {
+	if len(w.Bounds) == 0 {
+		visit(tryAgain)
+	}
+	for i, b := range w.Bounds {
+		if !slices.ContainsFunc(w.Bounds[:i], func(o Bound) bool { return o.On == b.On }) {
+			visit(b.On)
+		}
+	}
+}
+
+func (q *queue) line(w *Waiting) {
+	w.standsIn(func(on string) {
+		l := q.lines[on]
+		if l == nil {
+			l = &line{on: on}
+			q.lines[on] = l
+		}
+		l.add(w)
+	})
+}
+
+func (q *queue) unline(w *Waiting) {
+	w.standsIn(func(on string) {
+		l := q.lines[on]
+		if l.remove(w); l.size == 0 {
+			delete(q.lines, on)
+		}
+	})
+}
+
+// touch says that what a line waits for has changed.
+func (q *queue) touch(on string) {
+	if l := q.lines[on]; l != nil {
+		l.stale = true
+	}
+}
+
+func (q *queue) touchAll() {
+	for _, l := range q.lines {
+		l.stale = true
+	}
+}
+
+// forecast is an entry's need, bounded so that the sum over a full queue fits an int64.
+func (w *Waiting) forecast(on string) int64 { return min(w.need(on), MaxCapacity/10) }
+
+func (l *line) lane(w *Waiting) *lane {
+	for _, lane := range l.lanes {
+		if lane.team == w.Labels.Team && lane.priority == w.Labels.Priority {
+			return lane
+		}
+	}
+	return nil
+}
+
+func (l *line) add(w *Waiting) {
+	found := l.lane(w)
+	if found == nil {
+		found = &lane{team: w.Labels.Team, priority: w.Labels.Priority}
+		l.lanes = append(l.lanes, found)
+	}
+	i, _ := slices.BinarySearchFunc(found.entries, w, byAge)
+	found.entries = slices.Insert(found.entries, i, w)
+	l.size++
+	l.units += w.forecast(l.on)
+	l.stale = true
+}
+
+func (l *line) remove(w *Waiting) {
+	found := l.lane(w)
+	i, ok := slices.BinarySearchFunc(found.entries, w, byAge)
+	if !ok {
+		return
+	}
+	found.entries = slices.Delete(found.entries, i, i+1)
+	l.size--
+	l.units -= w.forecast(l.on)
+	l.stale = true
+	if len(found.entries) == 0 {
+		l.lanes = slices.DeleteFunc(l.lanes, func(o *lane) bool { return o == found })
+	}
+}
+
+// each visits the first entries of the line in order, up to the most that are looked at, until visit gives false.
+func (s *State) each(l *line, visit func(*Waiting) bool) {
+	at := make([]int, len(l.lanes))
+	for range min(queueDepth, l.size) {
+		best := -1
+		var first queueKey
+		for i, lane := range l.lanes {
+			if at[i] == len(lane.entries) {
+				continue
+			}
+			if key := s.queueKey(lane.entries[at[i]]); best < 0 || queueOrder(key, first) < 0 {
+				best, first = i, key
+			}
+		}
+		if best < 0 || !visit(l.lanes[best].entries[at[best]]) {
+			return
+		}
+		at[best]++
+	}
+}
+
+// head is the entry that comes first.
+func (s *State) head(l *line) *Waiting {
+	var head *Waiting
+	var first queueKey
+	for _, lane := range l.lanes {
+		if key := s.queueKey(lane.entries[0]); head == nil || queueOrder(key, first) < 0 {
+			head, first = lane.entries[0], key
+		}
+	}
+	return head
+}
+
+// before counts the entries of the line that come before one that stands in it.
+func (s *State) before(l *line, w *Waiting) (n int) {
+	key := s.queueKey(w)
+	for _, lane := range l.lanes {
+		i, _ := slices.BinarySearchFunc(lane.entries, key, func(o *Waiting, k queueKey) int { return queueOrder(s.queueKey(o), k) })
+		n += i
+	}
+	return n
+}

@@ -1,0 +1,113 @@
+package quota
+
+import "math"
+
+// When a queued reservation will be granted is predicted from what the ledger knows: windows that reset and buckets that
+// refill at a known time, and how fast units have come back lately.
+
+// flowHalf is the time after which what came back counts half.
+const flowHalf = 15 * Minute
+
+// Flow is how much comes back on a limit: sums that decay by half each flowHalf.
+type Flow struct {
+	Units int64   `cbor:"1,keyasint,omitempty"` // in thousandths
+	Count int64   `cbor:"2,keyasint,omitempty"` // of returns, in thousandths
+	At    Instant `cbor:"3,keyasint,omitempty"`
+	Since Instant `cbor:"4,keyasint,omitempty"` // of the first return
+}
+
+// add counts what came back.
+func (f *Flow) add(units int64, at Instant) {
+	if f.Since == 0 {
+		f.Since = at
+	}
+	f.Units = min(math.MaxInt64/4, decayed(f.Units, at.Sub(f.At))+min(units, math.MaxInt64/4000)*1000)
+	f.Count, f.At = decayed(f.Count, at.Sub(f.At))+1000, at
+}
+
+// decayed halves a sum each flowHalf, straight between the halves.
+func decayed(sum int64, elapsed Millis) int64 {
+	halves := elapsed / flowHalf
+	if halves >= 62 {
+		return 0
+	}
+	sum >>= uint(halves)
+	var part sum128
+	part.addProduct(sum, int64(elapsed%flowHalf))
+	return sum - part.divFloor(uint64(2*flowHalf))
+}
+
+// until gives how long units take to come back, and in how many returns; ok is false where too little is known.
+func (f *Flow) until(units int64, now Instant) (wait Millis, returns float64, ok bool) {
+	sum, count := float64(decayed(f.Units, now.Sub(f.At))), float64(decayed(f.Count, now.Sub(f.At)))
+	seen := float64(now.Sub(f.Since))
+	if sum < 1 || count < 1000 || seen <= 0 {
+		return 0, 0, false
+	}
+	// A stream of r units a millisecond adds up to r × half / ln 2 × (1 − 2^(−seen/half)).
+	span := float64(flowHalf) / math.Ln2 * (1 - math.Exp2(-seen/float64(flowHalf)))
+	perMilli := sum / 1000 / span
+	return Millis(min(float64(MaxQueueWait), float64(units)/perMilli)), max(1, float64(units)*count/sum), true
+}
+
+// placeOf gives an entry's place and predicts its grant; the entry need not stand in the queue yet.
+func (s *State) placeOf(w *Waiting, now Instant) *Place {
+	p := &Place{Position: 1, Until: w.Until, Since: w.Since}
+	for i, b := range w.Bounds {
+		var ahead, size int64
+		if l := s.queue.lines[b.On]; l != nil {
+			ahead, size = int64(s.before(l, w)), int64(l.size)
+		}
+		if i == 0 {
+			p.Position = ahead + 1
+		}
+		p.Position = min(p.Position, ahead+1)
+		var unitsAhead int64
+		if size > 0 {
+			unitsAhead = s.queue.lines[b.On].units / size * ahead
+		}
+		from, at, to := s.predict(b, unitsAhead, ahead, now)
+		if at != 0 && (p.GrantAt == 0 || at < p.GrantAt) {
+			p.GrantFrom, p.GrantAt, p.GrantTo = from, at, to
+		}
+	}
+	return p
+}
+
+// predict says when a bound gives way to an entry with so much before it.
+func (s *State) predict(b Bound, unitsAhead, ahead int64, now Instant) (from, at, to Instant) {
+	l, c := s.index.byID[b.On], s.counters[b.On]
+	if l == nil || c == nil {
+		return 0, 0, 0
+	}
+	need := b.Units + unitsAhead
+	if l.Window.Kind == WindowBucket {
+		wait := c.bucketWait(l, now, min(need, math.MaxInt64/int64(l.Window.Duration)))
+		return now.Add(wait), now.Add(wait), now.Add(wait)
+	}
+	reset := c.End
+	var free int64
+	if l.countsSpending() {
+		capacity := c.capacity(l)
+		if need > capacity-c.spent(l) && reset != 0 {
+			return reset, reset, reset
+		}
+		free = c.available(l)
+	} else {
+		free, need, reset = max(0, l.Capacity-c.Held), ahead+1, 0
+	}
+	wait, returns, ok := c.Freed.until(max(1, need-free), now)
+	if !ok {
+		if len(s.due) == 0 {
+			return 0, 0, 0
+		}
+		return now, s.due[0].Expires, max(s.due[0].Expires, reset)
+	}
+	spread := 1.3 / math.Sqrt(returns)
+	from, at = now.Add(Millis(float64(wait)*max(0, 1-spread))), now.Add(wait)
+	to = now.Add(Millis(float64(wait) * (1 + spread)))
+	if reset != 0 {
+		from, at, to = min(from, reset), min(at, reset), min(to, reset)
+	}
+	return from, at, to
+}
