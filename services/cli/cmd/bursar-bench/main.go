@@ -32,6 +32,9 @@ const (
 	exitUsage   = 2
 )
 
+// againstRepetitions is how often each of two builds runs.
+const againstRepetitions = 7
+
 // The parts of the benchmark.
 const (
 	partThroughput = "throughput"
@@ -51,6 +54,7 @@ type flags struct {
 	parts     []string
 	live      []int
 	allocator string
+	against   string
 	asJSON    bool
 }
 
@@ -101,6 +105,7 @@ func parse(args []string, out io.Writer) (flags, error) {
 	set.StringVar(&f.options.Profiles, "profiles", "", "existing `FOLDER` for profiles of processor time and allocations")
 	set.StringVar(&f.options.Dir, "dir", f.options.Dir, "`FOLDER` on a disk for the data; default is the system's temporary folder")
 	set.StringVar(&f.allocator, "allocator", beside, "`PATH` of bursar-allocator, for the recovery")
+	set.StringVar(&f.against, "against", "", "`COMMIT` to build and to compare this build with, run in turns, 7 of each; nothing else is measured")
 	set.BoolVar(&f.asJSON, "json", false, "print JSON")
 	if err := set.Parse(args); err != nil {
 		return f, err
@@ -109,6 +114,9 @@ func parse(args []string, out io.Writer) (flags, error) {
 		return f, fmt.Errorf("unexpected argument %q", set.Arg(0))
 	}
 	f.parts = strings.Split(parts, ",")
+	if f.against != "" {
+		f.compareByDefault(set, &clients, &systems)
+	}
 	if systems != "" {
 		f.options.Systems = strings.Split(systems, ",")
 	}
@@ -121,6 +129,21 @@ func parse(args []string, out io.Writer) (flags, error) {
 	f.options.Clients, clientsErr = numbers("clients", clients)
 	f.live, liveErr = numbers("live", live)
 	return f, errors.Join(clientsErr, liveErr, f.options.Validate())
+}
+
+// compareByDefault sets what the comparison of two builds measures where the command line does not say it.
+func (f *flags) compareByDefault(set *flag.FlagSet, clients, systems *string) {
+	given := map[string]bool{}
+	set.Visit(func(one *flag.Flag) { given[one.Name] = true })
+	if !given["repetitions"] {
+		f.options.Repetitions = againstRepetitions
+	}
+	if !given["clients"] {
+		*clients = "64,256"
+	}
+	if !given["systems"] {
+		*systems = "bursar-page"
+	}
 }
 
 func numbers(name, list string) ([]int, error) {
@@ -137,6 +160,9 @@ func numbers(name, list string) ([]int, error) {
 
 func (f flags) measure(ctx context.Context, diagnostics io.Writer) (report *bench.Report, err error) {
 	report = bench.NewReport(f.options)
+	if f.against != "" {
+		return report, f.compare(ctx, report, diagnostics)
+	}
 	if slices.Contains(f.parts, partThroughput) {
 		progress := newProgress(diagnostics)
 		f.options.Progress = progress.show
@@ -157,6 +183,21 @@ func (f flags) measure(ctx context.Context, diagnostics io.Writer) (report *benc
 		}
 	}
 	return report, nil
+}
+
+// compare measures this build and that of a commit.
+func (f flags) compare(ctx context.Context, report *bench.Report, diagnostics io.Writer) error {
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program: %w", err)
+	}
+	progress := newProgress(diagnostics)
+	defer progress.end()
+	f.options.Progress = progress.show
+	if report.Against, err = bench.MeasureAgainst(ctx, f.options, f.against, self); err != nil {
+		return fmt.Errorf("compare with %s: %w", f.against, err)
+	}
+	return nil
 }
 
 // progress is a bar on a terminal and nothing elsewhere.

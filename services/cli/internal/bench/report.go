@@ -23,6 +23,8 @@ type Report struct {
 	// Lag and Recovery are filled by [MeasureLag] and [MeasureRecovery]; nil where they were not asked for.
 	Lag      *Lag       `json:"lag,omitempty"`
 	Recovery []Recovery `json:"recovery,omitempty"`
+	// Against is filled by [MeasureAgainst], alone; nil otherwise.
+	Against *Against `json:"against,omitempty"`
 }
 
 // Machine is where it was measured.
@@ -47,9 +49,11 @@ type Row struct {
 	P50MS    float64 `json:"p50_ms"` // of the reserve
 	P99MS    float64 `json:"p99_ms"`
 	// ProcessorUS is the processor time that one decision costs, in microseconds: of the clients, the NATS server
-	// and the allocator together. Allocations and AllocatedBytes are what it takes of the heap. All are 0 for systems that
+	// and the allocator together; ProcessorRatio is that of the bare reply in relation to it, the ratio that the processors
+	// allow where nothing else holds a decision up. Allocations and AllocatedBytes are what it takes of the heap. All are 0 for systems that
 	// are processes of their own.
 	ProcessorUS    float64 `json:"processor_us"`
+	ProcessorRatio float64 `json:"processor_ratio"`
 	Allocations    float64 `json:"allocations"`
 	AllocatedBytes float64 `json:"allocated_bytes"`
 }
@@ -92,8 +96,11 @@ func (r *run) report() *Report {
 // summarise takes medians. The i-th sample and the i-th echo are of the same repetition, as a side that
 // failed once is measured no further.
 func summarise(name string, clients int, samples, echoes []sample) Row {
-	var ratios []float64
+	var ratios, costs []float64
 	for i, s := range samples {
+		if s.cost.processor > 0 {
+			costs = append(costs, float64(echoes[i].cost.processor)/float64(s.cost.processor))
+		}
 		if echoes[i].perSecond > 0 {
 			ratios = append(ratios, s.perSecond/echoes[i].perSecond)
 		}
@@ -107,6 +114,9 @@ func summarise(name string, clients int, samples, echoes []sample) Row {
 		ProcessorUS:    median(samples, func(s sample) float64 { return float64(s.cost.processor) / float64(time.Microsecond) }),
 		Allocations:    median(samples, func(s sample) float64 { return s.cost.allocs }),
 		AllocatedBytes: median(samples, func(s sample) float64 { return s.cost.bytes }),
+	}
+	if row.ProcessorUS > 0 {
+		row.ProcessorRatio = median(costs, func(ratio float64) float64 { return ratio })
 	}
 	if len(ratios) > 0 {
 		row.Ratio = median(ratios, func(ratio float64) float64 { return ratio })
@@ -133,6 +143,10 @@ func median[T any, N cmp.Ordered](items []T, value func(T) N) N {
 
 // Write prints the report for people, in 80 columns where it can.
 func (r *Report) Write(out io.Writer) {
+	if r.Against != nil {
+		r.Against.Write(out)
+		return
+	}
 	fmt.Fprintf(out, "%d processors, %s/%s, %s; median of %d repetitions of %d ms, systems taking turns\n",
 		r.Machine.CPUs, r.Machine.OS, r.Machine.Arch, r.Machine.Go, r.Repetitions, r.DurationMS)
 	for _, system := range r.Systems {
@@ -169,6 +183,18 @@ func (r *Report) writeRows(out io.Writer) {
 }
 
 func writeTable(out io.Writer, rows []Row) {
+	t := newTable(out, table.Row{"system", "per s", "of echo", "range", "p50 ms", "p99 ms", "CPU µs", "of echo", "allocs"}, 2, 3, 4, 5, 6, 7, 8, 9)
+	for _, row := range rows {
+		t.AppendRow(table.Row{
+			row.Name, fmt.Sprintf("%.0f", row.PerSecond), fmt.Sprintf("%.2f", row.Ratio), fmt.Sprintf("%.2f–%.2f", row.RatioMin, row.RatioMax),
+			orNothing("%.2f", row.P50MS), orNothing("%.2f", row.P99MS), orNothing("%.1f", row.ProcessorUS), orNothing("%.2f", row.ProcessorRatio), orNothing("%.0f", row.Allocations),
+		})
+	}
+	t.Render()
+}
+
+// newTable makes a table that is as narrow as can be; the numbered columns, from 1, are of figures.
+func newTable(out io.Writer, header table.Row, figures ...int) table.Writer {
 	t := table.NewWriter()
 	t.SetOutputMirror(out)
 	style := table.StyleLight
@@ -176,19 +202,13 @@ func writeTable(out io.Writer, rows []Row) {
 	style.Box.PaddingLeft, style.Box.PaddingRight = "", " "
 	style.Format.Header = text.FormatDefault
 	t.SetStyle(style)
-	t.AppendHeader(table.Row{"system", "per s", "of echo", "range", "p50 ms", "p99 ms", "CPU µs", "allocs"})
+	t.AppendHeader(header)
 	var right []table.ColumnConfig
-	for number := 2; number <= 8; number++ {
+	for _, number := range figures {
 		right = append(right, table.ColumnConfig{Number: number, Align: text.AlignRight, AlignHeader: text.AlignRight})
 	}
 	t.SetColumnConfigs(right)
-	for _, row := range rows {
-		t.AppendRow(table.Row{
-			row.Name, fmt.Sprintf("%.0f", row.PerSecond), fmt.Sprintf("%.2f", row.Ratio), fmt.Sprintf("%.2f–%.2f", row.RatioMin, row.RatioMax),
-			orNothing("%.2f", row.P50MS), orNothing("%.2f", row.P99MS), orNothing("%.1f", row.ProcessorUS), orNothing("%.0f", row.Allocations),
-		})
-	}
-	t.Render()
+	return t
 }
 
 // orNothing writes a figure that is there: a system so slow that no reserve fell into a measurement has no latency, and
