@@ -36,6 +36,7 @@ func (b *builder) fill(l *quota.Limit, raw rawLimit, at pointer, learn bool) {
 	}
 	if raw.Thresholds != nil {
 		l.Thresholds = b.thresholds(*raw.Thresholds, at.child("thresholds"))
+		l.Unwarned = l.Thresholds == nil
 	}
 	b.unit(l, raw, at)
 	if raw.Weights != nil {
@@ -161,8 +162,8 @@ func (b *builder) thresholds(percent []int64, at pointer) []int64 {
 	if !slices.IsSorted(percent) {
 		b.c.add(at, "thresholds must ascend", "write for example thresholds: [75, 90, 95]")
 	}
-	if percent == nil {
-		return []int64{}
+	if len(percent) == 0 {
+		return nil
 	}
 	return percent
 }

@@ -46,9 +46,12 @@ func (t *providerTable) quota() []quota.Provider {
 	for _, r := range t.rows {
 		p := quota.Provider{Name: r.name, ModelGroups: r.groups}
 		for _, t := range r.tiers {
-			capacities := map[string]int64{}
+			var capacities map[string]int64 // nil when empty, as it comes back from the record
 			for _, l := range t.limits {
 				if l.Capacity > 0 {
+					if capacities == nil {
+						capacities = map[string]int64{}
+					}
 					capacities[l.Name] = l.Capacity
 				}
 			}

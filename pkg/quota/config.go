@@ -151,8 +151,10 @@ type Limit struct {
 	// Capacity in Unit; 0 means not configured: it is learned from observations and does not bind before.
 	Capacity int64   `cbor:"6,keyasint,omitempty"`
 	Weights  Weights `cbor:"7,keyasint,omitempty"`
-	// Thresholds are the percentages at which a warning is raised, ascending; nil means Policy.Thresholds.
+	// Thresholds are the percentages at which a warning is raised, ascending; none means Policy.Thresholds.
 	Thresholds []int64 `cbor:"8,keyasint,omitempty"`
+	// Unwarned raises no warning at all, whatever the thresholds say. The record cannot tell an empty list from none.
+	Unwarned bool `cbor:"90,keyasint,omitempty"`
 }
 
 // Policy holds the numbers that are the same for all.
@@ -235,10 +237,14 @@ func (p *Provider) InGroup(group, model string) bool {
 
 // thresholds gives the percentages at which the limit warns.
 func (c *Config) thresholds(l *Limit) []int64 {
-	if l.Thresholds != nil {
+	switch {
+	case l.Unwarned:
+		return nil
+	case len(l.Thresholds) > 0:
 		return l.Thresholds
+	default:
+		return c.Policy.Thresholds
 	}
-	return c.Policy.Thresholds
 }
 
 // burst is the most the limit's bucket holds, in units.

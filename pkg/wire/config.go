@@ -46,7 +46,7 @@ type LimitSpec struct {
 	Window            WindowSpec `json:"window"`
 	Capacity          int64      `json:"capacity,omitzero"`           // absent: learned from observations
 	Weights           *Tokens    `json:"weights,omitzero"`            // of the token classes, in thousandths; absent: as the unit says
-	ThresholdsPercent []int64    `json:"thresholds_percent,omitzero"` // absent: those of the policy
+	ThresholdsPercent []int64    `json:"thresholds_percent,omitzero"` // empty: no warnings; absent: those of the policy
 }
 
 // WindowSpec is how a limit counts.
@@ -130,7 +130,11 @@ func providerOf(p *quota.Provider) Provider {
 		v.ModelGroups = append(v.ModelGroups, ModelGroup{g.Name, g.Models})
 	}
 	for _, t := range p.Tiers {
-		v.Tiers = append(v.Tiers, Tier{t.Name, t.Capacities})
+		tier := Tier{t.Name, t.Capacities}
+		if tier.Capacities == nil {
+			tier.Capacities = map[string]int64{}
+		}
+		v.Tiers = append(v.Tiers, tier)
 	}
 	return v
 }
@@ -144,6 +148,9 @@ func limitSpecOf(l *quota.Limit) LimitSpec {
 			AnchorDay: l.Window.AnchorDay, AnchorMinute: l.Window.AnchorMinute, Burst: l.Window.Burst,
 		},
 	}
+	if l.Unwarned {
+		v.ThresholdsPercent = []int64{}
+	}
 	if l.Weights != (quota.Weights{}) {
 		weights := Tokens(l.Weights)
 		v.Weights = &weights
@@ -156,9 +163,13 @@ func principalOf(p *quota.Principal) Principal {
 }
 
 func policyOf(p *quota.Policy) Policy {
+	thresholds := p.Thresholds
+	if thresholds == nil {
+		thresholds = []int64{}
+	}
 	return Policy{
 		MaxLifetimeMS: int64(p.MaxLifetime), LeaseMS: int64(p.Lease), MinLeaseMS: int64(p.MinLease),
-		RequestHorizonMS: int64(p.RequestHorizon), ThresholdsPercent: p.Thresholds, ClosedKept: p.ClosedKept,
+		RequestHorizonMS: int64(p.RequestHorizon), ThresholdsPercent: thresholds, ClosedKept: p.ClosedKept,
 		ExpiringNoticeMS: int64(p.ExpiringNotice), ObservationLeadMS: int64(p.ObservationLead),
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"github.com/bursarhq/bursar/pkg/quota"
 	"github.com/bursarhq/bursar/schemas"
 )
 
@@ -284,4 +285,22 @@ func jsonType(typ reflect.Type) string {
 		return "object"
 	}
 	return fmt.Sprintf("unknown type %s", typ)
+}
+
+// What a configuration leaves empty is an empty list or object on the wire, not null, which the schemas refuse.
+func TestEmptyPartsOfAConfiguration(t *testing.T) {
+	t.Parallel()
+	reply := &ConfigReply{ConfigVersion: 1, Config: ConfigOf(&quota.Config{
+		Version: 1, Providers: []quota.Provider{{Name: "claude", Tiers: []quota.Tier{{Name: "seat"}}}},
+		Limits: []quota.Limit{{ID: "w", Unit: quota.UnitRequests, Window: quota.Window{Kind: quota.WindowConcurrent}, Unwarned: true}},
+	})}
+	text := string(AppendReply(nil, reply))
+	for _, want := range []string{`"thresholds_percent":[]`, `"capacities":{}`} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%s is missing in %s", want, text)
+		}
+	}
+	if strings.Contains(text, "null") {
+		t.Errorf("null in %s", text)
+	}
 }
