@@ -16,6 +16,8 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -40,6 +42,9 @@ const (
 
 // ErrStoreInUse: another server, of this process or another one, uses the store directory.
 var ErrStoreInUse = errors.New("store directory is in use by another server")
+
+// ErrPortInUse: something else listens on the port.
+var ErrPortInUse = errors.New("the port is in use")
 
 // Options configure a server.
 type Options struct {
@@ -90,7 +95,7 @@ type Server struct {
 }
 
 // Start starts a server and returns when it accepts connections, or with an error when it does not
-// within ctx or 30 s. A directory used by another server is [ErrStoreInUse].
+// within ctx or 30 s. A directory used by another server is [ErrStoreInUse], a port [ErrPortInUse].
 func Start(ctx context.Context, o Options) (*Server, error) {
 	if err := o.Validate(); err != nil {
 		return nil, fmt.Errorf("nats server options: %w", err)
@@ -155,7 +160,9 @@ func (s *Server) waitReady(ctx context.Context, logger *slogLogger) error {
 	defer cancel()
 	const step = 25 * time.Millisecond
 	for !s.ns.ReadyForConnections(step) {
-		if fatal := logger.fatal(); fatal != "" {
+		if fatal := logger.fatal(); strings.Contains(fatal, syscall.EADDRINUSE.Error()) {
+			return fmt.Errorf("start nats server: %w: %s", ErrPortInUse, fatal)
+		} else if fatal != "" {
 			return fmt.Errorf("start nats server: %s", fatal)
 		}
 		if ctx.Err() != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -364,5 +365,35 @@ func (i *instance) booksAreRight() {
 	doc := document[verifyDocument](i.t, text)
 	if !doc.OK || doc.Commits == 0 || doc.Reservations == 0 || doc.ClickHouse.Events == 0 {
 		i.t.Errorf("verify: %s", fmt.Sprintf("%+v", doc))
+	}
+}
+
+// TestPortsInUse wants each error to name the flag that helps.
+func TestPortsInUse(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() }) // the subtests end later than this function
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ports := map[string]string{"--nats-port": "0", "--clickhouse-port": "0", "--metrics-port": "0"}
+	for flag := range ports {
+		t.Run(flag, func(t *testing.T) {
+			t.Parallel()
+			args := []string{"up", "--data-dir", t.TempDir(), "--sync", "2m"}
+			for other, free := range ports {
+				if other != flag {
+					args = append(args, other, free)
+				}
+			}
+			got := bursar(t, nil, append(args, flag, port)...)
+			if got.status != ExitFailure || !strings.Contains(got.stderr, flag+" 0") || !strings.Contains(got.stderr, "port "+port+" ") {
+				t.Errorf("status %d, %q; want a hint at %s 0", got.status, got.stderr, flag)
+			}
+		})
 	}
 }

@@ -38,7 +38,7 @@ func (s *system) natsServer() runner.Part {
 				StoreDir: s.cfg.Dir.NATS(), Name: serviceName, Port: s.cfg.NATSPort, Sync: s.cfg.Sync, Users: users, Log: s.log,
 			})
 			if err != nil {
-				return err
+				return portHint(err, "nats", s.cfg.NATSPort)
 			}
 			s.natsURL, s.endpoints.NATS, s.endpoints.Sync = s.nats.URL(), s.nats.URL(), string(s.cfg.Sync)
 			return nil
@@ -87,7 +87,7 @@ func (s *system) clickhouseServer() runner.Part {
 			}
 			server, err := chembed.Start(ctx, chembed.Options{Dir: s.cfg.Dir.ClickHouse(), Port: s.cfg.ClickHousePort, Log: s.log})
 			if err != nil {
-				return err
+				return portHint(err, "clickhouse", s.cfg.ClickHousePort)
 			}
 			s.clickhouse, s.dsn = server, server.DSN(chembed.UserWriter)
 			s.endpoints.ClickHouse = server.URL()

@@ -159,7 +159,7 @@ func (s *system) watching() runner.Part {
 			}
 			s.metrics, err = s.telemetry.Listen(ctx, net.JoinHostPort("127.0.0.1", strconv.Itoa(s.cfg.MetricsPort)))
 			if err != nil {
-				return errors.Join(err, s.otel.Shutdown(ctx))
+				return errors.Join(portHint(err, "metrics", s.cfg.MetricsPort), s.otel.Shutdown(ctx))
 			}
 			s.endpoints.Metrics = s.metrics.URL()
 			return nil
