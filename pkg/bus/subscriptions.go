@@ -11,6 +11,8 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/bursarhq/bursar/pkg/natsconn"
 )
 
 // SubscriberConfig configures a subscriber of either kind.
@@ -91,7 +93,7 @@ func (s *subscriptions) subscribe(ctx context.Context, topic string, read reader
 		return nil, err
 	}
 	cons, err := s.bind(ctx, src)
-	if err != nil {
+	if err != nil && !natsconn.Passing(err) { // else nobody leads just now, and the loop binds when somebody does
 		return nil, fmt.Errorf("subscribe to %q: %w", topic, err)
 	}
 	s.mu.Lock()

@@ -104,15 +104,26 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	var running sync.WaitGroup
 	for _, name := range cfg.Workspaces {
 		w, err := s.workspace(ctx, name)
+		if err != nil && ctx.Err() != nil {
+			break // ended before it began
+		}
 		if err != nil {
 			return err
 		}
 		running.Go(func() { w.run(ctx) })
 	}
 	if !cfg.RelayElsewhere {
-		l, err := lease.Open(ctx, s.storeJS, lease.Service(relayTask), s.name, log)
-		if err != nil {
+		var l *lease.Lease
+		err := natsconn.Await(ctx, log, "the relay's lease", func(ctx context.Context) (err error) {
+			l, err = lease.Open(ctx, s.storeJS, lease.Service(relayTask), s.name, log)
 			return err
+		})
+		if err != nil && ctx.Err() == nil {
+			return err
+		}
+		if err != nil {
+			running.Wait()
+			return nil
 		}
 		running.Go(func() { s.relay(ctx, l) })
 	}

@@ -22,7 +22,7 @@ var (
 // connect connects as an identity until the test ends.
 func (p *plant) connect(id natsauth.Identity) *nats.Conn {
 	p.t.Helper()
-	cfg, err := p.keys.Connection(id, natsconn.Config{URL: p.url(), Wait: true})
+	cfg, err := p.keys.Connection(id, natsconn.Config{URL: p.url, Wait: true})
 	if err != nil {
 		p.t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/bursarhq/bursar/pkg/natsauth"
 	"github.com/bursarhq/bursar/pkg/natsconn"
 	"github.com/bursarhq/bursar/pkg/natsembed"
+	"github.com/bursarhq/bursar/pkg/natsembed/natsproc"
 	"github.com/bursarhq/bursar/pkg/provision"
 	"github.com/bursarhq/bursar/pkg/runner"
 	"github.com/bursarhq/bursar/pkg/telemetry"
@@ -33,12 +34,15 @@ const (
 	urlVar    = "BURSAR_TEST_URL"
 	storeVar  = "BURSAR_TEST_STORE"
 	configVar = "BURSAR_TEST_CONFIG"
+	// metricsVar is where an allocator serves its metrics; nowhere when it is empty.
+	metricsVar = "BURSAR_TEST_METRICS"
 )
 
 // terminate is what a supervisor sends first.
 const terminate = syscall.SIGTERM
 
 func TestMain(m *testing.M) {
+	natsproc.MaybeRun()
 	switch os.Getenv(roleVar) {
 	case "allocator":
 		os.Exit(childAllocator())
@@ -69,6 +73,13 @@ func childAllocator() int {
 		}
 		cfg := Config{
 			Workspaces: []string{site.Workspace}, Initial: &parsed.Quota, Points: points, Telemetry: telemetry.New("allocator", "0.0.0", log),
+		}
+		if address := os.Getenv(metricsVar); address != "" {
+			metrics, err := cfg.Telemetry.Listen(ctx, address)
+			if err != nil {
+				return err
+			}
+			go func() { _ = metrics.Serve() }() // until the process ends
 		}
 		for role, conn := range map[natsauth.Role]*natsconn.Config{
 			natsauth.RoleAllocatorFront: &cfg.Front, natsauth.RoleAllocatorStore: &cfg.Store, natsauth.RoleRelay: &cfg.Relay,
@@ -111,8 +122,10 @@ func childNATS() int {
 type plant struct {
 	t      *testing.T
 	keys   *natsauth.Keys
+	keyDir string
 	dir    string
-	port   int
+	url    string
+	port   int // of the one server that startNATS starts
 	config string
 	nats   *process
 	reader jetstream.Stream // of the ledger, once somebody asked
@@ -128,8 +141,9 @@ type process struct {
 func newPlant(t *testing.T, configuration string) *plant {
 	t.Helper()
 	p := &plant{t: t, dir: t.TempDir(), config: configuration, port: freePort(t)}
+	p.keyDir, p.url = filepath.Join(p.dir, "keys"), "nats://127.0.0.1:"+strconv.Itoa(p.port)
 	var err error
-	if p.keys, err = natsauth.LoadOrCreate(p.keyDir(), natsauth.Operator(site.Workspace, "root"), natsauth.Agent(site.Workspace, "ann")); err != nil {
+	if p.keys, err = natsauth.LoadOrCreate(p.keyDir, natsauth.Operator(site.Workspace, "root"), natsauth.Agent(site.Workspace, "ann")); err != nil {
 		t.Fatal(err)
 	}
 	p.startNATS()
@@ -156,19 +170,15 @@ func freePort(t *testing.T) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-func (p *plant) keyDir() string { return filepath.Join(p.dir, "keys") }
-
-func (p *plant) url() string { return "nats://127.0.0.1:" + strconv.Itoa(p.port) }
-
 func (p *plant) startNATS() {
 	p.t.Helper()
 	p.nats = p.start(roleVar+"=nats", urlVar+"="+strconv.Itoa(p.port), storeVar+"="+filepath.Join(p.dir, "jetstream"))
 }
 
 // startAllocator starts one more allocator, with failpoints where they are given.
-func (p *plant) startAllocator(failpoints string) *process {
+func (p *plant) startAllocator(failpoints string, env ...string) *process {
 	p.t.Helper()
-	return p.start(roleVar+"=allocator", urlVar+"="+p.url(), configVar+"="+p.config, failpoint.EnvVar+"="+failpoints)
+	return p.start(append(env, roleVar+"=allocator", urlVar+"="+p.url, configVar+"="+p.config, failpoint.EnvVar+"="+failpoints)...)
 }
 
 func (p *plant) start(env ...string) *process {
@@ -178,7 +188,7 @@ func (p *plant) start(env ...string) *process {
 		p.t.Fatal(err)
 	}
 	c := &process{t: p.t, cmd: exec.Command(exe), done: make(chan struct{})}
-	c.cmd.Env = append(append(os.Environ(), keysVar+"="+p.keyDir()), env...)
+	c.cmd.Env = append(append(os.Environ(), keysVar+"="+p.keyDir), env...)
 	c.cmd.Stderr = p.t.Output()
 	if err := c.cmd.Start(); err != nil {
 		p.t.Fatal(err)

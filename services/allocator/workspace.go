@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/bursarhq/bursar/pkg/ledger"
+	"github.com/bursarhq/bursar/pkg/natsconn"
 	"github.com/bursarhq/bursar/pkg/quota"
 	"github.com/bursarhq/bursar/pkg/wire"
 	"github.com/bursarhq/bursar/pkg/writer"
@@ -68,15 +69,19 @@ func (s *service) workspace(ctx context.Context, name string) (*workspace, error
 	if err != nil {
 		return nil, fmt.Errorf("workspace: %w", err)
 	}
-	log, err := store.OpenLog(ctx, s.storeJS, name, s.cfg.Points)
+	var log *store.Log
+	var keyframes *store.Keyframes
+	err = natsconn.Await(ctx, w.log, "the ledger", func(ctx context.Context) (err error) {
+		if log, err = store.OpenLog(ctx, s.storeJS, name, s.cfg.Points); err != nil {
+			return err
+		}
+		if keyframes, err = store.OpenKeyframes(ctx, s.storeJS, name, s.cfg.Points); err != nil {
+			return err
+		}
+		w.lease, err = lease.Open(ctx, s.storeJS, key, s.name, w.log)
+		return err
+	})
 	if err != nil {
-		return nil, err
-	}
-	keyframes, err := store.OpenKeyframes(ctx, s.storeJS, name, s.cfg.Points)
-	if err != nil {
-		return nil, err
-	}
-	if w.lease, err = lease.Open(ctx, s.storeJS, key, s.name, w.log); err != nil {
 		return nil, err
 	}
 	w.engine = engine.New(engine.Options{
@@ -235,8 +240,13 @@ func (w *workspace) Committed(c *writer.Committed, took time.Duration, s *quota.
 	w.front.Hurry(c.Commit)
 }
 
-// Outcome counts what became of a publish.
-func (w *workspace) Outcome(v writer.Verdict) { w.metrics.Outcome(v) }
+// Outcome counts what became of a publish, and what was said where it was not acknowledged.
+func (w *workspace) Outcome(v writer.Verdict, err error) {
+	w.metrics.Outcome(v)
+	if err != nil {
+		w.metrics.Refused(store.ReasonOf(err))
+	}
+}
 
 // Alarm shows an alarm, or clears it.
 func (w *workspace) Alarm(kind writer.AlarmKind, detail string) {

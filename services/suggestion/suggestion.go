@@ -94,6 +94,9 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	}
 	defer nc.Close()
 	router, err := newRouter(ctx, nc, cfg, catalogue, metrics, log)
+	if err != nil && ctx.Err() != nil {
+		return nil // ended before it began
+	}
 	if err != nil {
 		return err
 	}
@@ -120,7 +123,11 @@ func newRouter(ctx context.Context, nc *nats.Conn, cfg Config, catalogue *price.
 	if err != nil {
 		return nil, fmt.Errorf("open jetstream: %w", err)
 	}
-	keeper, err := keep.New(ctx, js, catalogue)
+	var keeper *keep.Keeper
+	err = natsconn.Await(ctx, log, "the suggestions", func(ctx context.Context) (err error) {
+		keeper, err = keep.New(ctx, js, catalogue)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}

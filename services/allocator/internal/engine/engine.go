@@ -56,7 +56,7 @@ type Observer interface {
 	// Committed: a commit is in the log. state is as decided so far, which may be ahead of it.
 	Committed(c *writer.Committed, took time.Duration, state *quota.State)
 	// Outcome is what became of a publish.
-	Outcome(v writer.Verdict)
+	Outcome(v writer.Verdict, err error)
 	// Alarm is raised, or cleared when detail is empty.
 	Alarm(kind writer.AlarmKind, detail string)
 }
@@ -253,7 +253,7 @@ func (e *Engine) input(ctx context.Context, in writer.Input) {
 		e.drains = append(e.drains, in.done)
 		e.step(ctx, in.Drain)
 	case writer.PublishOutcome:
-		e.opt.Observer.Outcome(in.Verdict)
+		e.opt.Observer.Outcome(in.Verdict, in.Err)
 		e.step(ctx, in)
 	default:
 		e.step(ctx, in)

@@ -88,7 +88,7 @@ func (w *watcher) note(format string, args ...any) {
 func (w *watcher) Served(epoch uint64, _ *quota.State) { w.note("serving %d", epoch) }
 func (w *watcher) Stopped(reason writer.StepReason)    { w.note("stopped %s", reason) }
 func (w *watcher) Halted(string)                       { w.note("halted") }
-func (w *watcher) Outcome(writer.Verdict)              {}
+func (w *watcher) Outcome(writer.Verdict, error)       {}
 func (w *watcher) Committed(*writer.Committed, time.Duration, *quota.State) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -19,6 +19,7 @@ type Metrics struct {
 	group    *prometheus.HistogramVec
 	seconds  *prometheus.HistogramVec
 	outcomes *prometheus.CounterVec
+	refusals *prometheus.CounterVec
 	alarms   *prometheus.GaugeVec
 	halted   *prometheus.GaugeVec
 	answered *prometheus.CounterVec
@@ -37,6 +38,7 @@ func New(r prometheus.Registerer) *Metrics {
 		group:    f.histogram("bursar_ledger_commit_answers", "Requests answered by one commit.", prometheus.ExponentialBuckets(1, 2, 12)),
 		seconds:  f.histogram("bursar_ledger_commit_seconds", "From sending a commit to knowing that it is in the log.", latency),
 		outcomes: f.counter("bursar_ledger_publish_outcomes_total", "What became of publishes; unknown ones are looked into.", "verdict"),
+		refusals: f.counter("bursar_ledger_publish_refusals_total", "Publishes that were not acknowledged, by JetStream's error code or what else was said.", "reason"),
 		alarms:   f.gauge("bursar_ledger_alarm", "1 while an alarm is raised.", "kind"),
 		halted:   f.gauge("bursar_ledger_halted", "1 when this process does not write the ledger until somebody has looked."),
 		answered: f.counter("bursar_requests_total", "Requests answered, by verb and code; the code is ok for success.", "verb", "code"),
@@ -137,6 +139,9 @@ func (w *Workspace) Outcome(v writer.Verdict) {
 		c.Inc()
 	}
 }
+
+// Refused counts a publish that was not acknowledged. The reason is one of a few: see store.ReasonOf.
+func (w *Workspace) Refused(reason string) { w.m.refusals.WithLabelValues(w.name, reason).Inc() }
 
 // Alarm notes that an alarm is raised or cleared.
 func (w *Workspace) Alarm(kind writer.AlarmKind, raised bool) {

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -144,5 +145,20 @@ func TestLostAcknowledgements(t *testing.T) {
 				t.Errorf("%d entries, %v", len(entries), err)
 			}
 		})
+	}
+}
+
+func TestReasons(t *testing.T) {
+	t.Parallel()
+	for want, err := range map[string]error{
+		"10071":         &jetstream.APIError{ErrorCode: 10071},
+		"no_responders": fmt.Errorf("publish: %w", nats.ErrNoResponders),
+		"timeout":       context.DeadlineExceeded,
+		"disconnected":  nats.ErrDisconnected,
+		"other":         errors.New("what nobody has heard of"),
+	} {
+		if got := ReasonOf(err); got != want {
+			t.Errorf("%v counts as %q, want %q", err, got, want)
+		}
 	}
 }
