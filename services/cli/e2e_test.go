@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/bursarhq/bursar/pkg/chembed"
+	"github.com/bursarhq/bursar/pkg/natsembed/natsproc"
 	"github.com/bursarhq/bursar/pkg/wire"
 	"github.com/bursarhq/bursar/services/cli/internal/datadir"
 	"github.com/bursarhq/bursar/services/cli/internal/replay"
@@ -24,6 +25,7 @@ import (
 // TestMain lets the test binary be the ClickHouse child and, for the tests that kill it, a whole `bursar up`.
 func TestMain(m *testing.M) {
 	chembed.MaybeRunChild()
+	natsproc.MaybeRun()
 	if os.Getenv(envRunBursar) != "" {
 		os.Exit(Run(context.Background(), Process{
 			Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Version: "test",

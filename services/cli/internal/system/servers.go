@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/bursarhq/bursar/pkg/chembed"
@@ -63,7 +64,10 @@ func (s *system) provisioning() runner.Part {
 			}
 			cfg.Wait = false
 			nc, err := natsconn.Connect(ctx, cfg)
-			if err != nil {
+			switch {
+			case errors.Is(err, nats.ErrNoServers):
+				return fmt.Errorf("%w: does a server run at the address that --nats-url gives?", err)
+			case err != nil:
 				return fmt.Errorf("%w; a server of your own has to know the keys in %s", err, s.cfg.Dir.Keys())
 			}
 			defer nc.Close()
