@@ -56,10 +56,19 @@ func (t Tokens) Sub(o Tokens) Tokens {
 	return Tokens{t.Input - o.Input, t.CacheRead - o.CacheRead, t.CacheWrite5m - o.CacheWrite5m, t.CacheWrite1h - o.CacheWrite1h, t.Output - o.Output}
 }
 
-// Max returns the larger of each class: what is known of a call whose cumulative usage was seen several times.
+// Max returns the larger of each class: what is known of a call whose cumulative usage was seen several times. A source
+// that does not know for how long the cache was written tells all of it as five minutes; so of the two classes of writes
+// together the larger sum counts, split as it was told first.
 func (t Tokens) Max(o Tokens) Tokens {
-	return Tokens{max(t.Input, o.Input), max(t.CacheRead, o.CacheRead), max(t.CacheWrite5m, o.CacheWrite5m), max(t.CacheWrite1h, o.CacheWrite1h), max(t.Output, o.Output)}
+	most := Tokens{max(t.Input, o.Input), max(t.CacheRead, o.CacheRead), max(t.CacheWrite5m, o.CacheWrite5m), max(t.CacheWrite1h, o.CacheWrite1h), max(t.Output, o.Output)}
+	twice := most.cacheWrites() - max(t.cacheWrites(), o.cacheWrites())
+	in5m := min(twice, most.CacheWrite5m-t.CacheWrite5m)
+	most.CacheWrite5m -= in5m
+	most.CacheWrite1h -= twice - in5m
+	return most
 }
+
+func (t Tokens) cacheWrites() int64 { return t.CacheWrite5m + t.CacheWrite1h }
 
 func (t Tokens) validate() error {
 	for _, c := range []struct {
