@@ -38,9 +38,12 @@ const againstRepetitions = 7
 // The parts of the benchmark.
 const (
 	partThroughput = "throughput"
+	partStanding   = "standing"
 	partLag        = "lag"
 	partRecovery   = "recovery"
 )
+
+func partNames() []string { return []string{partThroughput, partStanding, partLag, partRecovery} }
 
 func main() {
 	chembed.MaybeRunChild()
@@ -92,7 +95,7 @@ func parse(args []string, out io.Writer) (flags, error) {
 		beside = filepath.Join(filepath.Dir(self), beside)
 	}
 	systems := ""
-	clients, live, parts := "1,16,64,256,1024", "1000,10000,100000", strings.Join([]string{partThroughput, partLag, partRecovery}, ",")
+	clients, live, parts := "1,16,64,256,1024", "1000,10000,100000", strings.Join(partNames(), ",")
 	set := flag.NewFlagSet("bursar-bench", flag.ContinueOnError)
 	set.SetOutput(out)
 	set.StringVar(&clients, "clients", clients, "`NUMBERS` of concurrent clients")
@@ -121,8 +124,8 @@ func parse(args []string, out io.Writer) (flags, error) {
 		f.options.Systems = strings.Split(systems, ",")
 	}
 	for _, part := range f.parts {
-		if part != partThroughput && part != partLag && part != partRecovery {
-			return f, fmt.Errorf("part %q is not one of %s, %s, %s", part, partThroughput, partLag, partRecovery)
+		if !slices.Contains(partNames(), part) {
+			return f, fmt.Errorf("part %q is not one of %s", part, strings.Join(partNames(), ", "))
 		}
 	}
 	var clientsErr, liveErr error
@@ -170,6 +173,11 @@ func (f flags) measure(ctx context.Context, diagnostics io.Writer) (report *benc
 		progress.end()
 		if err != nil {
 			return nil, fmt.Errorf("throughput: %w", err)
+		}
+	}
+	if slices.Contains(f.parts, partStanding) {
+		if report.Standing, err = bench.MeasureStanding(ctx, f.options); err != nil {
+			return nil, fmt.Errorf("standing: %w", err)
 		}
 	}
 	if slices.Contains(f.parts, partLag) {

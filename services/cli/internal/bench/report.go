@@ -23,6 +23,8 @@ type Report struct {
 	// Lag and Recovery are filled by [MeasureLag] and [MeasureRecovery]; nil where they were not asked for.
 	Lag      *Lag       `json:"lag,omitempty"`
 	Recovery []Recovery `json:"recovery,omitempty"`
+	// Standing is filled by [MeasureStanding].
+	Standing []Standing `json:"standing,omitempty"`
 	// Against is filled by [MeasureAgainst], alone; nil otherwise.
 	Against *Against `json:"against,omitempty"`
 }
@@ -158,6 +160,9 @@ func (r *Report) Write(out io.Writer) {
 	}
 	for _, absence := range r.Absent {
 		fmt.Fprintf(out, "not measured: %s: %s\n", absence.System, absence.Reason)
+	}
+	if len(r.Standing) > 0 {
+		writeStanding(out, r.Standing)
 	}
 	if l := r.Lag; l != nil {
 		fmt.Fprintf(out, "commit to ClickHouse, %d clients, %.0f decisions/s: p50 %.0f ms, p99 %.0f ms, at most %.0f ms over %d commits\n",
