@@ -251,6 +251,7 @@ func appendResult(b []byte, r *quota.Result) []byte {
 	f.uint(24, r.Version)
 	f.bool(25, r.Effective)
 	f.place(40, r.Queue)
+	f.alternatives(41, r.Alternatives)
 	f.text(60, string(r.Reason))
 	f.bool(61, r.Unknown)
 	f.int(62, int64(r.ClosedUntil))
@@ -315,6 +316,7 @@ func (f *fields) denied(e *quota.ReservationDenied) {
 	f.int(10, int64(e.RetryAfter))
 	f.uint(11, e.Config)
 	f.steps(40, e.Steps)
+	f.alternatives(41, e.Alternatives)
 	f.text(60, string(e.Reason))
 	f.int(61, e.HeldBack)
 }

@@ -51,3 +51,22 @@ func (f *fields) place(k byte, p *quota.Place) {
 	m.int(6, int64(p.Since))
 	f.b = m.end()
 }
+
+func (f *fields) alternatives(k byte, list []quota.Alternative) {
+	if len(list) == 0 {
+		return
+	}
+	f.key(k)
+	f.b = appendHeader(f.b, cborArray, uint64(len(list)))
+	for i := range list {
+		a := &list[i]
+		m := newFields(f.b)
+		m.text(1, string(a.Kind))
+		m.text(2, a.Provider)
+		m.text(3, a.Account)
+		m.text(4, a.Model)
+		m.int(5, a.Tokens)
+		m.int(6, int64(a.At))
+		f.b = m.end()
+	}
+}

@@ -97,7 +97,7 @@ func (s *State) shortConcurrent(a *ask, now Instant) *refusal {
 		code: CodeConcurrentLimitExceeded, requested: 1, capacity: a.limit.Capacity,
 		available: a.limit.Capacity - a.counter.Held, // below 0 where the limit was lowered under what is live
 		message:   fmt.Sprintf("%d of %d reservations are live under %q", a.counter.Held, a.limit.Capacity, a.limit.ID),
-		retryable: a.limit.Capacity > 0, retryAfter: s.untilExpiry(now),
+		retryable: a.limit.Capacity > 0, retryAfter: s.untilFreed(a, 1, now),
 	}
 }
 
@@ -129,7 +129,7 @@ func (s *State) shortWindow(a *ask, now Instant) *refusal {
 	case a.units > capacity:
 		r.message += "; that is more than the whole window: " + terminalAdvice
 	case a.units <= capacity-a.counter.spent(a.limit):
-		r.retryable, r.retryAfter = true, s.untilExpiry(now)
+		r.retryable, r.retryAfter = true, s.untilFreed(a, a.units-available, now)
 	default:
 		r.retryable, r.retryAfter = true, a.counter.untilReset(now)
 	}
@@ -142,6 +142,19 @@ func (c *Counter) untilReset(now Instant) Millis {
 		return retryUnknown
 	}
 	return max(retryAtLeast, c.End.Sub(now))
+}
+
+// untilFreed is how long units take to come back on a limit: as fast as they came back lately, and no later than the
+// window's reset.
+func (s *State) untilFreed(a *ask, units int64, now Instant) Millis {
+	wait, _, ok := a.counter.Freed.until(units, now)
+	if !ok {
+		return s.untilExpiry(now)
+	}
+	if a.counter.End != 0 {
+		wait = min(wait, a.counter.End.Sub(now))
+	}
+	return max(retryAtLeast, wait)
 }
 
 // untilExpiry is a bound on the wait for a hold to end: the next expiry, if none is released before.

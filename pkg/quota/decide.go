@@ -117,7 +117,7 @@ func (d decider) reserve(c Reserve) ([]Event, Result) {
 			return d.grant(c.Reservation, &up, o)
 		}
 	}
-	return d.denyClimb(&c, &up)
+	return d.denyClimb(&c, &up, &principal)
 }
 
 // wishOf is what is kept of a reserve while it waits.
@@ -129,13 +129,15 @@ func wishOf(c *Reserve) Wish {
 }
 
 // denyClimb refuses with the reason that ends soonest and with what would be granted instead.
-func (d decider) denyClimb(c *Reserve, up *climb) ([]Event, Result) {
+func (d decider) denyClimb(c *Reserve, up *climb, p *Principal) ([]Event, Result) {
 	best := up.shortest()
 	events, result := d.deny(&best.labels, "", c.Amount, best.refusal)
 	e := events[0].(*ReservationDenied)
 	if len(up.steps) > 1 {
 		e.Steps = up.steps
 	}
+	e.Alternatives = up.alternatives(p)
+	result.Alternatives = e.Alternatives
 	if full := d.state.queueFull(c.Actor); full != "" && c.MaxWait > 0 && result.Retryable {
 		result.Message += "; " + full
 	}

@@ -106,7 +106,9 @@ type ReservationDenied struct {
 	Config      uint64  `cbor:"11,keyasint,omitempty"`
 	Reason      Reason  `cbor:"60,keyasint,omitempty"`
 	HeldBack    int64   `cbor:"61,keyasint,omitempty"` // what the limit has left and keeps for others, in its unit
-	Steps       []Step  `cbor:"40,keyasint,omitempty"` // of the ladder, where there was more than one
+	// Steps of the ladder, where there was more than one.
+	Steps        []Step        `cbor:"40,keyasint,omitempty"`
+	Alternatives []Alternative `cbor:"41,keyasint,omitempty"` // best first
 }
 
 // ReservationExtended adds units and time.

@@ -216,20 +216,17 @@ func (c *climb) largest(rung Rung, choices []choice) (best *offer) {
 
 // shrink finds the largest part of the amount, at least min_tokens, that one choice has room for: to a thousandth of it.
 func (c *climb) shrink(on choice) (*offer, *refused) {
-	low, high := c.wish.MinTokens, c.wish.Amount.Tokens.Total()
-	best, r := c.amount(on, c.wish.Amount.part(low))
+	least := c.wish.MinTokens
+	smallest, r := c.amount(on, c.wish.Amount.part(least))
 	if r != nil {
 		return nil, r
 	}
-	for grain := max(1, high/1000); high-low > grain; {
-		middle := low + (high-low)/2
-		if found, _ := c.amount(on, c.wish.Amount.part(middle)); found != nil {
-			best, low = found, middle
-		} else {
-			high = middle
+	if most := c.search(on, least, c.wish.Amount.Tokens.Total()); most > least {
+		if found, _ := c.amount(on, c.wish.Amount.part(most)); found != nil {
+			return found, nil
 		}
 	}
-	return best, nil
+	return smallest, nil
 }
 
 // part is the amount cut down to a total of tokens, class by class in proportion and rounded down, what is lost by that

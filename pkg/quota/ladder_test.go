@@ -193,3 +193,27 @@ func TestPartsOfAnAmount(t *testing.T) {
 		}
 	}
 }
+
+func TestARefusalNamesAlternatives(t *testing.T) {
+	t.Parallel()
+	l := newPool(t)
+	l.fill("m1", 700)
+	l.spend("m2", 900)
+	r := l.reserve(600, func(r *Reserve) { r.AcceptAccounts = []string{"m1", "m2"} })
+	if r.Code != CodeInsufficientQuota || len(r.Alternatives) < 4 {
+		t.Fatalf("got %+v", r)
+	}
+	first, other, second, last := r.Alternatives[0], r.Alternatives[1], r.Alternatives[2], r.Alternatives[len(r.Alternatives)-1]
+	if other.Kind != AlternativeProvider || other.Account != "o1" || other.Model != "" {
+		t.Errorf("the other provider is %+v", other)
+	}
+	if first.Kind != AlternativeAccount || first.Account != "m3" || first.Tokens != 600 || first.At != 0 {
+		t.Errorf("the best is %+v", first)
+	}
+	if second.Kind != AlternativeSmaller || second.Tokens > 300 || second.Tokens < 99 {
+		t.Errorf("the next is %+v", second)
+	}
+	if last.Kind != AlternativeLater || last.Account != "m2" || last.At != t0.Add(5*Hour) {
+		t.Errorf("the last is %+v", last)
+	}
+}

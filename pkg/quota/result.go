@@ -57,6 +57,8 @@ type Result struct {
 	HeldBack    int64   `cbor:"63,keyasint,omitempty"` // what the limit has left and keeps for others, in its unit
 	// Queue is where the reservation stands in the queue: nothing is held for it yet. nil for any other answer.
 	Queue *Place `cbor:"40,keyasint,omitempty"`
+	// Alternatives are what would be granted instead of what was refused, best first.
+	Alternatives []Alternative `cbor:"41,keyasint,omitempty"`
 }
 
 // OK tells whether the command did what it asked for.

@@ -103,7 +103,7 @@ func (s *State) closedAccount(account string, now Instant) *refusal {
 	}
 	return &refusal{
 		code: CodeInsufficientQuota, retryable: true, retryAfter: max(retryAtLeast, w.ClosedUntil.Sub(now)), reason: ReasonClosed,
-		watch: watchAccount + account,
+		watch:   watchAccount + account,
 		message: "the provider refused account \"" + account + "\" (429) and asked to wait",
 	}
 }

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"reflect"
 	"strings"
 
 	"github.com/bursarhq/bursar/pkg/ledger"
@@ -133,12 +134,12 @@ func (o *oracle) replying(n *node, c *call, r writer.Reply) {
 			w.violate("node %d answers %q to a request id used for something else", n.index, result.Code)
 		}
 		w.reach(RefusedReuse)
-	case d.Result != result:
+	case !reflect.DeepEqual(d.Result, result):
 		w.violate("node %d answers %+v, commit %d says %+v", n.index, result, d.number, d.Result)
 	case r.Version != d.number:
 		w.violate("node %d says the answer is in commit %d, it is in %d", n.index, r.Version, d.number)
 	default:
-		if told, before := o.told[c.request.Key]; before && told != result {
+		if told, before := o.told[c.request.Key]; before && !reflect.DeepEqual(told, result) {
 			w.violate("node %d answers %+v, before it was %+v", n.index, result, told)
 		}
 		o.told[c.request.Key] = result
