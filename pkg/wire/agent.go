@@ -43,6 +43,7 @@ type StatusReply struct {
 	LedgerID      string            `json:"ledger_id,omitzero"`    // of the workspace, from its first commit on
 	Limits        []Limit           `json:"limits,omitzero"`       // those that can bind the agent
 	Reservations  []ReservationView `json:"reservations,omitzero"` // its open ones, or the one asked for
+	Queue         []WaitingView     `json:"queue,omitzero"`        // its queued ones, or the one asked for
 	Totals        *Totals           `json:"totals,omitzero"`       // of the workspace
 	Notices       []Notice          `json:"notices,omitzero"`
 }

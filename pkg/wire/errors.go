@@ -118,6 +118,8 @@ type ErrorDetails struct {
 	Reservation *Reservation `json:"reservation,omitzero"`
 	// ConfigVersion is the present one, for a conflict.
 	ConfigVersion uint64 `json:"config_version,omitzero"`
+	// Alternatives are what would be granted instead, best first.
+	Alternatives []Alternative `json:"alternatives,omitzero"`
 	// Faults lists everything that is wrong with a configuration.
 	Faults []Fault `json:"faults,omitzero"`
 }
@@ -194,7 +196,7 @@ var detailsField = field[Error]{
 // empty tells whether there is nothing to say.
 func (d *ErrorDetails) empty() bool {
 	faults := d.Faults
-	if len(faults) > 0 {
+	if len(faults) > 0 || len(d.Alternatives) > 0 {
 		return false
 	}
 	return d.LimitID == "" && d.Requested == 0 && d.Available == 0 && d.Capacity == 0 && d.Current == 0 && d.Allocated == 0 &&
@@ -220,5 +222,6 @@ var detailsObject = object[ErrorDetails]{
 	name("outcome", MaxNameBytes, func(d *ErrorDetails) *string { return &d.Outcome }),
 	pointer("reservation", reservationObject, func(d *ErrorDetails) **Reservation { return &d.Reservation }),
 	counter("config_version", func(d *ErrorDetails) *uint64 { return &d.ConfigVersion }),
+	list("alternatives", maxAlternatives, alternativeObject, func(d *ErrorDetails) *[]Alternative { return &d.Alternatives }),
 	list("faults", maxFaults, faultObject, func(d *ErrorDetails) *[]Fault { return &d.Faults }),
 }

@@ -60,22 +60,28 @@ type ReservationGrantedData struct {
 	DeadlineAt       Time          `json:"deadline_at,omitzero"`
 	LeaseMS          int64         `json:"lease_ms,omitzero"`
 	ConfigVersion    uint64        `json:"config_version,omitzero"`
+	QueuedAt         Time          `json:"queued_at,omitzero"` // of a grant from the queue
+	Unclaimed        bool          `json:"unclaimed,omitzero"` // it expires unless there is a sign of life
+	Preemptible      bool          `json:"preemptible,omitzero"`
+	Steps            []Step        `json:"steps,omitzero"` // of the ladder; none where the first granted
 }
 
 // ReservationDeniedData: a reserve or an extend was refused; nothing was charged.
 type ReservationDeniedData struct {
-	ReservationID string `json:"reservation_id,omitzero"` // of the extend
-	Labels        Labels `json:"labels"`
-	Amount        Amount `json:"amount"`
-	Code          string `json:"code"`
-	LimitID       string `json:"limit_id,omitzero"`
-	Requested     int64  `json:"requested,omitzero"`
-	Available     int64  `json:"available,omitzero"`
-	Retryable     bool   `json:"retryable"`
-	RetryAfterMS  int64  `json:"retry_after_ms,omitzero"`
-	ConfigVersion uint64 `json:"config_version,omitzero"`
-	Reason        string `json:"reason,omitzero"`    // depleted, held_back, closed or too_large, where a limit refused
-	HeldBack      int64  `json:"held_back,omitzero"` // what the limit has left and keeps for others
+	ReservationID string        `json:"reservation_id,omitzero"` // of the extend
+	Labels        Labels        `json:"labels"`
+	Amount        Amount        `json:"amount"`
+	Code          string        `json:"code"`
+	LimitID       string        `json:"limit_id,omitzero"`
+	Requested     int64         `json:"requested,omitzero"`
+	Available     int64         `json:"available,omitzero"`
+	Retryable     bool          `json:"retryable"`
+	RetryAfterMS  int64         `json:"retry_after_ms,omitzero"`
+	ConfigVersion uint64        `json:"config_version,omitzero"`
+	Reason        string        `json:"reason,omitzero"`       // depleted, held_back, closed or too_large, where a limit refused
+	HeldBack      int64         `json:"held_back,omitzero"`    // what the limit has left and keeps for others
+	Alternatives  []Alternative `json:"alternatives,omitzero"` // what would have been granted, best first
+	Steps         []Step        `json:"steps,omitzero"`        // of the ladder
 }
 
 // ReservationExtendedData: units and time were added.

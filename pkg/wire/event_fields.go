@@ -52,6 +52,10 @@ var grantedObject = object[ReservationGrantedData]{
 	instant("deadline_at", func(v *ReservationGrantedData) *Time { return &v.DeadlineAt }),
 	integer("lease_ms", -maxInteger, maxInteger, func(v *ReservationGrantedData) *int64 { return &v.LeaseMS }),
 	counter("config_version", func(v *ReservationGrantedData) *uint64 { return &v.ConfigVersion }),
+	instant("queued_at", func(v *ReservationGrantedData) *Time { return &v.QueuedAt }),
+	boolean("unclaimed", func(v *ReservationGrantedData) *bool { return &v.Unclaimed }),
+	boolean("preemptible", func(v *ReservationGrantedData) *bool { return &v.Preemptible }),
+	list("steps", maxSteps, stepObject, func(v *ReservationGrantedData) *[]Step { return &v.Steps }),
 }
 
 var deniedObject = object[ReservationDeniedData]{
@@ -67,6 +71,8 @@ var deniedObject = object[ReservationDeniedData]{
 	counter("config_version", func(v *ReservationDeniedData) *uint64 { return &v.ConfigVersion }),
 	name("reason", maxReplyTextBytes, func(d *ReservationDeniedData) *string { return &d.Reason }),
 	integer("held_back", 0, maxInteger, func(d *ReservationDeniedData) *int64 { return &d.HeldBack }),
+	list("alternatives", maxAlternatives, alternativeObject, func(v *ReservationDeniedData) *[]Alternative { return &v.Alternatives }),
+	list("steps", maxSteps, stepObject, func(v *ReservationDeniedData) *[]Step { return &v.Steps }),
 }
 
 var extendedObject = object[ReservationExtendedData]{

@@ -15,6 +15,12 @@ func aboutOf(e quota.Event) about {
 		return about{e.Reservation, e.At, holder(&e.Labels)}
 	case *quota.ReservationDenied:
 		return about{e.Reservation, e.At, holder(&e.Labels)}
+	case *quota.ReservationQueued:
+		return about{e.Reservation, e.At, holder(&e.Labels)}
+	case *quota.ReservationWaiting:
+		return about{subject: e.Reservation, at: e.At}
+	case *quota.ReservationDequeued:
+		return about{e.Reservation, e.At, holder(&e.Labels)}
 	case *quota.ReservationExtended:
 		return about{e.Reservation, e.At, holder(&e.Labels)}
 	case *quota.ReservationRenewed:
@@ -55,6 +61,12 @@ func publicData(e quota.Event) any {
 		return deniedData(e)
 	case *quota.ReservationExtended:
 		return extendedData(e)
+	case *quota.ReservationQueued:
+		return queuedData(e)
+	case *quota.ReservationWaiting:
+		return &ReservationWaitingData{e.Reservation, boundsOf(e.Bounds), e.Kept}
+	case *quota.ReservationDequeued:
+		return dequeuedData(e)
 	case *quota.ReservationRenewed:
 		return &ReservationRenewedData{e.Reservation, TimeOf(e.Expires)}
 	case *quota.ReservationExpiring:
@@ -137,6 +149,7 @@ func grantedData(e *quota.ReservationGranted) *ReservationGrantedData {
 		ReservationID: e.Reservation, Labels: labelsOf(&e.Labels), Amount: amountOf(e.Amount), Holds: limitAmounts(e.Holds),
 		Rate: rateOf(e.Rate, e.Unpriced), Unpriced: e.Unpriced, CostHeldMicroUSD: e.CostHeld, ExpiresAt: TimeOf(e.Expires),
 		DeadlineAt: TimeOf(e.Deadline), LeaseMS: int64(e.Lease), ConfigVersion: e.Config,
+		QueuedAt: TimeOf(e.QueuedAt), Unclaimed: e.Unclaimed, Preemptible: e.Preemptible, Steps: stepsOf(e.Steps),
 	}
 }
 
@@ -145,6 +158,7 @@ func deniedData(e *quota.ReservationDenied) *ReservationDeniedData {
 		ReservationID: e.Reservation, Labels: labelsOf(&e.Labels), Amount: amountOf(e.Amount), Code: string(e.Code), LimitID: e.Limit,
 		Requested: e.Requested, Available: e.Available, Retryable: e.Retryable, RetryAfterMS: int64(e.RetryAfter), ConfigVersion: e.Config,
 		Reason: string(e.Reason), HeldBack: e.HeldBack,
+		Alternatives: alternativesOf(e.Alternatives), Steps: stepsOf(e.Steps),
 	}
 }
 

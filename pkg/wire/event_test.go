@@ -37,11 +37,15 @@ func everyEvent() []quota.Event {
 	held := []quota.LimitAmount{{Limit: "max-1/session", Amount: 8000}}
 	span := quota.WindowSpan{Limit: "max-1/session", Start: testAt, End: testAt.Add(5 * quota.Hour)}
 	next := quota.WindowSpan{Limit: "max-1/session"}
+	steps := []quota.Step{{Rung: quota.RungFull, Account: "max-1", Code: quota.CodeInsufficientQuota, Limit: "max-1/session", Requested: 8000, Available: 10}, {Rung: quota.RungSmaller, Skipped: "no min_tokens"}, {Rung: quota.RungModel, Account: "api-1", Model: "gpt-5", Taken: true}}
 	return []quota.Event{
 		&quota.EpochClaimed{Epoch: 2, Writer: "host-1"},
 		&quota.ConfigApplied{At: testAt, Actor: quota.Actor{Principal: "root"}, Config: *configOfEvents(), Opened: []quota.WindowSpan{span}},
-		&quota.ReservationGranted{At: testAt, Reservation: "r-1", Labels: labels, Amount: amount, Holds: held, Rate: rate, CostHeld: 48_000, Expires: testAt.Add(quota.Minute), Deadline: testAt.Add(quota.Hour), Lease: quota.Minute, Config: 3},
-		&quota.ReservationDenied{At: testAt, Labels: labels, Amount: amount, Code: quota.CodeInsufficientQuota, Limit: "max-1/session", Requested: 8000, Available: 10, Retryable: true, RetryAfter: quota.Minute, Config: 3},
+		&quota.ReservationGranted{At: testAt, Reservation: "r-1", Labels: labels, Amount: amount, Holds: held, Rate: rate, CostHeld: 48_000, Expires: testAt.Add(quota.Minute), Deadline: testAt.Add(quota.Hour), Lease: quota.Minute, Config: 3, QueuedAt: testAt, Unclaimed: true, Preemptible: true, Steps: steps},
+		&quota.ReservationDenied{At: testAt, Labels: labels, Amount: amount, Code: quota.CodeInsufficientQuota, Limit: "max-1/session", Requested: 8000, Available: 10, Retryable: true, RetryAfter: quota.Minute, Config: 3, Steps: steps, Alternatives: []quota.Alternative{{Kind: quota.AlternativeLater, Provider: "claude", Account: "max-1", Model: "m", Tokens: 8000, At: testAt}}},
+		&quota.ReservationQueued{At: testAt, Reservation: "r-2", Labels: labels, Wish: quota.Wish{Amount: amount, MinTokens: 10}, Until: testAt.Add(quota.Hour), Bounds: []quota.Bound{{On: "max-1/session", Units: 8000}, {On: "!account max-2"}}, Code: quota.CodeInsufficientQuota, Limit: "max-1/session", Requested: 8000, Available: 10, Position: 2, GrantFrom: testAt, GrantAt: testAt, GrantTo: testAt, Config: 3, Steps: steps},
+		&quota.ReservationWaiting{At: testAt, Reservation: "r-2", Bounds: []quota.Bound{{On: "max-1/session", Units: 8000}}, Kept: true},
+		&quota.ReservationDequeued{At: testAt, Reservation: "r-2", Labels: labels, Outcome: quota.QueueCancelled, By: by, Reason: "enough", QueuedAt: testAt.Add(-quota.Minute), Wanted: amount, Code: quota.CodeInsufficientQuota, Limit: "max-1/session", Steps: steps},
 		&quota.ReservationExtended{At: testAt, Reservation: "r-1", Labels: labels, Amount: amount, Holds: held, CostHeld: 48_000, Expires: testAt.Add(quota.Hour)},
 		&quota.ReservationRenewed{At: testAt, Reservation: "r-1", Expires: testAt.Add(quota.Hour)},
 		&quota.ReservationExpiring{At: testAt, Reservation: "r-1", Labels: labels, Expires: testAt.Add(quota.Minute)},

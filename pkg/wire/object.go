@@ -299,6 +299,33 @@ func numbers[T any](name string, most int, at func(*T) *[]uint64) field[T] {
 	}
 }
 
+// names is a list of names; none of them is empty.
+func names[T any](n string, most int, at func(*T) *[]string) field[T] {
+	return field[T]{
+		name: n,
+		read: func(d *decoder, v *T) {
+			readList(d, most, func() {
+				s := d.name(MaxNameBytes)
+				if s == "" && d.failed == nil {
+					d.fail("must not be empty")
+				}
+				*at(v) = append(*at(v), s)
+			})
+		},
+		write: func(b []byte, v *T) []byte {
+			b = append(b, '[')
+			for i, s := range *at(v) {
+				if i > 0 {
+					b = append(b, ',')
+				}
+				b = appendText(b, s)
+			}
+			return append(b, ']')
+		},
+		empty: func(v *T) bool { return len(*at(v)) == 0 },
+	}
+}
+
 func readList(d *decoder, most int, item func()) {
 	if !d.enter('[', "a list") {
 		return

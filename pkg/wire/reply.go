@@ -43,7 +43,9 @@ func ErrorOfResult(r *quota.Result, decided bool) *Error {
 		return nil
 	}
 	e := &Error{Code: r.Code, Message: r.Message, Retryable: r.Retryable, RetryAfterMS: int64(r.RetryAfter), Recorded: r.Recorded, Decided: decided}
-	e.Details = ErrorDetails{LimitID: r.Limit, Provider: r.Provider, Account: r.Account, Model: r.Model}
+	e.Details = ErrorDetails{
+		LimitID: r.Limit, Provider: r.Provider, Account: r.Account, Model: r.Model, Alternatives: alternativesOf(r.Alternatives),
+	}
 	switch r.Code {
 	case quota.CodeConcurrentLimitExceeded:
 		e.Details.Requested, e.Details.Capacity, e.Details.Current = r.Requested, r.Capacity, r.Capacity-r.Available

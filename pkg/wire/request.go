@@ -33,6 +33,7 @@ const (
 	VerbHold         = "hold"
 	VerbResume       = "resume"
 	VerbVerify       = "verify"
+	VerbQueue        = "queue"
 )
 
 // AgentVerbs lists the verbs of agents in the order of the documentation.
@@ -42,7 +43,7 @@ func AgentVerbs() []string {
 
 // AdminVerbs lists the verbs of operators in the order of the documentation.
 func AdminVerbs() []string {
-	return []string{VerbApply, VerbGetConfig, VerbAccounts, VerbReservations, VerbRevoke, VerbHold, VerbResume, VerbVerify}
+	return []string{VerbApply, VerbGetConfig, VerbAccounts, VerbReservations, VerbQueue, VerbRevoke, VerbHold, VerbResume, VerbVerify}
 }
 
 // Request is the body of a request, a pointer to one of the …Request structs of this package.
@@ -246,6 +247,8 @@ func newAdminRequest(verb string) Request {
 		return new(AccountsRequest)
 	case VerbReservations:
 		return new(ReservationsRequest)
+	case VerbQueue:
+		return new(QueueRequest)
 	case VerbRevoke:
 		return new(RevokeRequest)
 	case VerbHold:

@@ -131,13 +131,13 @@ func TestAppendAgreesWithTags(t *testing.T) {
 	items := []UsageItem{{Time(1_700_000_000_123), "call", "m", tokens, 1, true, "otlp", "s", "p"}, {}}
 	id, acks := Identified{testID}, Acks{[]uint64{1, 2}}
 	for _, r := range []Request{
-		&ReserveRequest{id, acks, "p", "a", "m", "t", "c", "low", tokens, 2, 3, 4},
+		&ReserveRequest{id, acks, "p", "a", "m", "t", "c", "low", tokens, 2, 3, 4, 5, 6, []string{"a"}, []string{"p", "q"}, []string{"m"}, true},
 		&ReportRequest{id, acks, "r", "a", "m", items}, &SettleRequest{id, acks, "r", "a", "m", items},
 		&ReleaseRequest{id, acks, "r", "why \"quoted\" <&> é\n"}, &ExtendRequest{id, acks, "r", tokens, 1, 2},
 		&EstimateRequest{acks, "t", "low", &n, true, true, "m"}, &StatusRequest{acks, "r"}, &ListRequest{acks, true, 5, "x"},
 		&ObserveRequest{id, acks, "a", "w", &n, &p, &n, 1_700_000_000_000, "t", "s", 1_700_000_000_001, "exhausted", 5, 6},
 		&ApplyRequest{id, "version: 1\n", 3}, &GetConfigRequest{}, &AccountsRequest{"a"},
-		&ReservationsRequest{"r", "p", "a", "t", "p", "a", true, 3, "x"}, &RevokeRequest{id, "r", "why"},
+		&QueueRequest{"p", "a", "t", 3, 4}, &ReservationsRequest{"r", "p", "a", "t", "p", "a", true, 3, "x"}, &RevokeRequest{id, "r", "why"},
 		&HoldRequest{id, "team", "t", "why"}, &ResumeRequest{id, "team", "t"}, &VerifyRequest{},
 	} {
 		kind := KindAgent

@@ -19,6 +19,15 @@ type ReserveRequest struct {
 	TTLMS int64 `json:"ttl_ms,omitzero"`
 	// LeaseMS is how long it lives without a report or an extend; default is what the configuration says.
 	LeaseMS int64 `json:"lease_ms,omitzero"`
+
+	// What else would do, tried in the order of the configuration's ladder: fewer tokens, down to MinTokens; other
+	// accounts, providers and models; and waiting in the queue for up to MaxWaitMS.
+	MinTokens       int64    `json:"min_tokens,omitzero"` // of all classes together; absent means all
+	MaxWaitMS       int64    `json:"max_wait_ms,omitzero"`
+	AcceptAccounts  []string `json:"accept_accounts,omitzero"` // besides account; without it, the only ones
+	AcceptProviders []string `json:"accept_providers,omitzero"`
+	AcceptModels    []string `json:"accept_models,omitzero"` // "provider/model" is meant for that provider only
+	Preemptible     bool     `json:"preemptible,omitzero"`   // what is not used may be taken back, after a notice
 }
 
 // UsageItem is the actual usage of one provider call, or a difference since the last report.
@@ -101,9 +110,12 @@ type ReservationReply struct {
 	Reservation
 	Recorded bool `json:"recorded,omitzero"` // usage in the request is in the ledger
 	// RetryAfterMS is how long to wait before the next provider call, because a limit per minute is in debt.
-	RetryAfterMS  int64    `json:"retry_after_ms,omitzero"`
-	ConfigVersion uint64   `json:"config_version,omitzero"` // that decided a reserve
-	Notices       []Notice `json:"notices,omitzero"`
+	RetryAfterMS  int64  `json:"retry_after_ms,omitzero"`
+	ConfigVersion uint64 `json:"config_version,omitzero"` // that decided a reserve
+	// State is queued where a reserve waits: nothing is held yet, and the grant comes as a notice.
+	State   string      `json:"state,omitzero"`
+	Queue   *QueuePlace `json:"queue,omitzero"`
+	Notices []Notice    `json:"notices,omitzero"`
 }
 
 // Verb is reserve.
@@ -178,6 +190,8 @@ func (r *ReserveRequest) Command(by quota.Actor, reservation string) quota.Comma
 		Actor: by, Reservation: reservation, Provider: r.Provider, Account: r.Account, Model: r.Model, TaskType: r.TaskType,
 		Complexity: r.Complexity, Priority: priority, Amount: quota.Amount{Tokens: quota.Tokens(r.Tokens), Requests: r.Requests},
 		Lifetime: quota.Millis(r.TTLMS), Lease: quota.Millis(r.LeaseMS),
+		MinTokens: r.MinTokens, MaxWait: quota.Millis(r.MaxWaitMS), AcceptAccounts: r.AcceptAccounts, AcceptProviders: r.AcceptProviders,
+		AcceptModels: r.AcceptModels, Preemptible: r.Preemptible,
 	}
 }
 
@@ -233,7 +247,11 @@ func reservationOf(r *quota.Result) Reservation {
 
 // ReservationReplyOf converts the result of a decision that did what it was asked for.
 func ReservationReplyOf(r *quota.Result, notices []Notice) ReservationReply {
-	return ReservationReply{
+	reply := ReservationReply{
 		Reservation: reservationOf(r), Recorded: r.Recorded, RetryAfterMS: int64(r.Pace), ConfigVersion: r.Version, Notices: notices,
 	}
+	if r.Queue != nil {
+		reply.State, reply.Queue = StateQueued, placeOf(r.Queue)
+	}
+	return reply
 }

@@ -21,6 +21,12 @@ var reserveObject = object[ReserveRequest]{
 	integer("requests", 0, quota.MaxRequests, func(r *ReserveRequest) *int64 { return &r.Requests }),
 	integer("ttl_ms", 0, maxSpanMS, func(r *ReserveRequest) *int64 { return &r.TTLMS }),
 	integer("lease_ms", 0, maxSpanMS, func(r *ReserveRequest) *int64 { return &r.LeaseMS }),
+	integer("min_tokens", 0, 5*quota.MaxTokensPerClass, func(r *ReserveRequest) *int64 { return &r.MinTokens }),
+	integer("max_wait_ms", 0, maxSpanMS, func(r *ReserveRequest) *int64 { return &r.MaxWaitMS }),
+	names("accept_accounts", quota.MaxAccept, func(r *ReserveRequest) *[]string { return &r.AcceptAccounts }),
+	names("accept_providers", quota.MaxAccept, func(r *ReserveRequest) *[]string { return &r.AcceptProviders }),
+	names("accept_models", quota.MaxAccept, func(r *ReserveRequest) *[]string { return &r.AcceptModels }),
+	boolean("preemptible", func(r *ReserveRequest) *bool { return &r.Preemptible }),
 }
 
 var usageItemObject = object[UsageItem]{
@@ -94,6 +100,8 @@ var reservationReplyObject = append(reservationFields(func(r *ReservationReply) 
 	boolean("recorded", func(r *ReservationReply) *bool { return &r.Recorded }),
 	integer("retry_after_ms", 0, maxInteger, func(r *ReservationReply) *int64 { return &r.RetryAfterMS }),
 	counter("config_version", func(r *ReservationReply) *uint64 { return &r.ConfigVersion }),
+	name("state", MaxNameBytes, func(r *ReservationReply) *string { return &r.State }),
+	pointer("queue", placeObject, func(r *ReservationReply) **QueuePlace { return &r.Queue }),
 	list("notices", maxReplyNotices, noticeObject, func(r *ReservationReply) *[]Notice { return &r.Notices }),
 )
 

@@ -90,6 +90,9 @@ type ReservationView struct {
 	// UsedPercent is the tokens used of the tokens granted; absent where none were granted.
 	UsedPercent *Percent `json:"used_percent,omitzero"`
 	Holds       []Hold   `json:"holds,omitzero"`
+	// Unclaimed: granted from the queue, and it expires unless the agent gives a sign of life.
+	Unclaimed   bool `json:"unclaimed,omitzero"`
+	Preemptible bool `json:"preemptible,omitzero"`
 }
 
 // Hold is what a reservation keeps on one limit: granted = within + returned + held.
@@ -204,6 +207,7 @@ func ReservationViewOf(r *quota.Reservation) ReservationView {
 		Principal: r.Labels.Principal, Agent: r.Labels.Agent, Team: r.Labels.Team, TaskType: r.Labels.TaskType,
 		Complexity: r.Labels.Complexity, GrantedAt: TimeOf(r.At), DeadlineAt: TimeOf(r.Deadline), ClosedAt: TimeOf(r.ClosedAt),
 		LeaseMS: int64(r.Lease), UsedPercent: percentOf(r.Used.Tokens.Total(), r.Granted.Tokens.Total()),
+		Unclaimed: r.Unclaimed, Preemptible: r.Preemptible,
 	}
 	for _, h := range r.Holds {
 		v.Holds = append(v.Holds, Hold{h.Limit, h.Granted, h.Held, h.Within, h.Returned, h.Over})

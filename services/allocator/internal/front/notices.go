@@ -13,6 +13,12 @@ import (
 func (f *Front) Hurry(c *ledger.Commit) {
 	for _, e := range c.Events {
 		switch e := e.(type) {
+		case *quota.ReservationGranted:
+			if e.QueuedAt != 0 {
+				f.hurry(&e.Labels, wire.Notice{Kind: string(quota.NoticeGranted), ReservationID: e.Reservation, At: wire.TimeOf(e.At), ExpiresAt: wire.TimeOf(e.Expires)})
+			}
+		case *quota.ReservationDequeued:
+			f.hurryWaiting(e)
 		case *quota.ReservationExpiring:
 			f.hurry(&e.Labels, wire.Notice{Kind: string(quota.NoticeExpiring), ReservationID: e.Reservation, At: wire.TimeOf(e.At), ExpiresAt: wire.TimeOf(e.Expires)})
 		case *quota.ReservationClosed:

@@ -37,6 +37,8 @@ func (f *Front) read(r *request) {
 		}
 	case *wire.AccountsRequest:
 		compute = func(s *quota.State, now quota.Instant) any { return accounts(b, s, now) }
+	case *wire.QueueRequest:
+		compute = func(s *quota.State, now quota.Instant) any { return queue(b, s, now) }
 	case *wire.GetConfigRequest:
 		compute = func(s *quota.State, _ quota.Instant) any {
 			return &wire.ConfigReply{ConfigVersion: s.Config.Version, Config: wire.ConfigOf(&s.Config)}
@@ -96,6 +98,10 @@ func status(b *wire.StatusRequest, actor quota.Actor, s *quota.State, now quota.
 		if concerns(&v.Limit.Scope, &s.Config, &principal, actor.Agent) {
 			reply.Limits = append(reply.Limits, wire.LimitOf(&v))
 		}
+	}
+	reply.Queue = waitingOf(s, now, actor, b.ReservationID)
+	if b.ReservationID != "" && len(reply.Queue) > 0 {
+		return reply
 	}
 	if b.ReservationID != "" {
 		r, ok := s.Reservation(b.ReservationID, actor)
