@@ -37,6 +37,14 @@ type storedCommit struct {
 	Answers []storedAnswer
 }
 
+// storedEvents is a commit's body of which the answers are not read.
+type storedEvents struct {
+	_       struct{} `cbor:",toarray"`
+	Head    head
+	Events  []storedEvent
+	Answers cbor.RawMessage
+}
+
 // storedEvent is an event in the record.
 type storedEvent struct {
 	_       struct{} `cbor:",toarray"`
@@ -55,20 +63,47 @@ func Decode(data []byte) (*Commit, error) {
 	if err := decode(body, &s); err != nil {
 		return nil, fmt.Errorf("commit: %w", err)
 	}
-	if len(s.Events) > MaxEvents || len(s.Answers) > MaxAnswers {
-		return nil, fmt.Errorf("%w: %d events and %d answers, at most %d and %d fit one commit", ErrTooLarge, len(s.Events), len(s.Answers), MaxEvents, MaxAnswers)
+	if len(s.Answers) > MaxAnswers {
+		return nil, fmt.Errorf("%w: %d answers, at most %d fit one commit", ErrTooLarge, len(s.Answers), MaxAnswers)
 	}
-	c := &Commit{
-		Ledger: s.Head.Ledger, Epoch: s.Head.Epoch, Number: s.Head.Number, ID: s.Head.ID, Prev: s.Head.Prev, At: s.Head.At, Totals: s.Head.Totals,
-		Events: make([]quota.Event, len(s.Events)), Answers: make([]Answer, len(s.Answers)),
+	c, err := s.Head.commit(s.Events)
+	if err != nil {
+		return nil, err
 	}
-	for i, stored := range s.Events {
+	c.Answers = make([]Answer, len(s.Answers))
+	for i, a := range s.Answers {
+		c.Answers[i] = Answer{Key: a.Key, Params: a.Params, IssuedAt: a.IssuedAt, Result: a.Result}
+	}
+	return c, nil
+}
+
+// DecodeEvents is Decode for who needs no answers, which are half of the work: the commit has none. It fails as Decode
+// does, but for what is wrong within an answer.
+func DecodeEvents(data []byte) (*Commit, error) {
+	body, err := unpack(commitMagic, data, MaxCommitBytes)
+	if err != nil {
+		return nil, err
+	}
+	var s storedEvents
+	if err := decode(body, &s); err != nil {
+		return nil, fmt.Errorf("commit: %w", err)
+	}
+	return s.Head.commit(s.Events)
+}
+
+// commit is the commit of a head, with its events.
+func (h *head) commit(events []storedEvent) (c *Commit, err error) {
+	if len(events) > MaxEvents {
+		return nil, fmt.Errorf("%w: %d events, at most %d fit one commit", ErrTooLarge, len(events), MaxEvents)
+	}
+	c = &Commit{
+		Ledger: h.Ledger, Epoch: h.Epoch, Number: h.Number, ID: h.ID, Prev: h.Prev, At: h.At, Totals: h.Totals,
+		Events: make([]quota.Event, len(events)),
+	}
+	for i, stored := range events {
 		if c.Events[i], err = stored.decode(); err != nil {
 			return nil, fmt.Errorf("commit %d, event %d: %w", c.Number, i, err)
 		}
-	}
-	for i, a := range s.Answers {
-		c.Answers[i] = Answer{Key: a.Key, Params: a.Params, IssuedAt: a.IssuedAt, Result: a.Result}
 	}
 	return c, nil
 }

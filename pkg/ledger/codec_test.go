@@ -146,6 +146,27 @@ func TestCommitRoundTrip(t *testing.T) {
 }
 
 // TestAnyTextIsReadAgain: a commit that is stored and cannot be read would stop the ledger for good.
+// Who needs no answers gets the same commit without them.
+func TestDecodeEventsLeavesOutTheAnswers(t *testing.T) {
+	t.Parallel()
+	data, err := Encode(fullCommit(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := Decode(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := DecodeEvents(data)
+	if want.Answers = nil; err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("decoded %+v, %v, want %+v", got, err, want)
+	}
+	data[len(data)-1] ^= 1
+	if _, err := DecodeEvents(data); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("a damaged commit gives %v", err)
+	}
+}
+
 func TestAnyTextIsReadAgain(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"\xff\xfe", "\x00", "a\x80b", "\ufeff"} {

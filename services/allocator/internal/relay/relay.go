@@ -99,7 +99,7 @@ func Run(ctx context.Context, opt Options) error {
 		return fmt.Errorf("make the router: %w", err)
 	}
 	router.AddMiddleware(middleware.Recoverer)
-	h := handler{opt, publisher}
+	h := handler{opt, publisher, newSubjects()}
 	router.AddConsumerHandler("relay", topic, subscriber, h.handle)
 	watched, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -131,6 +131,7 @@ func watchLag(ctx context.Context, opt Options) {
 type handler struct {
 	opt       Options
 	publisher message.Publisher
+	subjects  *subjects
 }
 
 // handle relays a range of commits. Its error leaves the range unacknowledged, and it comes again.
@@ -169,7 +170,7 @@ func (h handler) events(ctx context.Context, record bus.Record) ([]*message.Mess
 	if err != nil {
 		return nil, err
 	}
-	commit, err := ledger.Decode(record.Data)
+	commit, err := ledger.DecodeEvents(record.Data)
 	if err != nil {
 		return nil, err
 	}
@@ -185,7 +186,7 @@ func (h handler) events(ctx context.Context, record bus.Record) ([]*message.Mess
 			return nil, fmt.Errorf("event %d of commit %d: %w", i, commit.Number, err)
 		}
 		principal, agent := wire.EventRoute(e)
-		subject, err := wire.EventSubject(workspace, principal, agent, e.Kind())
+		subject, err := h.subjects.of(route{workspace, principal, agent, e.Kind()})
 		if err != nil {
 			return nil, fmt.Errorf("event %d of commit %d: %w", i, commit.Number, err)
 		}
