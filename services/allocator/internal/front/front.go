@@ -174,7 +174,7 @@ func (f *Front) handle(kind wire.Kind, verb string, m micro.Request) {
 	case *wire.ApplyRequest:
 		f.apply(r, b)
 	case wire.Commanding:
-		f.command(r, b, b.Command(r.actor, newID()))
+		f.command(r, b, b.Command(r.actor, reservationID(verb)))
 	case *wire.VerifyRequest:
 		f.startVerify(r)
 	default:
@@ -182,8 +182,12 @@ func (f *Front) handle(kind wire.Kind, verb string, m micro.Request) {
 	}
 }
 
-// newID makes the id of a reservation to be: a UUIDv7, so that ids sort by the time of the grant.
-func newID() string {
+// reservationID makes the id of the reservation to be, for the verb that makes one: a UUIDv7, so that ids sort by the
+// time of the grant.
+func reservationID(verb string) string {
+	if verb != wire.VerbReserve {
+		return ""
+	}
 	id, err := uuid.NewV7()
 	if err != nil {
 		// The system has no randomness to give; crypto/rand ends the process in that case, so this is never reached.
