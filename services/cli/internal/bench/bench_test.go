@@ -229,3 +229,11 @@ func TestSystemsAreChosen(t *testing.T) {
 		})
 	}
 }
+
+// The echo tells a release from a reserve by its size, and answers either with as much as Bursar does.
+func TestEchoSizes(t *testing.T) {
+	t.Parallel()
+	if s := echoSizes(); s.reserve == s.release || min(s.reserve, s.reserved, s.release, s.released) < 100 {
+		t.Errorf("sizes %+v", s)
+	}
+}

@@ -6,21 +6,18 @@ import (
 	"fmt"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"github.com/bursarhq/bursar/pkg/client"
 	"github.com/bursarhq/bursar/pkg/natsauth"
 	"github.com/bursarhq/bursar/pkg/natsembed"
+	"github.com/bursarhq/bursar/pkg/quota"
 	"github.com/bursarhq/bursar/pkg/wire"
 )
 
-const (
-	echoSubject = "bench.echo"
-	// The echo carries as many bytes as a reserve and its answer do.
-	echoRequestBytes = 200
-	echoReplyBytes   = 600
-)
+const echoSubject = "bench.echo"
 
 // startNATS starts the echo and Bursar in each durability class, with and without the relay.
 func (r *run) startNATS(ctx context.Context) error {
@@ -102,8 +99,13 @@ func (r *run) startEcho(b *broker, class string) error {
 		return err
 	}
 	r.closers = append(r.closers, func() error { nc.Close(); return nil })
-	answer := make([]byte, echoReplyBytes)
+	sizes := echoSizes()
+	reserved, released := make([]byte, sizes.reserved), make([]byte, sizes.released)
 	_, err = nc.Subscribe(echoSubject, func(m *nats.Msg) {
+		answer := reserved
+		if len(m.Data) == sizes.release {
+			answer = released
+		}
 		if err := m.Respond(answer); err != nil {
 			r.options.Log.Error("the echo cannot answer", "error", err)
 		}
@@ -126,14 +128,43 @@ func (r *run) startEcho(b *broker, class string) error {
 
 func (r *run) sharedLayout() string { return fmt.Sprintf("%d shared", r.options.Connections) }
 
+// bytesOf are the sizes of the bodies of a reserve, a release and the replies to them.
+type bytesOf struct{ reserve, reserved, release, released int }
+
+// echoSizes gives what Bursar's clients send and are answered, so that the echo carries as much. It is taken from the
+// encoding itself, of a grant as the benchmark asks for.
+func echoSizes() bytesOf {
+	const id = "0195f3c2-7b1e-7a44-9d0b-3f6f2a7c5e10"
+	amount := quota.Amount{Tokens: quota.Tokens(benchReserve().Tokens), Requests: 1}
+	result := quota.Result{
+		Reservation: id, Provider: "claude", Account: benchAccount, Model: benchReserve().Model, Priority: quota.PriorityNormal, Granted: amount,
+		CostHeld: 3000, Expires: quota.InstantOf(time.Now()), Version: 1,
+	}
+	reserve, release := benchReserve(), wire.ReleaseRequest{ReservationID: id}
+	reserve.RequestID, release.RequestID = id, id
+	sizes := bytesOf{reserve: len(reserve.Append(nil)), reserved: len(wire.AppendResult(nil, &reserve, &result, nil))}
+	result.Outcome, result.Returned = quota.OutcomeReleased, amount
+	sizes.release, sizes.released = len(release.Append(nil)), len(wire.AppendResult(nil, &release, &result, nil))
+	return sizes
+}
+
+// benchReserve is what every client asks for.
+func benchReserve() wire.ReserveRequest {
+	return wire.ReserveRequest{
+		Account: benchAccount, Model: "claude-haiku-4-5", TaskType: "code_review",
+		Tokens: wire.Tokens{Input: reserveAmount / 2, Output: reserveAmount / 2},
+	}
+}
+
 // echoSession shares its connections among the clients.
 type echoSession struct {
-	conns   []*nats.Conn
-	request []byte
+	conns                []*nats.Conn
+	reserving, releasing []byte
 }
 
 func connectEcho(b *broker, connections int) (*echoSession, error) {
-	s := &echoSession{request: make([]byte, echoRequestBytes)}
+	sizes := echoSizes()
+	s := &echoSession{reserving: make([]byte, sizes.reserve), releasing: make([]byte, sizes.release)}
 	for range connections {
 		nc, err := b.connectEcho()
 		if err != nil {
@@ -144,11 +175,16 @@ func connectEcho(b *broker, connections int) (*echoSession, error) {
 	return s, nil
 }
 
-func (s *echoSession) reserve(ctx context.Context, client int) error { return s.ask(ctx, client) }
-func (s *echoSession) release(ctx context.Context, client int) error { return s.ask(ctx, client) }
+func (s *echoSession) reserve(ctx context.Context, client int) error {
+	return s.ask(ctx, client, s.reserving)
+}
 
-func (s *echoSession) ask(ctx context.Context, client int) error {
-	_, err := s.conns[client%len(s.conns)].RequestWithContext(ctx, echoSubject, s.request)
+func (s *echoSession) release(ctx context.Context, client int) error {
+	return s.ask(ctx, client, s.releasing)
+}
+
+func (s *echoSession) ask(ctx context.Context, client int, request []byte) error {
+	_, err := s.conns[client%len(s.conns)].RequestWithContext(ctx, echoSubject, request)
 	if err != nil {
 		return fmt.Errorf("echo: %w", err)
 	}
@@ -191,10 +227,7 @@ func connectBursar(ctx context.Context, b *broker, workspace string, connections
 }
 
 func (s *bursarSession) reserve(ctx context.Context, agent int) error {
-	reply, err := s.agents[agent].Reserve(ctx, wire.ReserveRequest{
-		Account: benchAccount, Model: "claude-haiku-4-5", TaskType: "code_review",
-		Tokens: wire.Tokens{Input: reserveAmount / 2, Output: reserveAmount / 2},
-	})
+	reply, err := s.agents[agent].Reserve(ctx, benchReserve())
 	if err != nil {
 		return err
 	}
