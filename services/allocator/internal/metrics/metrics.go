@@ -112,6 +112,7 @@ func (m *Metrics) Workspace(name string) *Workspace {
 	for _, reason := range []string{DroppedSubject, DroppedReply} {
 		m.dropped.WithLabelValues(name, reason)
 	}
+	m.refusals.WithLabelValues(name, refusedOther) // so that the metric is there before the first of them
 	for _, verb := range append(wire.AgentVerbs(), wire.AdminVerbs()...) {
 		w.answered[answer{verb, quota.CodeOK}] = m.answered.WithLabelValues(name, verb, codeOK)
 		for _, code := range wire.Codes() {
@@ -139,6 +140,9 @@ func (w *Workspace) Outcome(v writer.Verdict) {
 		c.Inc()
 	}
 }
+
+// refusedOther is the reason of a publish that was not acknowledged for no reason that has a name.
+const refusedOther = "other"
 
 // Refused counts a publish that was not acknowledged. The reason is one of a few: see store.ReasonOf.
 func (w *Workspace) Refused(reason string) { w.m.refusals.WithLabelValues(w.name, reason).Inc() }
