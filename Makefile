@@ -75,6 +75,10 @@ test-data: setup ## Run the tests that read real traces (BURSAR_TEST_DATA)
 sim: ## Simulate 100,000 schedules of faults; SEED=n replays one
 	cd pkg && $(GO) run ./writer/sim/cmd/sim $(if $(SEED),-seed $(SEED),-schedules $(SCHEDULES))
 
+.PHONY: simulate
+simulate: ## Simulate days of many tenants: ours must beat the baseline
+	cd services && $(GO) run ./cli/cmd/bursar simulate --seeds 20 --check
+
 .PHONY: mutants
 mutants: ## Seed known bugs one at a time; the tests must find each
 	cd tools && GOWORK=off $(GO) run ./mutants

@@ -119,7 +119,7 @@ func (a *app) groups() []group {
 		{"see", "See:", []*cobra.Command{a.status(), a.history(), a.watch(), a.suggest(), a.list(), a.accounts()}},
 		{"agent", "Speak for an agent:", []*cobra.Command{a.estimate(), a.reserve(), a.reportUsage(), a.extend(), a.settle(), a.release()}},
 		{"operate", "Operate:", []*cobra.Command{a.apply(), a.revoke(), a.hold(), a.resume(), a.verify(), a.importUsage(), a.otlp()}},
-		{"try", "Try:", []*cobra.Command{a.replay(), a.bench(), a.version()}},
+		{"try", "Try:", []*cobra.Command{a.replay(), a.simulate(), a.bench(), a.version()}},
 	}
 }
 

@@ -1,0 +1,251 @@
+package simulate
+
+import (
+	"container/heap"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/bursarhq/bursar/pkg/quota"
+)
+
+// Options say what is simulated.
+type Options struct {
+	Config  quota.Config
+	Tenants []*Tenant // nil for those that the configuration names
+	Days    int
+	Load    float64 // of what the accounts can serve
+	Seed    uint64
+	Policy  Policy
+}
+
+const (
+	// MaxDays bounds a simulation.
+	MaxDays = 366
+	// largestShare of a window is the most that one reservation asks for.
+	largestShare = 0.5
+	// checkEvery is how often all invariants are checked.
+	checkEvery = quota.Hour
+	// stuck is how many ticks at one instant mean that time does not move on.
+	stuck = 1_000_000
+)
+
+// ErrBroken says that an invariant of the ledger did not hold.
+var ErrBroken = errors.New("the books do not add up")
+
+// engine is one simulation.
+type engine struct {
+	policy  Policy
+	state   *quota.State
+	now     quota.Instant
+	end     quota.Instant
+	plans   planHeap
+	turns   uint64
+	runs    map[string]*run // by reservation
+	guess   *guesser
+	measure *measure
+	most    map[string]quota.Limit // by provider: the window with the least capacity
+	broken  []string
+}
+
+// Run simulates and reports. Its errors are those of the context and [ErrBroken].
+func Run(ctx context.Context, o Options) (*Report, error) {
+	e, jobs, err := prepare(o)
+	if err != nil {
+		return nil, err
+	}
+	for _, j := range jobs {
+		r := &run{Job: j, kind: j.Tenant.kindOf(j.Kind)}
+		e.planAt(r, j.Arrives, e.arrive)
+	}
+	nextCheck := start
+	for len(e.broken) == 0 {
+		at, ok := e.next()
+		if !ok || at > e.end {
+			break
+		}
+		if at >= nextCheck {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			e.sample()
+			nextCheck = at.Add(checkEvery)
+		}
+		e.advance(at)
+	}
+	e.now = e.end
+	e.sample()
+	if len(e.broken) > 0 {
+		return nil, fmt.Errorf("%w: %s", ErrBroken, strings.Join(e.broken, "; "))
+	}
+	return e.measure.report(e, &o, jobs), nil
+}
+
+func prepare(o Options) (*engine, []*Job, error) {
+	config := o.Policy.Configure(o.Config)
+	e := &engine{
+		policy: o.Policy, state: quota.NewState(), now: start, end: start.Add(quota.Millis(o.Days) * quota.Day),
+		runs: map[string]*run{}, guess: newGuesser(o.Policy.Learned), most: smallest(&config),
+	}
+	all := o.Tenants
+	if all == nil {
+		all = tenants(&config)
+	}
+	jobs := workload(&config, all, o.Days, o.Load, o.Seed)
+	if len(jobs) == 0 {
+		return nil, nil, errors.New("nothing to simulate: no principal can use an account whose windows have a capacity in tokens")
+	}
+	e.measure = newMeasure(&config, all, e.end.Sub(start))
+	if r := e.do(quota.ApplyConfig{Config: config}); !r.OK() {
+		return nil, nil, fmt.Errorf("the configuration was refused: %s", r.Message)
+	}
+	return e, jobs, nil
+}
+
+// smallest finds for each provider the token window of an account that holds least.
+func smallest(c *quota.Config) map[string]quota.Limit {
+	found := map[string]quota.Limit{}
+	for _, l := range c.Limits {
+		a, ok := c.Account(l.Scope.Account)
+		if !ok || l.Unit != quota.UnitTokens || l.Capacity == 0 || lasts(l.Window) == 0 {
+			continue
+		}
+		if known, ok := found[a.Provider]; !ok || l.Capacity < known.Capacity {
+			found[a.Provider] = l
+		}
+	}
+	return found
+}
+
+// next is when something happens next: in the world, or in the ledger by time alone.
+func (e *engine) next() (at quota.Instant, ok bool) {
+	due := e.state.NextDue()
+	switch {
+	case len(e.plans) == 0:
+		return due, due != 0
+	case due != 0 && due <= e.plans[0].at:
+		return max(due, e.now), true
+	default:
+		return e.plans[0].at, true
+	}
+}
+
+// advance lets time pass up to an instant and does what was planned for it.
+func (e *engine) advance(at quota.Instant) {
+	e.now = max(e.now, at)
+	e.ticks()
+	for len(e.plans) > 0 && e.plans[0].at <= e.now && len(e.broken) == 0 {
+		p := heap.Pop(&e.plans).(plan)
+		if p.turn == p.run.turn && !p.run.over {
+			p.do(p.run)
+		}
+		e.ticks()
+	}
+}
+
+// ticks lets the ledger do what is due, one step at a time, as a writer does before each command.
+func (e *engine) ticks() {
+	for n := 0; ; n++ {
+		due := e.state.NextDue()
+		if due == 0 || due > e.now || len(e.broken) > 0 {
+			return
+		}
+		if n == stuck {
+			e.broken = append(e.broken, "ticks at one instant do not end")
+			return
+		}
+		events, _ := quota.Decide(e.state, quota.Tick{}, quota.Env{Now: e.now, Prices: flat{}})
+		e.apply(events)
+	}
+}
+
+// do decides a command and applies its events.
+func (e *engine) do(c quota.Command) quota.Result {
+	e.ticks()
+	events, result := quota.Decide(e.state, c, quota.Env{Now: e.now, Prices: flat{}})
+	e.apply(events)
+	return result
+}
+
+func (e *engine) apply(events []quota.Event) {
+	for _, event := range events {
+		quota.Apply(e.state, event)
+		e.measure.saw(event)
+	}
+	if broken := e.state.Broken(); len(broken) > 0 {
+		e.broken = append(e.broken, broken...)
+	}
+	for _, event := range events {
+		e.heard(event)
+	}
+}
+
+// heard tells agents what became of their reservations without their doing.
+func (e *engine) heard(event quota.Event) {
+	switch ev := event.(type) {
+	case *quota.ReservationGranted:
+		if r := e.runs[ev.Reservation]; r != nil && ev.QueuedAt != 0 {
+			e.measure.predictedGrant(r, e.now)
+			account, amount := ev.Labels.Account, ev.Amount
+			e.plan(r, 0, func(r *run) {
+				e.do(quota.Report{Actor: r.actor(), Reservation: r.reservation})
+				e.granted(r, account, amount)
+			})
+		}
+	case *quota.ReservationDequeued:
+		if r := e.runs[ev.Reservation]; r != nil && ev.Outcome != quota.QueueGranted {
+			e.plan(r, 0, e.giveUp)
+		}
+	case *quota.ReservationClosed:
+		r := e.runs[ev.Reservation]
+		delete(e.runs, ev.Reservation)
+		if r != nil && !r.over && r.working && ev.Outcome != quota.OutcomeSettled {
+			e.measure.lost(r, ev)
+			e.plan(r, 0, e.interrupted)
+		}
+	}
+}
+
+// sample checks the invariants and measures what is measured now and then.
+func (e *engine) sample() {
+	e.broken = append(e.broken, e.state.Check()...)
+	e.measure.sample(e)
+}
+
+// plan has something done with a run after a time, instead of what was planned before.
+func (e *engine) plan(r *run, after quota.Millis, do func(*run)) { e.planAt(r, e.now.Add(after), do) }
+
+func (e *engine) planAt(r *run, at quota.Instant, do func(*run)) {
+	e.turns++
+	r.turn = e.turns
+	heap.Push(&e.plans, plan{at, e.turns, r, do})
+}
+
+// plan is something to be done at a time.
+type plan struct {
+	at   quota.Instant
+	turn uint64
+	run  *run
+	do   func(*run)
+}
+
+type planHeap []plan
+
+func (h planHeap) Len() int { return len(h) }
+func (h planHeap) Less(i, j int) bool {
+	return h[i].at < h[j].at || h[i].at == h[j].at && h[i].turn < h[j].turn
+}
+func (h planHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+
+// Push is for container/heap.
+func (h *planHeap) Push(x any) { *h = append(*h, x.(plan)) }
+
+// Pop is for container/heap.
+func (h *planHeap) Pop() any {
+	old := *h
+	p := old[len(old)-1]
+	old[len(old)-1] = plan{}
+	*h = old[:len(old)-1]
+	return p
+}

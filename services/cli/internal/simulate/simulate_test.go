@@ -1,0 +1,122 @@
+package simulate
+
+import (
+	"reflect"
+	"testing"
+
+	"github.com/bursarhq/bursar/pkg/quota"
+)
+
+func world(t *testing.T) quota.Config {
+	t.Helper()
+	c, err := DefaultWorld()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// A small version of what make simulate runs: the policy with everything must beat the one without.
+func TestOursDominates(t *testing.T) {
+	t.Parallel()
+	grid := Grid{Config: world(t), Days: 2, Seeds: 2, Loads: []float64{0.7, 1.5}, Policies: Policies(), Done: func() {}}
+	reports, err := grid.Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(reports); i += 2 {
+		for _, fault := range Compare(reports[i], reports[i+1]) {
+			t.Error(fault)
+		}
+	}
+}
+
+func TestSeedsRepeat(t *testing.T) {
+	t.Parallel()
+	o := Options{Config: world(t), Days: 1, Load: 1.2, Seed: 3, Policy: Bursar()}
+	a, errA := Run(t.Context(), o)
+	b, errB := Run(t.Context(), o)
+	if errA != nil || errB != nil {
+		t.Fatal(errA, errB)
+	}
+	if !reflect.DeepEqual(a, b) {
+		a.waits, b.waits, a.errors, b.errors = nil, nil, nil, nil
+		t.Errorf("two runs differ:\n%+v\n%+v", a, b)
+	}
+}
+
+func TestPoliciesSeeTheSameWork(t *testing.T) {
+	t.Parallel()
+	c := world(t)
+	all := tenants(&c)
+	a, b := workload(&c, all, 1, 1, 7), workload(&c, all, 1, 1, 7)
+	if len(a) == 0 || !reflect.DeepEqual(a, b) {
+		t.Fatalf("%d and %d jobs, or they differ", len(a), len(b))
+	}
+	var used float64
+	for _, j := range a {
+		if j.Tenant.Provider == "openai" {
+			used += units(quota.Weights{Input: 1000, CacheRead: 100, Output: 1000}, j.used(0).Tokens)
+		}
+	}
+	if load := used / 20e6; load < 0.7 || load > 1.3 {
+		t.Errorf("the work of a day uses %.2f of the day's window, not about 1", load)
+	}
+}
+
+func TestMaxMin(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name  string
+		wants []want
+		total float64
+		fair  []float64
+	}{
+		{"enough for all", []want{{1, 10, 0}, {1, 20, 0}}, 40, []float64{10, 20}},
+		{"equal weights", []want{{1, 10, 0}, {1, 100, 0}, {1, 100, 0}}, 50, []float64{10, 20, 20}},
+		{"by weight", []want{{3, 100, 0}, {1, 100, 0}}, 40, []float64{30, 10}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if got := maxMin(tt.wants, tt.total); !reflect.DeepEqual(got, tt.fair) {
+				t.Errorf("%v, want %v", got, tt.fair)
+			}
+		})
+	}
+}
+
+func TestJain(t *testing.T) {
+	t.Parallel()
+	if got := jain([]want{{1, 100, 20}, {1, 100, 20}}, 40); got != 1 {
+		t.Errorf("equal shares give %v", got)
+	}
+	if got := jain([]want{{1, 100, 40}, {1, 100, 0}}, 40); got != 0.5 {
+		t.Errorf("all for one of two gives %v", got)
+	}
+}
+
+func TestQuantilesLeaveOutWhatIsOver(t *testing.T) {
+	t.Parallel()
+	g := newGuesser(true)
+	k := &kind{name: "code_review", calls: 3, cached: 100}
+	for i := range 99 {
+		g.learn(k.name, quota.Tokens{Output: int64(i + 1)})
+	}
+	if amount, least := g.rest(k, 0); amount.Total() != 90 || least != 50 {
+		t.Errorf("%d and %d, want 90 and 50", amount.Total(), least)
+	}
+	if amount, _ := g.rest(k, 79); amount.Total() != 19 {
+		t.Errorf("%d more after 79 of 99, want 19", amount.Total())
+	}
+}
+
+func TestParsePolicy(t *testing.T) {
+	t.Parallel()
+	if p, err := ParsePolicy("fcfs"); err != nil || p.Queue {
+		t.Errorf("%+v %v", p, err)
+	}
+	if _, err := ParsePolicy("lottery"); err == nil {
+		t.Error("an unknown policy is known")
+	}
+}
