@@ -19,7 +19,7 @@ func world(t *testing.T) quota.Config {
 // A small version of what make simulate runs: the policy with everything must beat the one without.
 func TestOursDominates(t *testing.T) {
 	t.Parallel()
-	grid := Grid{Config: world(t), Days: 2, Seeds: 2, Loads: []float64{0.7, 1.5}, Policies: Policies(), Done: func() {}}
+	grid := Grid{Config: world(t), Days: 2, Seeds: 1, Loads: []float64{0.7, 1.5}, Policies: Policies(), Done: func() {}}
 	reports, err := grid.Run(t.Context())
 	if err != nil {
 		t.Fatal(err)
