@@ -34,6 +34,11 @@ func (c *Client) Reservations(ctx context.Context, r wire.ReservationsRequest) (
 	return order[wire.ReservationsReply](ctx, c, &r)
 }
 
+// Queue lists the queued reservations of the workspace in the order of the queue.
+func (c *Client) Queue(ctx context.Context, r wire.QueueRequest) (*wire.QueueReply, error) {
+	return order[wire.QueueReply](ctx, c, &r)
+}
+
 // Revoke closes a reservation against its holder's will. Refusals: ErrClosed, ErrAllocationNotFound.
 func (c *Client) Revoke(ctx context.Context, r wire.RevokeRequest) (*wire.ReservationReply, error) {
 	return order[wire.ReservationReply](ctx, c, &r)

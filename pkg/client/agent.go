@@ -25,7 +25,8 @@ type Agent struct {
 	acks    []uint64 // told and not yet acknowledged
 	seen    map[uint64]bool
 	seenLog []uint64
-	tasks   map[string]*Task // by reservation
+	tasks   map[string]*Task   // by reservation
+	waits   map[string]*Queued // as well
 
 	fetching bool // a question for pending notices is under way
 }
@@ -40,7 +41,9 @@ func (a *Agent) Estimate(ctx context.Context, r wire.EstimateRequest) (*wire.Est
 
 // Reserve asks to hold units. Refusals: ErrInsufficientQuota, ErrConcurrentLimitExceeded, ErrProviderNotSupported,
 // ErrSubscriptionInfoUnavailable, ErrUnavailable (held back by an operator), ErrInvalid. If Retryable is set the same may
-// be asked again after RetryAfterMS, with a new request id; otherwise it never fits into this window.
+// be asked again after RetryAfterMS, with a new request id; what would be granted instead is in Details.Alternatives;
+// otherwise it never fits into this window. A request with MaxWaitMS may be answered with State "queued":
+// nothing is held then; see [Agent.ReserveOrQueue].
 func (a *Agent) Reserve(ctx context.Context, r wire.ReserveRequest) (*wire.ReservationReply, error) {
 	return ask[wire.ReservationReply](ctx, a, &r)
 }
@@ -85,7 +88,7 @@ func (a *Agent) Observe(ctx context.Context, r wire.ObserveRequest) (*wire.Obser
 // the time the refusal names, until ctx ends. Then the last refusal is returned beside ctx's error.
 func (a *Agent) ReserveWait(ctx context.Context, r wire.ReserveRequest) (*wire.ReservationReply, error) {
 	for {
-		reply, err := a.Reserve(ctx, r)
+		reply, err := a.reserveAndWait(ctx, r)
 		refused, retryable := retryable(err)
 		if !retryable {
 			return reply, err
@@ -151,6 +154,9 @@ func (a *Agent) hurry(n wire.Notice) {
 	if task != nil {
 		task.noticed(n)
 	}
+	if q := a.waiting(n.ReservationID); q != nil {
+		q.noticed(n)
+	}
 	if fetch {
 		a.client.background(a.fetchNotices)
 	}
@@ -176,6 +182,9 @@ func (a *Agent) notify(notices []wire.Notice) {
 		}
 		if task != nil {
 			task.noticed(n)
+		}
+		if q := a.waiting(n.ReservationID); q != nil {
+			q.noticed(n)
 		}
 		if tell := a.client.options.OnNotice; tell != nil {
 			tell(a.name, n)

@@ -32,7 +32,7 @@ type Task struct {
 	unsent      []*wire.ReportRequest // reports that nobody answered; to be repeated as they are
 }
 
-// Do reserves, runs work, and closes the reservation however work ends: it is settled when work returns nil or has
+// Do reserves, waiting in the queue for as long as r.MaxWaitMS allows, runs work, and closes the reservation however work ends: it is settled when work returns nil or has
 // reported usage, and released otherwise; the rest returns either way. A panic goes on after that. The lease is renewed
 // while work runs. When the reservation ends before work does (revoked, or expired), work's context is cancelled; what it
 // reports after that is still recorded.
@@ -45,7 +45,7 @@ func (a *Agent) Do(ctx context.Context, r wire.ReserveRequest, work func(context
 	if r.LeaseMS == 0 {
 		r.LeaseMS = a.client.options.Lease.Milliseconds()
 	}
-	granted, err := a.Reserve(ctx, r)
+	granted, err := a.reserveAndWait(ctx, r)
 	if err != nil {
 		return err
 	}

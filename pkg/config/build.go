@@ -74,6 +74,9 @@ func (b *builder) policy() {
 		{"request_horizon", raw.RequestHorizon, &p.RequestHorizon, quota.Minute, 7 * quota.Day},
 		{"expiring_notice", raw.ExpiringNotice, &p.ExpiringNotice, 0, quota.Day},
 		{"observation_lead", raw.ObservationLead, &p.ObservationLead, 0, quota.Day},
+		{"queue_ageing", raw.QueueAgeing, &p.QueueAgeing, quota.Second, 7 * quota.Day},
+		{"queue_skip", raw.QueueSkip, &p.QueueSkip, quota.Second, 7 * quota.Day},
+		{"grant_grace", raw.GrantGrace, &p.GrantGrace, quota.Second, quota.Hour},
 	} {
 		if s.stated != nil {
 			*s.set = b.span(*s.stated, at.child(s.name), s.least, s.most)
@@ -84,6 +87,12 @@ func (b *builder) policy() {
 	}
 	if raw.ClosedKept != nil {
 		p.ClosedKept = *raw.ClosedKept
+	}
+	for _, rung := range raw.Ladder {
+		p.Ladder = append(p.Ladder, quota.Rung(rung))
+	}
+	if len(p.Ladder) > 0 && p.Ladder[0] != quota.RungFull {
+		b.c.add(at.child("ladder"), "the ladder does not begin with full", "all of the amount on the preferred account is always tried first: write full in front")
 	}
 	if p.Lease > p.MaxLifetime {
 		b.c.add(at.child("lease"), fmt.Sprintf("the lease is longer than max_lifetime, %s", p.MaxLifetime.Duration()), "write a shorter lease or a longer max_lifetime")

@@ -124,6 +124,8 @@ func TestPolicyAndPrices(t *testing.T) {
 	want := quota.Policy{
 		MaxLifetime: 2 * quota.Hour, Lease: 5 * quota.Minute, MinLease: 10 * quota.Second, RequestHorizon: 48 * quota.Hour,
 		Thresholds: []int64{80, 100}, ClosedKept: 0, ExpiringNotice: 30 * quota.Second, ObservationLead: 0,
+		Ladder: []quota.Rung{quota.RungFull, quota.RungSmaller, quota.RungQueue, quota.RungModel}, QueueAgeing: 20 * quota.Minute,
+		QueueSkip: 5 * quota.Minute, GrantGrace: 45 * quota.Second,
 	}
 	if !reflect.DeepEqual(c.Quota.Policy, want) {
 		t.Errorf("got %+v, want %+v", c.Quota.Policy, want)

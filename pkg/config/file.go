@@ -16,6 +16,11 @@ type rawPolicy struct {
 	ClosedKept      *int     `json:"closed_kept"`
 	ExpiringNotice  *string  `json:"expiring_notice"`
 	ObservationLead *string  `json:"observation_lead"`
+
+	Ladder      []string `json:"ladder"`
+	QueueAgeing *string  `json:"queue_ageing"`
+	QueueSkip   *string  `json:"queue_skip"`
+	GrantGrace  *string  `json:"grant_grace"`
 }
 
 type rawProvider struct {

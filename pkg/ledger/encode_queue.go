@@ -49,6 +49,7 @@ func (f *fields) place(k byte, p *quota.Place) {
 	m.int(4, int64(p.GrantAt))
 	m.int(5, int64(p.GrantTo))
 	m.int(6, int64(p.Since))
+	m.int(7, int64(p.Grace))
 	f.b = m.end()
 }
 

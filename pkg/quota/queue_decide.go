@@ -1,6 +1,9 @@
 package quota
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Default times of the queue; a configuration may give others.
 const (
@@ -8,6 +11,13 @@ const (
 	DefaultQueueSkip   = 10 * Minute // a head is passed for so long
 	DefaultGrantGrace  = Minute      // a grant from the queue needs a sign of life within it
 )
+
+// WithDefaults fills in what is not stated of the ladder and the queue.
+func (p Policy) WithDefaults() Policy {
+	p.Ladder = slices.Clone(p.ladder())
+	p.QueueAgeing, p.QueueSkip, p.GrantGrace = p.queueAgeing(), p.queueSkip(), p.grantGrace()
+	return p
+}
 
 func (p *Policy) queueAgeing() Millis { return orDefault(p.QueueAgeing, DefaultQueueAgeing) }
 func (p *Policy) queueSkip() Millis   { return orDefault(p.QueueSkip, DefaultQueueSkip) }
@@ -28,6 +38,7 @@ type Place struct {
 	GrantAt   Instant `cbor:"4,keyasint,omitempty"`
 	GrantTo   Instant `cbor:"5,keyasint,omitempty"`
 	Since     Instant `cbor:"6,keyasint,omitempty"`
+	Grace     Millis  `cbor:"7,keyasint,omitempty"` // for a sign of life after the grant
 }
 
 // wait gives a reserve that no rung granted a place in the queue; ok is false where waiting is of no use or there is no room.

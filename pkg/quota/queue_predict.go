@@ -52,7 +52,7 @@ func (f *Flow) until(units int64, now Instant) (wait Millis, returns float64, ok
 
 // placeOf gives an entry's place and predicts its grant; the entry need not stand in the queue yet.
 func (s *State) placeOf(w *Waiting, now Instant) *Place {
-	p := &Place{Position: 1, Until: w.Until, Since: w.Since}
+	p := &Place{Position: 1, Until: w.Until, Since: w.Since, Grace: s.Config.Policy.grantGrace()}
 	for i, b := range w.Bounds {
 		var ahead, size int64
 		if l := s.queue.lines[b.On]; l != nil {

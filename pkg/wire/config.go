@@ -78,6 +78,11 @@ type Policy struct {
 	ClosedKept        int     `json:"closed_kept"`
 	ExpiringNoticeMS  int64   `json:"expiring_notice_ms"`
 	ObservationLeadMS int64   `json:"observation_lead_ms"`
+
+	Ladder        []string `json:"ladder,omitzero"` // what a reserve tries in turn
+	QueueAgeingMS int64    `json:"queue_ageing_ms,omitzero"`
+	QueueSkipMS   int64    `json:"queue_skip_ms,omitzero"`
+	GrantGraceMS  int64    `json:"grant_grace_ms,omitzero"`
 }
 
 // Price is the price of a model from an instant on, in micro-USD per million tokens of each class.
@@ -167,9 +172,19 @@ func policyOf(p *quota.Policy) Policy {
 	if thresholds == nil {
 		thresholds = []int64{}
 	}
+	full := p.WithDefaults()
 	return Policy{
 		MaxLifetimeMS: int64(p.MaxLifetime), LeaseMS: int64(p.Lease), MinLeaseMS: int64(p.MinLease),
 		RequestHorizonMS: int64(p.RequestHorizon), ThresholdsPercent: thresholds, ClosedKept: p.ClosedKept,
 		ExpiringNoticeMS: int64(p.ExpiringNotice), ObservationLeadMS: int64(p.ObservationLead),
+		Ladder: rungNames(full.Ladder), QueueAgeingMS: int64(full.QueueAgeing), QueueSkipMS: int64(full.QueueSkip), GrantGraceMS: int64(full.GrantGrace),
 	}
+}
+
+func rungNames(rungs []quota.Rung) []string {
+	names := make([]string, len(rungs))
+	for i, r := range rungs {
+		names[i] = string(r)
+	}
+	return names
 }

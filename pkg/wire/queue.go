@@ -14,6 +14,8 @@ type QueuePlace struct {
 	GrantFrom Time `json:"grant_from_at,omitzero"`
 	GrantAt   Time `json:"grant_at,omitzero"`
 	GrantTo   Time `json:"grant_to_at,omitzero"`
+	// GraceMS is within what time of its grant the agent has to give a sign of life, or it expires.
+	GraceMS int64 `json:"grace_ms,omitzero"`
 }
 
 // WaitsFor is one thing that a queued reservation waits for: a limit, with what it needs there, or something else.
@@ -95,7 +97,7 @@ func placeOf(p *quota.Place) *QueuePlace {
 	if p == nil {
 		return nil
 	}
-	return &QueuePlace{p.Position, TimeOf(p.Since), TimeOf(p.Until), TimeOf(p.GrantFrom), TimeOf(p.GrantAt), TimeOf(p.GrantTo)}
+	return &QueuePlace{p.Position, TimeOf(p.Since), TimeOf(p.Until), TimeOf(p.GrantFrom), TimeOf(p.GrantAt), TimeOf(p.GrantTo), int64(p.Grace)}
 }
 
 // WaitingViewOf converts a queued reservation.
@@ -160,6 +162,7 @@ var placeObject = object[QueuePlace]{
 	instant("grant_from_at", func(p *QueuePlace) *Time { return &p.GrantFrom }),
 	instant("grant_at", func(p *QueuePlace) *Time { return &p.GrantAt }),
 	instant("grant_to_at", func(p *QueuePlace) *Time { return &p.GrantTo }),
+	integer("grace_ms", 0, maxInteger, func(p *QueuePlace) *int64 { return &p.GraceMS }),
 }
 
 var alternativeObject = object[Alternative]{

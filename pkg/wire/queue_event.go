@@ -43,7 +43,7 @@ type ReservationDequeuedData struct {
 func queuedData(e *quota.ReservationQueued) *ReservationQueuedData {
 	return &ReservationQueuedData{
 		ReservationID: e.Reservation, Labels: labelsOf(&e.Labels), Amount: amountOf(e.Wish.Amount), MinTokens: e.Wish.MinTokens,
-		Queue:    QueuePlace{e.Position, TimeOf(e.At), TimeOf(e.Until), TimeOf(e.GrantFrom), TimeOf(e.GrantAt), TimeOf(e.GrantTo)},
+		Queue:    QueuePlace{e.Position, TimeOf(e.At), TimeOf(e.Until), TimeOf(e.GrantFrom), TimeOf(e.GrantAt), TimeOf(e.GrantTo), 0},
 		WaitsFor: boundsOf(e.Bounds), Code: string(e.Code), LimitID: e.Limit, Requested: e.Requested, Available: e.Available,
 		ConfigVersion: e.Config, Steps: stepsOf(e.Steps),
 	}

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/bursarhq/bursar/pkg/client"
 	"github.com/bursarhq/bursar/pkg/quota"
 	"github.com/bursarhq/bursar/pkg/wire"
 	"github.com/bursarhq/bursar/services/cli/internal/screen"
@@ -48,6 +50,9 @@ func statusOf(err error) int {
 	if _, ok := errors.AsType[*usageError](err); ok {
 		return ExitUsage
 	}
+	if ended, ok := errors.AsType[*client.NotGranted](err); ok && ended.Outcome != quota.QueueRefused {
+		return ExitTryLater
+	}
 	refusal, ok := errors.AsType[*wire.Error](err)
 	if !ok || !refusal.Retryable {
 		return ExitFailure
@@ -76,8 +81,24 @@ func (a *app) report(err error) {
 	}
 	s := screen.New(a.process.Stderr, a.process.Getenv)
 	s.Printf("%s %s\n", s.Paint(screen.Bad, "bursar:"), screen.Clean(explain(err)))
+	a.reportAlternatives(s, err)
 	if _, ok := errors.AsType[*usageError](err); ok {
 		s.Printf("%s\n", s.Paint(screen.Faint, "Try `bursar help`, or the command with --help."))
+	}
+}
+
+// reportAlternatives lists what would be granted instead.
+func (a *app) reportAlternatives(s *screen.Screen, err error) {
+	refusal, ok := errors.AsType[*wire.Error](err)
+	if !ok {
+		return
+	}
+	for i, line := range alternativesText(refusal.Details.Alternatives, time.Now()) {
+		label := "       or "
+		if i == 0 {
+			label = "  instead "
+		}
+		s.Printf("%s%s\n", label, screen.Clean(line))
 	}
 }
 

@@ -17,6 +17,7 @@ type reserveCommand struct {
 	tokens   tokenFlags
 	task     taskFlags
 	request  requestFlag
+	ladder   ladderFlags
 	reserve  wire.ReserveRequest
 	ttl      time.Duration
 	lease    time.Duration
@@ -30,9 +31,12 @@ func (a *app) reserve() *cobra.Command {
 		Short: "Hold quota before the work",
 		Long: "Hold quota on every limit that binds, or on none. Say how many tokens, or let --estimate work it out\n" +
 			"from the task. The reply names the reservation; report what is spent on it, and settle it.\n\n" +
+			"When quota runs short, what else will do is tried in turn: fewer tokens (--min-tokens), other accounts, models\n" +
+			"and providers (--accept-…), and waiting in the queue (--max-wait).\n\n" +
 			"The exit status is 75 when there is no quota now but will be later.",
 		Example: "  bursar reserve --provider claude --model claude-sonnet-5 --input 3000 --output 12000\n" +
 			"  bursar reserve --provider claude --model claude-opus-4-8 --estimate --task code_review --files 12\n" +
+			"  bursar reserve --provider claude --model claude-opus-4-8 --output 90000 --min-tokens 30000 --max-wait 20m\n" +
 			"  id=$(bursar reserve --account claude-max --model claude-haiku-4-5 --output 500 --json | jq -r .reservation_id)",
 		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd) },
@@ -42,6 +46,7 @@ func (a *app) reserve() *cobra.Command {
 	c.tokens.register(flags)
 	c.task.register(cmd)
 	c.request.register(flags)
+	c.ladder.register(cmd)
 	flags.StringVar(&c.reserve.Provider, "provider", "", "`NAME` of the provider; or give --account")
 	flags.StringVar(&c.reserve.Account, "account", "", "`ID` of the account to use and no other")
 	flags.StringVar(&c.reserve.Model, "model", "", "`NAME` of the model (required)")
@@ -72,12 +77,19 @@ func (c *reserveCommand) run(cmd *cobra.Command) error {
 				return err
 			}
 		}
+		c.ladder.fill(r)
 		r.RequestID = c.request.id
-		reply, err := b.Agent(c.agent.name).Reserve(ctx, *r)
+		reply, err := c.reserveOrWait(ctx, b)
 		if err != nil {
 			return err
 		}
-		return c.show(reply, func() { c.showReservation("granted", reply) })
+		return c.show(reply, func() {
+			if reply.State == wire.StateQueued {
+				c.showQueued(reply)
+				return
+			}
+			c.showReservation("granted", reply)
+		})
 	})
 }
 

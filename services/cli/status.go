@@ -34,6 +34,9 @@ type statusDocument struct {
 	Reservations  []wire.ReservationView `json:"reservations"` // the open ones, oldest first
 	// MoreReservations tells that there are more open ones than are listed.
 	MoreReservations bool `json:"more_reservations"`
+	// Queue is the front of the queue, and Queued how many wait.
+	Queue  []wire.WaitingView `json:"queue"`
+	Queued int64              `json:"queued"`
 }
 
 // statusMetrics are the figures of the whole workspace, over the life of its ledger but for those that say active,
@@ -94,7 +97,12 @@ func (c *statusCommand) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		queue, err := b.Queue(ctx, wire.QueueRequest{Limit: openShown})
+		if err != nil {
+			return err
+		}
 		doc := c.document(b.workspace, accounts, open)
+		doc.Queue, doc.Queued = list(queue.Waiting), queue.Total
 		return c.show(doc, func() { c.showStatus(doc) })
 	})
 }
@@ -175,6 +183,9 @@ func (c *statusCommand) ofAgent(ctx context.Context, b *remote) error {
 		c.screen.Printf("%s of %s, team %s\n\n", c.screen.Paint(screen.Strong, reply.Agent), screen.Clean(reply.Principal), screen.Clean(reply.Team))
 		c.showLimits("", reply.Limits, now)
 		c.showOpen(reply.Reservations, now)
+		if len(reply.Queue) > 0 {
+			c.showQueue(reply.Queue, int64(len(reply.Queue)), now)
+		}
 		c.showNotices(reply.Notices)
 	})
 }

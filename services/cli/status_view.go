@@ -33,6 +33,9 @@ func (c *statusCommand) showStatus(doc *statusDocument) {
 		s.Printf("\n")
 	}
 	c.showOpen(doc.Reservations, now)
+	if doc.Queued > 0 {
+		c.showQueue(doc.Queue, doc.Queued, now)
+	}
 	c.showMetrics(&doc.Metrics)
 }
 

@@ -31,6 +31,13 @@ func (r *Row) fill(event quota.Event) {
 		r.fillClosed(e)
 	case *quota.UsageRecorded:
 		r.fillUsage(e)
+	case *quota.ReservationQueued:
+		r.fillQueued(e)
+	case *quota.ReservationWaiting:
+		r.At, r.Reservation = e.At, e.Reservation
+		r.addBounds(e.Bounds)
+	case *quota.ReservationDequeued:
+		r.fillDequeued(e)
 	default:
 		r.fillLimitEvent(event)
 	}
@@ -66,6 +73,29 @@ func (r *Row) fillGranted(e *quota.ReservationGranted) {
 	r.Amount, r.Cost, r.Unpriced = e.Amount, e.CostHeld, e.Unpriced
 	r.GrantedAt, r.Expires, r.ConfigVersion = e.At, e.Expires, e.Config
 	r.addLimits(e.Holds)
+}
+
+// fillQueued shows a place in the queue: expires_at is the end of the wait, the limits are those it waits for.
+func (r *Row) fillQueued(e *quota.ReservationQueued) {
+	r.At, r.Reservation, r.Labels, r.Amount = e.At, e.Reservation, e.Labels, e.Wish.Amount
+	r.Code, r.Limit, r.Requested, r.Available = e.Code, e.Limit, e.Requested, e.Available
+	r.Retryable, r.OccurredAt, r.Expires, r.ConfigVersion = true, e.At, e.Until, e.Config
+	r.addBounds(e.Bounds)
+}
+
+// fillDequeued shows the end of a wait: occurred_at is when it began, so that at - occurred_at is how long it took.
+func (r *Row) fillDequeued(e *quota.ReservationDequeued) {
+	r.At, r.Reservation, r.Labels, r.Amount = e.At, e.Reservation, e.Labels, e.Wanted
+	r.Outcome, r.Reason, r.Target, r.OccurredAt = quota.Outcome(e.Outcome), e.Reason, actorName(e.By), e.QueuedAt
+	r.Code, r.Limit = e.Code, e.Limit
+}
+
+func (r *Row) addBounds(bounds []quota.Bound) {
+	for i := range bounds {
+		if limit, _ := bounds[i].WaitsFor(); limit != "" {
+			r.addLimit(limit, 0, bounds[i].Units, 0)
+		}
+	}
 }
 
 func (r *Row) fillDenied(e *quota.ReservationDenied) {

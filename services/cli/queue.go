@@ -1,0 +1,193 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bursarhq/bursar/pkg/client"
+	"github.com/bursarhq/bursar/pkg/wire"
+	"github.com/bursarhq/bursar/services/cli/internal/screen"
+)
+
+// ladderFlags say what a reserve would take instead of all at once.
+type ladderFlags struct {
+	minTokens int64
+	maxWait   time.Duration
+	noWait    bool
+	accounts  []string
+	providers []string
+	models    []string
+	preempt   bool
+}
+
+func (f *ladderFlags) register(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.Int64Var(&f.minTokens, "min-tokens", 0, "fewer will do, from `N` tokens on")
+	flags.DurationVar(&f.maxWait, "max-wait", 0, "wait in the queue for up to `TIME`; Ctrl-C gives the place up")
+	flags.BoolVar(&f.noWait, "no-wait", false, "with --max-wait: tell the place in the queue and end")
+	flags.StringSliceVar(&f.accounts, "accept-account", nil, "the account `ID` will do too (without --account: only those)")
+	flags.StringSliceVar(&f.providers, "accept-provider", nil, "the provider `NAME` will do too")
+	flags.StringSliceVar(&f.models, "accept-model", nil, "the model `NAME`, or PROVIDER/MODEL, will do too")
+	flags.BoolVar(&f.preempt, "preemptible", false, "what is not used may be taken back, after a notice")
+}
+
+func (f *ladderFlags) fill(r *wire.ReserveRequest) {
+	r.MinTokens, r.MaxWaitMS, r.Preemptible = f.minTokens, f.maxWait.Milliseconds(), f.preempt
+	r.AcceptAccounts, r.AcceptProviders, r.AcceptModels = f.accounts, f.providers, f.models
+}
+
+// reserveOrWait reserves; where the request may wait, it waits and tells the place meanwhile. nil means that the place
+// was told and the command ends.
+func (c *reserveCommand) reserveOrWait(ctx context.Context, b *remote) (*wire.ReservationReply, error) {
+	agent := b.Agent(c.agent.name)
+	if c.ladder.noWait {
+		return agent.Reserve(ctx, c.reserve)
+	}
+	granted, queued, err := agent.ReserveOrQueue(ctx, c.reserve)
+	if queued == nil {
+		return granted, err
+	}
+	c.tellPlace(queued)
+	return queued.Wait(ctx)
+}
+
+// tellPlace says on standard error where the reserve waits, so that the output stays the reservation alone.
+func (c *reserveCommand) tellPlace(q *client.Queued) {
+	place := q.Place()
+	fmt.Fprintf(c.process.Stderr, "%s waits: %s\n", q.ID(), placeText(&place, time.Now()))
+}
+
+// placeText words a place in the queue.
+func placeText(p *wire.QueuePlace, now time.Time) string {
+	text := fmt.Sprintf("place %d", p.Position)
+	if at := grantText(p, now); at != "" {
+		text += ", " + at
+	}
+	return text + ", until " + screen.When(p.WaitUntil.Time().Local(), now)
+}
+
+// grantText words when a grant is predicted; empty where nothing is known.
+func grantText(p *wire.QueuePlace, now time.Time) string {
+	if p.GrantAt == 0 {
+		return ""
+	}
+	from, to := screen.Until(p.GrantFrom.Time(), now), screen.Until(p.GrantTo.Time(), now)
+	if from == to {
+		return "expected in " + to
+	}
+	return fmt.Sprintf("expected in %s (%s to %s)", screen.Until(p.GrantAt.Time(), now), from, to)
+}
+
+// showQueued tells a person that a reserve waits.
+func (a *app) showQueued(r *wire.ReservationReply) {
+	s := a.screen
+	s.Printf("%s %s\n", s.Paint(screen.Strong, r.ReservationID), s.Paint(screen.Caution, "queued"))
+	if r.Queue != nil {
+		a.line("place", placeText(r.Queue, time.Now()))
+		a.line("grace", "once granted, `bursar report` within "+screen.Span(time.Duration(r.Queue.GraceMS)*time.Millisecond)+", or it expires")
+	}
+	a.line("cancel", "bursar release "+r.ReservationID)
+	a.showNotices(r.Notices)
+}
+
+// queueCommand lists what waits.
+type queueCommand struct {
+	*app
+	filter wire.QueueRequest
+}
+
+func (a *app) queue() *cobra.Command {
+	c := &queueCommand{app: a}
+	cmd := &cobra.Command{
+		Use:   "queue",
+		Short: "Show which reserves wait, for what, and when they are expected to be granted",
+		Long: "List the queued reservations in their order: priority, then the team that had less, then age; waiting\n" +
+			"lifts. PLACE is among those that wait for the same. Cancel one with `bursar revoke`.",
+		Example: "  bursar queue\n  bursar queue --team research\n  bursar queue --json | jq '.waiting[].queue'",
+		Args:    exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.connected(cmd.Context(), func(ctx context.Context, b *remote) error {
+				reply, err := b.Queue(ctx, c.filter)
+				if err != nil {
+					return err
+				}
+				return a.show(reply, func() { a.showQueue(reply.Waiting, reply.Total, reply.Now.Time()) })
+			})
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&c.filter.Agent, "agent", "", "only those of the agent `NAME`")
+	flags.StringVar(&c.filter.Team, "team", "", "only those of the team `NAME`")
+	flags.Int64Var(&c.filter.Limit, "limit", wire.DefaultListLimit, "list at most `N`")
+	return cmd
+}
+
+// showQueue writes the queue as a table.
+func (a *app) showQueue(waiting []wire.WaitingView, total int64, now time.Time) {
+	s := a.screen
+	if total == 0 {
+		s.Printf("Nothing waits.\n")
+		return
+	}
+	s.Title(fmt.Sprintf("%s in the queue", counted(total, "reserve")))
+	t := &screen.Table{Columns: []screen.Column{
+		{Title: "PLACE", Right: true}, {Title: "AGENT", Shrink: true}, {Title: "TEAM", Shrink: true}, {Title: "PRIORITY"},
+		{Title: "WANTS", Right: true}, {Title: "WAITS FOR", Shrink: true}, {Title: "SINCE", Right: true}, {Title: "EXPECTED", Right: true},
+	}}
+	for i := range waiting {
+		w := &waiting[i]
+		t.Add(screen.Text(fmt.Sprint(w.Queue.Position)), screen.Text(w.Agent), screen.Text(w.Team), screen.Text(w.Priority),
+			screen.Text(wantsText(w)), screen.Text(waitsForText(w.WaitsFor)),
+			screen.Text(screen.Span(now.Sub(w.Queue.QueuedAt.Time()))), screen.Text(expectedText(&w.Queue, now)))
+	}
+	s.Table(t)
+	if more := total - int64(len(waiting)); more > 0 {
+		s.Printf("%s\n", s.Paint(screen.Faint, fmt.Sprintf("and %d more (`bursar queue --limit %d` shows more)", more, total)))
+	}
+	s.Printf("\n")
+}
+
+// wantsText is the amount, and the least that is of use.
+func wantsText(w *wire.WaitingView) string {
+	text := screen.Short(totalTokens(w.Wanted.Tokens))
+	if w.MinTokens > 0 {
+		text = screen.Short(w.MinTokens) + "-" + text
+	}
+	return text
+}
+
+func waitsForText(list []wire.WaitsFor) string {
+	var names []string
+	for _, w := range list {
+		names = append(names, cmp.Or(w.LimitID, w.Other))
+	}
+	return cmp.Or(strings.Join(names, " or "), "its turn")
+}
+
+func expectedText(p *wire.QueuePlace, now time.Time) string {
+	if p.GrantAt == 0 {
+		return "unknown"
+	}
+	return screen.Until(p.GrantAt.Time(), now)
+}
+
+// alternativesText words what would be granted instead of what was refused, best first.
+func alternativesText(list []wire.Alternative, now time.Time) []string {
+	var lines []string
+	for _, a := range list {
+		where := strings.Join(nonEmpty(a.Model, a.Account), " on ")
+		text := screen.Count(a.Tokens) + " tokens, " + where
+		if a.At != 0 {
+			text += ", in " + screen.Until(a.At.Time(), now)
+		} else {
+			text += ", now"
+		}
+		lines = append(lines, text)
+	}
+	return lines
+}
