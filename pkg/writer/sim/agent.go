@@ -36,7 +36,7 @@ type operation struct {
 }
 
 func newAgent(w *world, i int) *agent {
-	return &agent{world: w, name: fmt.Sprintf("agent-%d", i), rounds: 2 + w.rand.IntN(4)}
+	return &agent{world: w, name: fmt.Sprintf("agent-%d", i), rounds: 1 + w.rand.IntN(3)}
 }
 
 func (a *agent) actor() quota.Actor { return quota.Actor{Principal: "p", Agent: a.name} }
@@ -53,6 +53,7 @@ func simConfig() quota.Config {
 	policy := quota.DefaultPolicy()
 	policy.MaxLifetime, policy.MinLease, policy.RequestHorizon = 25*quota.Second, 4*quota.Second, horizon
 	policy.ExpiringNotice, policy.ClosedKept = 2*quota.Second, 20
+	policy.QueueAgeing, policy.QueueSkip, policy.GrantGrace = 4*quota.Second, 3*quota.Second, 5*quota.Second
 	tokens := func(id string, capacity int64, w quota.Window) quota.Limit {
 		return quota.Limit{ID: id, Name: id, Scope: quota.Scope{Account: "acc"}, Unit: quota.UnitTokens, Capacity: capacity, Window: w}
 	}
@@ -97,9 +98,13 @@ func (a *agent) round() {
 		Actor: a.actor(), Reservation: id, Provider: "openai", Model: "m", Lease: quota.Millis(4000 + w.rand.IntN(6000)),
 		Amount: quota.Amount{Tokens: quota.Tokens{Output: amount}},
 	}
+	a.terms(&reserve)
 	a.script = append(a.script, func() {
 		a.do("reserve "+id, reserve, func(r quota.Result) {
-			if r.OK() {
+			switch {
+			case r.OK() && r.Queue != nil:
+				a.await(id, amount)
+			case r.OK():
 				a.plan(id, amount)
 			}
 			a.next()
@@ -157,6 +162,8 @@ func (a *agent) aside() {
 		if w.chance(0.5) {
 			a.script = append(a.script, func() { w.fault(IDTooOld); a.strange(-quota.Hour) })
 		}
+	case 6:
+		a.observe()
 	case 5:
 		if w.chance(0.5) {
 			a.script = append(a.script, func() { w.fault(IDAhead); a.strange(quota.Hour) })

@@ -91,6 +91,15 @@ const (
 	KeyframesUsed
 	FullAndCleared
 	GroupOfMany
+	Shrunk           // granted less than was asked for
+	Queued           // given a place
+	GrantedFromQueue // by time or a release
+	CancelledInQueue // by the agent
+	TimedOutInQueue  // waited as long as it would
+	KeptForHead      // a line was kept for a head that had been passed
+	Observed         // the provider's word on a window changed it
+	ObservedUnknown  // its word on a window that is not configured
+	ClosedByProvider // a window was closed by a refusal of the provider
 	outcomes
 )
 
@@ -98,7 +107,9 @@ var outcomeNames = [outcomes]string{
 	"granted", "denied", "extended", "reported", "overrun", "settled", "released", "closed already", "not found", "expired", "window rolled over",
 	"read answered", "unavailable", "answered from the log", "id reuse refused", "old id refused", "id ahead refused", "committed, acknowledged",
 	"committed, found by id", "same bytes again", "fenced", "stepped down: clock", "stepped down: demoted", "stepped down: drained",
-	"stepped down: load", "reign began", "recovered from keyframe", "full and cleared", "group of several",
+	"stepped down: load", "reign began", "recovered from keyframe", "full and cleared", "group of several", "granted less", "queued",
+	"granted from the queue", "cancelled in the queue", "timed out in the queue", "line kept for its head", "observed",
+	"observed, not configured", "closed by the provider",
 }
 
 // String names the outcome.

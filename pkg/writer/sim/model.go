@@ -11,6 +11,7 @@ type model struct {
 	closed       map[string]bool
 	calls        map[string]int64
 	rolled       int
+	waiting      map[string]quota.Instant // until when, by reservation
 }
 
 type counted struct {
@@ -18,10 +19,11 @@ type counted struct {
 	capacity   int64
 	held, used int64
 	start      quota.Instant
+	shut       quota.Instant // until then the provider refuses
 }
 
 func newModel(w *world) model {
-	return model{world: w, limits: map[string]*counted{}, reservations: map[string]map[string]int64{}, closed: map[string]bool{}, calls: map[string]int64{}}
+	return model{world: w, limits: map[string]*counted{}, reservations: map[string]map[string]int64{}, closed: map[string]bool{}, calls: map[string]int64{}, waiting: map[string]quota.Instant{}}
 }
 
 func (m *model) fold(e quota.Event) {
@@ -37,10 +39,17 @@ func (m *model) fold(e quota.Event) {
 		if m.reservations[e.Reservation] != nil || m.closed[e.Reservation] {
 			m.world.violate("reservation %s is granted twice", e.Reservation)
 		}
+		if _, waits := m.waiting[e.Reservation]; waits {
+			m.world.violate("reservation %s is granted and still in the queue", e.Reservation)
+		}
 		m.reservations[e.Reservation] = map[string]int64{}
-		m.hold(e.Reservation, e.Holds)
+		m.hold(e.Reservation, e.At, e.Holds)
 	case *quota.ReservationExtended:
-		m.hold(e.Reservation, e.Holds)
+		m.hold(e.Reservation, e.At, e.Holds)
+	case *quota.ReservationQueued, *quota.ReservationWaiting, *quota.ReservationDequeued:
+		m.queue(e)
+	case *quota.ObservationRecorded:
+		m.observed(e)
 	case *quota.UsageRecorded:
 		m.usage(e)
 	case *quota.ReservationClosed:
@@ -53,14 +62,17 @@ func (m *model) fold(e quota.Event) {
 		if l.used != e.Used {
 			m.world.violate("limit %s rolls over with %d used, charged were %d", e.Next.Limit, e.Used, l.used)
 		}
-		l.used, l.start = 0, e.Next.Start
+		l.used, l.start, l.shut = 0, e.Next.Start, 0
 	}
 }
 
 // hold takes what is granted and sees that it fits.
-func (m *model) hold(reservation string, holds []quota.LimitAmount) {
+func (m *model) hold(reservation string, at quota.Instant, holds []quota.LimitAmount) {
 	for _, h := range holds {
 		l := m.limits[h.Limit]
+		if at < l.shut {
+			m.world.violate("%s is granted %d on %s, which the provider has closed for %d ms more", reservation, h.Amount, h.Limit, l.shut.Sub(at))
+		}
 		if l.kind != quota.WindowBucket && l.held+l.used+h.Amount > l.capacity {
 			m.world.violate("%s is granted %d on %s, where %d are held and %d used of %d", reservation, h.Amount, h.Limit, l.held, l.used, l.capacity)
 		}

@@ -36,6 +36,16 @@ type reign struct {
 	now    quota.Instant // at the last step
 	flying *writer.Publish
 	data   map[uint64][]byte // what was sent at each expected revision
+	// checked is the state as it was when its invariants were checked last.
+	checked sight
+}
+
+// sight tells whether a state has changed since it was looked at.
+type sight struct {
+	state  *quota.State
+	now    quota.Instant
+	totals quota.Totals
+	queued int
 }
 
 // call is one request that a process has to answer.
@@ -75,7 +85,7 @@ func (n *node) boot() {
 	n.writer = writer.New(writer.Options{
 		Name: fmt.Sprintf("node-%d.%d", n.index, n.life), NewID: w.id,
 		Prices:          func(*quota.Config) quota.Prices { return flatPrices{} },
-		KeyframeCommits: 3 + w.rand.IntN(10),
+		KeyframeCommits: 4 + w.rand.IntN(12),
 	})
 }
 

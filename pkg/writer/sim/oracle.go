@@ -194,9 +194,15 @@ func (o *oracle) tally(c *call, r *quota.Result) {
 	case quota.CodeAllocationNotFound:
 		w.reach(NotFound)
 	case quota.CodeOK:
-		switch c.request.Command.(type) {
+		switch command := c.request.Command.(type) {
 		case quota.Reserve:
+			if r.Queue != nil {
+				return // counted where the log says so
+			}
 			w.reach(Granted)
+			if r.Granted.Tokens.Total() < command.Amount.Tokens.Total() {
+				w.reach(Shrunk)
+			}
 		case quota.Extend:
 			w.reach(Extended)
 		case quota.Report:
@@ -216,10 +222,13 @@ func (o *oracle) stepped(n *node) {
 	if s == nil {
 		return
 	}
-	for _, broken := range s.Check() {
-		w.violate("node %d: %s", n.index, broken)
-	}
 	now := n.writer.Status().Now
+	if seen := (sight{s, s.Now, s.Totals(), s.Queued()}); seen != n.reign.checked { // a step that decided nothing needs no check
+		n.reign.checked = seen
+		for _, broken := range s.Check() {
+			w.violate("node %d: %s", n.index, broken)
+		}
+	}
 	if !n.serving || now == 0 {
 		return
 	}

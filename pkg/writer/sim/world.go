@@ -13,10 +13,10 @@ import (
 // The shape of a schedule.
 const (
 	processes = 3
-	stormLast = 45 * time.Second // how long faults last at the most
+	stormLast = 25 * time.Second // how long faults last at the most
 	calmLast  = 90 * time.Second // how long the world has to answer everybody then
 	maxSteps  = 200_000
-	maxAgents = 6
+	maxAgents = 5
 	timeout   = 2 * time.Second // after which a process gives up on the store
 	giveUp    = 5 * time.Second // after which an agent asks again
 )
