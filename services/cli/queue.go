@@ -76,11 +76,11 @@ func grantText(p *wire.QueuePlace, now time.Time) string {
 	if p.GrantAt == 0 {
 		return ""
 	}
-	from, to := screen.Until(p.GrantFrom.Time(), now), screen.Until(p.GrantTo.Time(), now)
-	if from == to {
-		return "expected in " + to
+	span := func(t wire.Time) string { return screen.Span(max(0, t.Time().Sub(now))) }
+	if p.GrantFrom == p.GrantTo {
+		return "expected in " + span(p.GrantAt)
 	}
-	return fmt.Sprintf("expected in %s (%s to %s)", screen.Until(p.GrantAt.Time(), now), from, to)
+	return fmt.Sprintf("expected in %s (from %s to %s)", span(p.GrantAt), span(p.GrantFrom), span(p.GrantTo))
 }
 
 // showQueued tells a person that a reserve waits.
@@ -173,7 +173,7 @@ func expectedText(p *wire.QueuePlace, now time.Time) string {
 	if p.GrantAt == 0 {
 		return "unknown"
 	}
-	return screen.Until(p.GrantAt.Time(), now)
+	return "in " + screen.Span(max(0, p.GrantAt.Time().Sub(now)))
 }
 
 // alternativesText words what would be granted instead of what was refused, best first.
@@ -183,7 +183,7 @@ func alternativesText(list []wire.Alternative, now time.Time) []string {
 		where := strings.Join(nonEmpty(a.Model, a.Account), " on ")
 		text := screen.Count(a.Tokens) + " tokens, " + where
 		if a.At != 0 {
-			text += ", in " + screen.Until(a.At.Time(), now)
+			text += ", in " + screen.Span(max(0, a.At.Time().Sub(now)))
 		} else {
 			text += ", now"
 		}
