@@ -36,10 +36,10 @@ type Snapshot struct {
 func (s *Snapshot) Position() Position { return s.pos }
 
 // Snapshot copies the ledger. Where a writer is ahead of the last commit, give the state that was copied with that
-// commit; otherwise nil.
+// commit ([quota.State.Copy] will do: Encode arranges it); otherwise nil.
 func (l *Ledger) Snapshot(state *quota.Snapshot) *Snapshot {
 	if state == nil {
-		state = l.state.Snapshot()
+		state = l.state.Copy()
 	}
 	return &Snapshot{pos: l.pos, state: state, floor: l.memory.floor, horizon: l.horizon, memory: l.memory.share()}
 }
@@ -85,7 +85,7 @@ type keyframe struct {
 }
 
 // Encode gives the keyframe's bytes. It fails with ErrTooLarge beyond MaxKeyframeBytes or MaxChunks. It takes long for
-// large ledgers; it may run beside the ledger, since the snapshot is a copy.
+// large ledgers; it may run beside the ledger, since the snapshot is a copy, and once at a time.
 func (s *Snapshot) Encode() (*EncodedKeyframe, error) {
 	body, err := s.content()
 	if err != nil {
@@ -116,6 +116,7 @@ func (s *Snapshot) Encode() (*EncodedKeyframe, error) {
 
 // content gives the keyframe's content, as the tags of keyframe say.
 func (s *Snapshot) content() ([]byte, error) {
+	s.state.Arrange()
 	body := bytes.NewBuffer([]byte{cborArray | 4})
 	if err := encoding.MarshalToBuffer(s.state, body); err != nil {
 		return nil, fmt.Errorf("encode keyframe: %w", err)

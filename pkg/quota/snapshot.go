@@ -40,13 +40,22 @@ type KnownCall struct {
 
 // Snapshot copies the state.
 func (s *State) Snapshot() *Snapshot {
+	n := s.Copy()
+	n.Arrange()
+	return n
+}
+
+// Copy is Snapshot without the order of the live reservations, which [Snapshot.Arrange] gives them: nothing can be decided
+// while a copy is made, and there may be MaxLiveReservations to be sorted.
+func (s *State) Copy() *Snapshot {
 	n := &Snapshot{Now: s.Now, Config: s.Config, Blocks: s.Blocks(), NoticeSeq: s.noticeSeq, Totals: s.totals}
 	for i := range s.Config.Limits {
 		c := *s.counters[s.Config.Limits[i].ID]
 		c.Earlier = slices.Clone(c.Earlier)
 		n.Counters = append(n.Counters, c)
 	}
-	n.Reservations = s.liveInOrder()
+	n.Reservations = s.copyLive()
+	n.Closed = make([]Reservation, 0, s.closedOrder.len())
 	for _, id := range s.closedOrder.all() {
 		n.Closed = append(n.Closed, s.closed[id].copy())
 	}
@@ -56,6 +65,7 @@ func (s *State) Snapshot() *Snapshot {
 	slices.SortFunc(n.Notices, func(a, b AgentNotices) int {
 		return cmp.Or(cmp.Compare(a.Actor.Principal, b.Actor.Principal), cmp.Compare(a.Actor.Agent, b.Actor.Agent))
 	})
+	n.Calls = make([]KnownCall, 0, s.callOrder.len())
 	for _, key := range s.callOrder.all() {
 		n.Calls = append(n.Calls, KnownCall{key.principal, key.call, s.calls[key]})
 	}
@@ -69,24 +79,40 @@ func (s *State) Snapshot() *Snapshot {
 	return n
 }
 
-// liveInOrder copies the live reservations, oldest first. There may be MaxLiveReservations of them while requests wait,
-// so it sorts pointers and allocates twice.
-func (s *State) liveInOrder() []Reservation {
-	order := make([]*Reservation, 0, len(s.reservations))
+// copyLive copies the live reservations in any order, with two allocations.
+func (s *State) copyLive() []Reservation {
 	var holds int
 	for _, r := range s.reservations {
-		order = append(order, r)
 		holds += len(r.Holds)
 	}
-	slices.SortFunc(order, func(a, b *Reservation) int { return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.ID, b.ID)) })
-	list, room := make([]Reservation, len(order)), make([]Hold, 0, holds)
-	for i, r := range order {
+	list, room := make([]Reservation, 0, len(s.reservations)), make([]Hold, 0, holds)
+	for _, r := range s.reservations {
 		from := len(room)
 		room = append(room, r.Holds...)
-		list[i] = *r
-		list[i].Holds = slices.Clip(room[from:])
+		list = append(list, *r)
+		list[len(list)-1].Holds = slices.Clip(room[from:])
 	}
 	return list
+}
+
+// Arrange puts the live reservations in order, oldest first. The snapshot must not be in use elsewhere meanwhile.
+func (n *Snapshot) Arrange() {
+	byAge := func(a, b *Reservation) int { return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.ID, b.ID)) }
+	order := make([]*Reservation, len(n.Reservations)) // of pointers: a reservation is large
+	sorted := true
+	for i := range n.Reservations {
+		order[i] = &n.Reservations[i]
+		sorted = sorted && (i == 0 || byAge(order[i-1], order[i]) < 0)
+	}
+	if sorted {
+		return
+	}
+	slices.SortFunc(order, byAge)
+	list := make([]Reservation, len(order))
+	for i, r := range order {
+		list[i] = *r
+	}
+	n.Reservations = list
 }
 
 // Restore makes a state of a snapshot. It fails with every invariant that the snapshot breaks.

@@ -40,7 +40,7 @@ func (w *Writer) send(claim bool) {
 	}
 	f.data, f.hash = data, ledger.HashOf(data)
 	if !claim && w.keyframeDue() {
-		f.snapshot = w.ledger.State().Snapshot()
+		f.snapshot = w.ledger.State().Copy()
 	}
 	w.flight, w.draft = f, w.freshGroup()
 	w.publish()
