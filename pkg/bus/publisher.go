@@ -115,11 +115,19 @@ func (p *Publisher) send(subject string, msg *message.Message) (jetstream.PubAck
 }
 
 func (p *Publisher) awaitAll(window []inFlight) error {
-	var errs []error
+	var first error
+	failed := 0
 	for _, f := range window {
-		errs = append(errs, p.await(f))
+		if err := p.await(f); err != nil {
+			if failed++; failed == 1 {
+				first = err
+			}
+		}
 	}
-	return errors.Join(errs...)
+	if failed > 1 { // they fail for one reason, and a log line is not the place for thousands of them
+		return fmt.Errorf("%w, and %d more", first, failed-1)
+	}
+	return first
 }
 
 func (p *Publisher) await(f inFlight) error {

@@ -28,7 +28,7 @@ const KindSuggestionMade = "suggestion.made"
 const MaxEventBytes = 1 << 20
 
 // Event is a CloudEvent 1.0 in the JSON format. It is delivered at least once and known by its ID; events of one
-// workspace come in the order of Commit and Index.
+// workspace come in the order of Commit and Index, but for those that a failure of the relay held up.
 type Event struct {
 	SpecVersion string `json:"specversion"`
 	// ID is <ledger id>.<commit>.<index>: the same event has the same id, however often it is published.

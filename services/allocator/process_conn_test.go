@@ -26,7 +26,7 @@ func (p *plant) connect(id natsauth.Identity) *nats.Conn {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(p.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(p.t.Context(), waitLimit)
 	defer cancel()
 	nc, err := natsconn.Connect(ctx, cfg)
 	if err != nil {
@@ -39,7 +39,7 @@ func (p *plant) connect(id natsauth.Identity) *nats.Conn {
 // verify has the serving allocator fold the log again and fails the test on any violation.
 func (p *plant) verify() *wire.VerifyReply {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(p.t.Context(), waitLimit)
 	defer cancel()
 	report, err := p.client(root, client.Options{}).Verify(ctx)
 	if err != nil {
@@ -54,9 +54,9 @@ func (p *plant) verify() *wire.VerifyReply {
 // served waits until somebody serves.
 func (p *plant) served() {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(p.t.Context(), waitLimit)
 	defer cancel()
-	if _, err := p.client(root, client.Options{Timeout: 300 * time.Millisecond}).GetConfig(ctx); err != nil {
+	if _, err := p.client(root, client.Options{Timeout: 300 * time.Millisecond, Patience: waitLimit}).GetConfig(ctx); err != nil {
 		p.t.Fatalf("nobody serves: %v", err)
 	}
 }
@@ -73,7 +73,7 @@ func TestAProcessServes(t *testing.T) {
 		t.Fatalf("verify: %+v", r)
 	}
 	a.signal(terminate)
-	if status := a.ended(10 * time.Second); status != 0 {
+	if status := a.ended(waitLimit); status != 0 {
 		t.Fatalf("a drained process ends with 0, not %d", status)
 	}
 }

@@ -38,6 +38,9 @@ const (
 	metricsVar = "BURSAR_TEST_METRICS"
 )
 
+// waitLimit is how long a condition may take to hold: long, since a busy machine is no failure.
+const waitLimit = 2 * time.Minute
+
 // terminate is what a supervisor sends first.
 const terminate = syscall.SIGTERM
 

@@ -89,7 +89,7 @@ func (s *service) workspace(ctx context.Context, name string) (*workspace, error
 	})
 	w.front = front.New(front.Options{
 		Conn: s.front, Workspace: name, Version: s.cfg.Version, Engine: w.engine, Prices: s.prices.of,
-		Verifier: &verifier{log, keyframes}, History: log, Metrics: w.metrics, Tracer: s.cfg.Tracer, Log: w.log,
+		Verifier: &verifier{log, keyframes}, History: log, Metrics: w.metrics, Sure: w.lease.Sure, Tracer: s.cfg.Tracer, Log: w.log,
 	})
 	s.cfg.Telemetry.Check("ledger "+name, w.ready)
 	return w, nil

@@ -54,6 +54,7 @@ type Options struct {
 	Verifier  Verifier
 	History   History
 	Metrics   *metrics.Workspace
+	Sure      func() bool  // whether nobody else can lead by now
 	Tracer    trace.Tracer // nil where traces are off
 	Log       *slog.Logger
 }

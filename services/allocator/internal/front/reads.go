@@ -48,9 +48,21 @@ func (f *Front) read(r *request) {
 		return
 	}
 	f.opt.Engine.Submit(&engine.Call{
-		Request: writer.Request{Actor: r.actor, Read: compute},
+		Request: writer.Request{Actor: r.actor, Read: f.present(compute)},
 		Done:    func(reply *writer.Reply) { f.answerRead(r, reply) },
 	})
+}
+
+// present refuses an answer that might be of the past: of a process that was paused or cut off, and replaced meanwhile.
+// It is asked afterwards, since the pause may come in between.
+func (f *Front) present(compute func(*quota.State, quota.Instant) any) func(*quota.State, quota.Instant) any {
+	return func(s *quota.State, now quota.Instant) any {
+		answer := compute(s, now)
+		if !f.opt.Sure() {
+			return wire.Unavailable(0, "this process is not sure that it still leads; ask again")
+		}
+		return answer
+	}
 }
 
 func (f *Front) answerRead(r *request, reply *writer.Reply) {

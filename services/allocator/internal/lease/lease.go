@@ -12,7 +12,8 @@
 // three in a row; Renewal costs some five small writes a second.
 //
 // A holder that cannot reach the store goes on holding: nobody else can reach it either, or somebody will have taken the
-// lease when it can again, and then it is lost.
+// lease when it can again, and then it is lost. Until it knows which, [Lease.Sure] is false: what it answers from memory
+// might be of the past.
 //
 // Callers must tolerate being told to stop at any time, and late.
 package lease
@@ -63,6 +64,8 @@ type Lease struct {
 	giveUp chan time.Duration
 	// elsewhere says that another process was seen renewing lately.
 	elsewhere atomic.Bool
+	// confirmed is when the last write that got the lease, or kept it, was sent; nil while it is not held.
+	confirmed atomic.Pointer[time.Time]
 
 	// What follows belongs to Run's goroutine.
 	held      bool
@@ -119,6 +122,13 @@ func (l *Lease) GiveUp(pause time.Duration) {
 // Elsewhere tells whether another process was seen renewing the lease within Patience.
 func (l *Lease) Elsewhere() bool { return l.elsewhere.Load() }
 
+// Sure tells whether nobody else can have taken the lease yet: it was acquired or renewed less than [Patience] ago. What
+// was read from memory before this says yes was the present state.
+func (l *Lease) Sure() bool {
+	at := l.confirmed.Load()
+	return at != nil && time.Since(*at) < Patience
+}
+
 func (l *Lease) turn(ctx context.Context, events Events) {
 	switch {
 	case l.held:
@@ -126,6 +136,7 @@ func (l *Lease) turn(ctx context.Context, events Events) {
 			return
 		}
 		l.held, l.seen = false, false
+		l.confirmed.Store(nil)
 		l.log.Warn("lease lost")
 		events.Lost()
 	case time.Now().Before(l.notBefore):
@@ -213,6 +224,9 @@ func (l *Lease) write(ctx context.Context, free bool) error {
 		return fmt.Errorf("write the lease: %w", err)
 	}
 	l.revision, l.since = next, began
+	if !free {
+		l.confirmed.Store(&began)
+	}
 	return nil
 }
 
@@ -228,6 +242,7 @@ func (l *Lease) free(ctx context.Context) {
 		return
 	}
 	l.held, l.seen = false, false
+	l.confirmed.Store(nil)
 	if err := l.write(ctx, true); err != nil && !moved(err) {
 		l.log.Warn("lease not given up; the next one waits until it runs out", "error", err)
 		return

@@ -116,8 +116,35 @@ func TestTakeoverFromADeadHolder(t *testing.T) {
 	began := time.Now()
 	next := start(t, js, "next")
 	took := next.await(t, "acquired").Sub(began)
-	if took < Patience || took > Patience+10*Poll {
+	if took < Patience || took > 5*Patience {
 		t.Errorf("a dead holder's lease was taken after %s, want %s and a little", took, Patience)
+	}
+}
+
+// A holder that cannot renew is not sure of its lease any more, before somebody else can have it.
+func TestSureness(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	srv, _ := site(t, natstest.Listen(), natstest.StoreDir(dir))
+	p := startRemote(t, srv.URL(), "holder")
+	if p.lease.Sure() {
+		t.Error("sure before it was acquired")
+	}
+	p.await(t, "acquired")
+	eventually(t, "it is sure", p.lease.Sure)
+	began := time.Now()
+	if err := srv.Shutdown(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is not sure while the store is away", func() bool { return !p.lease.Sure() })
+	if took := time.Since(began); took < Patience-Renewal-callTimeout {
+		t.Errorf("it was not sure after %s", took)
+	}
+	natstest.Start(t, natstest.Port(portOf(t, srv)), natstest.StoreDir(dir))
+	eventually(t, "it is sure again", p.lease.Sure)
+	p.stop()
+	if p.lease.Sure() {
+		t.Error("sure of a lease that was given up")
 	}
 }
 

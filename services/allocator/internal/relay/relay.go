@@ -3,9 +3,9 @@
 // It guarantees that every event of every readable commit is published at least once and, within the stream's duplicate
 // window, stored once: the id of an event follows from the ledger, the commit's number and the event's index. A commit
 // is acknowledged only after all its events are stored. Events of one ledger are in the order of its commits, but for
-// repeats after a failure.
+// those that a failure held up: they are stored late, behind others of their range.
 //
-// Consumers must tolerate repeats, and know an event again by its id.
+// Consumers must tolerate repeats, know an event again by its id, and sort by commit and index where order matters.
 package relay
 
 import (
@@ -84,6 +84,11 @@ func Run(ctx context.Context, opt Options) error {
 	if err != nil {
 		return fmt.Errorf("open the event stream: %w", err)
 	}
+	return run(ctx, opt, publisher)
+}
+
+// run relays through a publisher.
+func run(ctx context.Context, opt Options, publisher message.Publisher) error {
 	subscriber, err := bus.NewRangeSubscriber(bus.SubscriberConfig{
 		JetStream: opt.JetStream, Log: opt.Log,
 		Source: func(string) (bus.Source, error) {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"fmt"
 	"testing"
 
@@ -13,9 +14,30 @@ import (
 )
 
 // TestEachLeavesNothingOut reads a log that is many times longer than what is read ahead, with commits of another
-// workspace between.
+// workspace between; also where the consumer that is to read it never says anything.
 func TestEachLeavesNothingOut(t *testing.T) {
 	t.Parallel()
+	js := longLog(t)
+	for name, reader := range map[string]jetstream.JetStream{"through a consumer": js, "past a silent consumer": silent{js}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			eachCommit(t, reader)
+		})
+	}
+}
+
+// silent makes consumers that have nothing to say, like one that was lost with its server.
+type silent struct{ jetstream.JetStream }
+
+func (s silent) OrderedConsumer(ctx context.Context, stream string, cfg jetstream.OrderedConsumerConfig) (jetstream.Consumer, error) {
+	cfg.FilterSubjects = []string{wire.KeySubject(wire.BucketLedger, "nobody")}
+	return s.JetStream.OrderedConsumer(ctx, stream, cfg)
+}
+
+const longLogCommits = 10 * bulkFrom
+
+func longLog(t *testing.T) jetstream.JetStream {
+	t.Helper()
 	js, err := jetstream.New(natstest.Connect(t, natstest.Start(t)))
 	if err != nil {
 		t.Fatal(err)
@@ -25,8 +47,7 @@ func TestEachLeavesNothingOut(t *testing.T) {
 	if err := provision.Ensure(t.Context(), js, sizes, nil); err != nil {
 		t.Fatal(err)
 	}
-	const commits = 10 * bulkFrom
-	for i := range commits {
+	for i := range longLogCommits {
 		for name, share := range map[string]int{"own": 1, "other": 5} {
 			key, err := wire.LedgerKey(name)
 			if err != nil {
@@ -39,6 +60,11 @@ func TestEachLeavesNothingOut(t *testing.T) {
 			}
 		}
 	}
+	return js
+}
+
+func eachCommit(t *testing.T, js jetstream.JetStream) {
+	t.Helper()
 	log, err := OpenLog(t.Context(), js, "own", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -51,7 +77,7 @@ func TestEachLeavesNothingOut(t *testing.T) {
 		seen++
 		return nil
 	})
-	if err != nil || seen != commits {
-		t.Errorf("%d commits, error %v; want %d", seen, err, commits)
+	if err != nil || seen != longLogCommits {
+		t.Errorf("%d commits, error %v; want %d", seen, err, longLogCommits)
 	}
 }

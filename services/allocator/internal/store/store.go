@@ -38,8 +38,12 @@ const (
 // few round trips to make and then delivers some 100,000 commits a second.
 const bulkFrom = 64
 
-// bulkIdle is when the server forgets a consumer that was read.
-const bulkIdle = 30 * time.Second
+// bulkIdle is when the server forgets a consumer that was read. bulkSilence is how long one may say nothing before the end
+// of the log: in a cluster it may be on a server that falls behind, or be lost with one, and nobody says so.
+const (
+	bulkIdle    = 30 * time.Second
+	bulkSilence = 5 * time.Second
+)
 
 // JetStream's error codes that decide an outcome (nats-server, errors.json).
 const (
@@ -200,10 +204,9 @@ func (l *Log) Each(ctx context.Context, revision uint64, fold func(ledger.Entry)
 		return err
 	}
 	if last > revision+bulkFrom {
-		if err := l.bulk(ctx, revision, last, fold); err != nil {
+		if revision, err = l.bulk(ctx, revision, last, fold); err != nil {
 			return err
 		}
-		revision = last
 	}
 	for {
 		e, err := l.next(ctx, revision+1)
@@ -220,38 +223,44 @@ func (l *Log) Each(ctx context.Context, revision uint64, fold func(ledger.Entry)
 	}
 }
 
-// bulk gives the commits after one revision up to and including another, which must exist.
-func (l *Log) bulk(ctx context.Context, after, last uint64, fold func(ledger.Entry) error) error {
+// bulk gives the commits after one revision up to and including another, which must exist, and tells up to which it came:
+// not to the last one when the consumer falls silent.
+func (l *Log) bulk(ctx context.Context, after, last uint64, fold func(ledger.Entry) error) (uint64, error) {
 	consumer, err := l.js.OrderedConsumer(ctx, wire.StreamLedger, jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{l.subject}, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1,
 		InactiveThreshold: bulkIdle,
 	})
 	if err != nil {
-		return fmt.Errorf("read the log: %w", err)
+		return after, fmt.Errorf("read the log: %w", err)
 	}
 	messages, err := consumer.Messages()
 	if err != nil {
-		return fmt.Errorf("read the log: %w", err)
+		return after, fmt.Errorf("read the log: %w", err)
 	}
 	defer messages.Stop()
 	for {
-		msg, err := messages.Next(jetstream.NextContext(ctx))
+		msg, err := messages.Next(jetstream.NextMaxWait(bulkSilence))
+		if ctx.Err() != nil {
+			return after, fmt.Errorf("read the log after revision %d: %w", after, ctx.Err())
+		}
+		if errors.Is(err, nats.ErrTimeout) {
+			return after, nil
+		}
 		if err != nil {
-			return fmt.Errorf("read the log after revision %d: %w", after, err)
+			return after, fmt.Errorf("read the log after revision %d: %w", after, err)
 		}
 		meta, err := msg.Metadata()
 		if err != nil {
-			return fmt.Errorf("read the log after revision %d: %w", after, err)
+			return after, fmt.Errorf("read the log after revision %d: %w", after, err)
 		}
-		after = meta.Sequence.Stream
-		if after > last {
-			return nil
+		if meta.Sequence.Stream > last {
+			return after, nil
 		}
-		if err := fold(ledger.Entry{Revision: after, Data: msg.Data(), Stored: meta.Timestamp}); err != nil {
-			return err
+		if err := fold(ledger.Entry{Revision: meta.Sequence.Stream, Data: msg.Data(), Stored: meta.Timestamp}); err != nil {
+			return after, err
 		}
-		if after == last {
-			return nil
+		if after = meta.Sequence.Stream; after == last {
+			return after, nil
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"context"
 	"errors"
 	"os"
 	"strings"
@@ -83,9 +84,7 @@ func checkViewsAreEmptyAndDocumented(t *testing.T, writer, analyst driver.Conn) 
 func one[T any](t *testing.T, conn driver.Conn, query string) T {
 	t.Helper()
 	var value T
-	if err := conn.QueryRow(t.Context(), query).Scan(&value); err != nil {
-		t.Fatalf("%s: %v", query, err)
-	}
+	chtest.Read(t, func(ctx context.Context) error { return conn.QueryRow(ctx, query).Scan(&value) })
 	return value
 }
 
