@@ -117,7 +117,8 @@ func (w *workspace) ready(context.Context) error {
 // run competes for the lease and serves while it is held. When ctx ends it
 //
 //  1. unsubscribes, so that clients turn to whoever comes next;
-//  2. drains the engine: what is decided is committed and answered, and the lease is kept meanwhile;
+//  2. drains the engine: what is decided is committed and answered, and the lease is kept meanwhile; whoever waits for
+//     what is read from the log is told to ask again;
 //  3. gives the lease up, and another process takes over at once;
 //  4. stops the engine, which tells everybody who came too late.
 func (w *workspace) run(ctx context.Context) {
@@ -135,6 +136,7 @@ func (w *workspace) run(ctx context.Context) {
 		w.log.Warn("the ledger did not drain; its clients ask again", "error", err)
 	}
 	cancel()
+	w.front.Finish()
 	giveUp()
 	leasing.Wait()
 	stopEngine()

@@ -48,15 +48,15 @@ func (f *Front) startVerify(r *request) {
 		f.refuse(r, wire.Unavailable(5*quota.Second, "a verification is running; ask again when it is done"), nil)
 		return
 	}
-	go func() {
+	f.readLog(func() {
 		defer func() { <-f.verify }()
-		ctx, cancel := context.WithTimeout(context.Background(), verifyTimeout)
+		ctx, cancel := context.WithTimeout(f.reading, verifyTimeout)
 		defer cancel()
 		reply, err := f.opt.Verifier.Verify(ctx)
 		if err != nil {
-			f.refuse(r, err, nil)
+			f.refuseRead(r, err, nil)
 			return
 		}
 		f.send(r, wire.AppendReply(nil, reply), quota.CodeOK)
-	}()
+	})
 }

@@ -75,11 +75,18 @@ type Front struct {
 	archive archive
 	verify  chan struct{} // one verification at a time
 	buffers sync.Pool     // of *[]byte, for replies
+
+	// What reads the log takes long, and goes on beside everything else until Finish.
+	beside  sync.WaitGroup
+	reading context.Context //nolint:containedctx // ends with Finish
+	finish  context.CancelFunc
 }
 
 // New makes a front that is not open.
 func New(opt Options) *Front {
+	reading, finish := context.WithCancel(context.Background())
 	return &Front{
+		reading: reading, finish: finish,
 		opt: opt, senders: newSenders(subjectsKept), archive: newArchive(opt.History), verify: make(chan struct{}, 1),
 		buffers: sync.Pool{New: func() any { b := make([]byte, 0, replyBytes); return &b }},
 	}
@@ -139,6 +146,33 @@ func (f *Front) Close() {
 		f.opt.Log.Warn("stop serving on NATS", "error", err)
 	}
 	f.service = nil
+}
+
+// Finish ends what is being read from the log; whoever waits for it is told to ask again. The front must be closed.
+func (f *Front) Finish() {
+	f.mu.Lock()
+	f.finish()
+	f.mu.Unlock()
+	f.beside.Wait()
+}
+
+// readLog does work that reads the log. After Finish, where no more may begin, it is done at once, and fails.
+func (f *Front) readLog(work func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.reading.Err() != nil {
+		work()
+		return
+	}
+	f.beside.Go(work)
+}
+
+// refuseRead refuses for an error of reading the log.
+func (f *Front) refuseRead(r *request, err error, notices []quota.Notice) {
+	if f.reading.Err() != nil {
+		err = wire.Unavailable(0, "this process ends; ask again")
+	}
+	f.refuse(r, err, notices)
 }
 
 // request is one request on its way through.

@@ -1,8 +1,6 @@
 package front
 
 import (
-	"context"
-
 	"github.com/bursarhq/bursar/pkg/estimate"
 	"github.com/bursarhq/bursar/pkg/quota"
 	"github.com/bursarhq/bursar/pkg/wire"
@@ -72,7 +70,7 @@ func (f *Front) answerRead(r *request, reply *writer.Reply) {
 		f.refuse(r, v, reply.Notices)
 		return
 	case *forgotten:
-		go f.recall(r, v, reply.Notices)
+		f.readLog(func() { f.recall(r, v, reply.Notices) })
 		return
 	case *wire.EstimateReply:
 		v.Notices = notices
@@ -139,9 +137,9 @@ type forgotten struct {
 
 // recall completes such a status from the log, beside everything else.
 func (f *Front) recall(r *request, v *forgotten, notices []quota.Notice) {
-	found, err := f.archive.find(context.Background(), v.id, r.actor)
+	found, err := f.archive.find(f.reading, v.id, r.actor)
 	if err != nil {
-		f.refuse(r, err, notices)
+		f.refuseRead(r, err, notices)
 		return
 	}
 	v.reply.Reservations = []wire.ReservationView{wire.ReservationViewOf(found)}
