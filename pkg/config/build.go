@@ -40,9 +40,9 @@ func (b *builder) known(section string) bool {
 
 func (b *builder) teams() {
 	seen := names{}
-	for _, t := range list[string](&b.src, "teams") {
-		if b.unique(seen, t.raw, t.at, "team") {
-			b.out.Teams = append(b.out.Teams, t.raw)
+	for _, t := range list[rawTeam](&b.src, "teams") {
+		if b.unique(seen, t.raw.Name, t.at, "team") {
+			b.out.Teams = append(b.out.Teams, t.raw.Name)
 		}
 	}
 }
@@ -77,6 +77,8 @@ func (b *builder) policy() {
 		{"queue_ageing", raw.QueueAgeing, &p.QueueAgeing, quota.Second, 7 * quota.Day},
 		{"queue_skip", raw.QueueSkip, &p.QueueSkip, quota.Second, 7 * quota.Day},
 		{"grant_grace", raw.GrantGrace, &p.GrantGrace, quota.Second, quota.Hour},
+		{"share_half_life", raw.ShareHalfLife, &p.ShareHalfLife, quota.Minute, 90 * quota.Day},
+		{"preempt_grace", raw.PreemptGrace, &p.PreemptGrace, quota.Second, quota.Hour},
 	} {
 		if s.stated != nil {
 			*s.set = b.span(*s.stated, at.child(s.name), s.least, s.most)

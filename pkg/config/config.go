@@ -90,6 +90,8 @@ func parse(file string, data []byte, table *providerTable) (*Config, error) {
 	b.providers()
 	b.accounts()
 	b.limits()
+	b.ceilings()
+	b.shares()
 	b.principals()
 	b.unlisted()
 	b.prices()

@@ -230,6 +230,11 @@ func TestStructsAgreeWithSchema(t *testing.T) {
 		{rawWeights{}, []string{"#/$defs/weights"}},
 		{rawPrincipal{}, []string{"#/$defs/principal", "#/properties/unlisted"}},
 		{rawPrice{}, []string{"#/$defs/price"}},
+		{rawTeam{}, []string{"#/$defs/team"}},
+		{rawShare{}, []string{"#/$defs/share"}},
+		{rawFanOut{}, []string{"#/$defs/fanOut"}},
+		{rawCeilings{}, []string{"#/$defs/ceilings"}},
+		{rawPeriod{}, []string{"#/$defs/periods"}},
 	} {
 		want := map[string]bool{}
 		for _, at := range row.at {

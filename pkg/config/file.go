@@ -17,10 +17,12 @@ type rawPolicy struct {
 	ExpiringNotice  *string  `json:"expiring_notice"`
 	ObservationLead *string  `json:"observation_lead"`
 
-	Ladder      []string `json:"ladder"`
-	QueueAgeing *string  `json:"queue_ageing"`
-	QueueSkip   *string  `json:"queue_skip"`
-	GrantGrace  *string  `json:"grant_grace"`
+	Ladder        []string `json:"ladder"`
+	QueueAgeing   *string  `json:"queue_ageing"`
+	QueueSkip     *string  `json:"queue_skip"`
+	GrantGrace    *string  `json:"grant_grace"`
+	ShareHalfLife *string  `json:"share_half_life"`
+	PreemptGrace  *string  `json:"preempt_grace"`
 }
 
 type rawProvider struct {

@@ -201,6 +201,7 @@ func appendTotals(b []byte, t *quota.Totals) []byte {
 	for i, n := range [...]int64{t.Queued, t.QueueGranted, t.QueueCancelled, t.QueueTimedOut, t.QueueRefused} {
 		f.int(byte(i+40), n)
 	}
+	f.int(50, t.Preempted)
 	return f.end()
 }
 

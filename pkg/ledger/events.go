@@ -50,6 +50,8 @@ func number(e quota.Event) (kindNumber, bool) {
 		return 18, true
 	case *quota.ReservationDequeued:
 		return 19, true
+	case *quota.ReservationPreempting:
+		return 20, true
 	default:
 		return 0, false
 	}
@@ -96,6 +98,8 @@ func (n kindNumber) blank() (quota.Event, error) {
 		return new(quota.ReservationWaiting), nil
 	case 19:
 		return new(quota.ReservationDequeued), nil
+	case 20:
+		return new(quota.ReservationPreempting), nil
 	default:
 		return nil, fmt.Errorf("%w: event kind %d is not known to format %d, the newest this program reads", ErrVersion, n, formatVersion)
 	}

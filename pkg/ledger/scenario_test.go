@@ -41,6 +41,9 @@ func scenarioConfig() quota.Config {
 		Principals: []quota.Principal{{Name: "ann", Team: "core", MaxPriority: quota.PriorityCritical}},
 		Unlisted:   &quota.Principal{Team: "guests", MaxPriority: quota.PriorityNormal},
 		Policy:     quota.DefaultPolicy(),
+		Teams: []quota.Team{{Name: "core", Weight: 2, FanOut: quota.FanOut{PerMinute: quota.MaxPerMinute}, Shares: []quota.Share{
+			{Limit: "max-1/session", FloorPart: 60_000, From: quota.PriorityHigh, LendPart: 100_000},
+		}}},
 	}
 }
 
@@ -192,6 +195,9 @@ func (s *scribe) move(open []string) []string {
 		c := quota.Reserve{Actor: actor(i), Reservation: id, Provider: "claude", Model: "opus-4", TaskType: "analysis", Complexity: "high", Amount: quota.Amount{Tokens: tokens(120_000)}}
 		if s.rand.IntN(2) == 0 {
 			c.Provider, c.Model, c.Lease = "openai", "gpt", quota.Minute*quota.Millis(1+s.rand.IntN(9))
+		}
+		if s.rand.IntN(5) == 0 {
+			c.Priority = quota.PriorityHigh
 		}
 		if s.rand.IntN(3) == 0 {
 			c.MaxWait, c.MinTokens, c.Preemptible = quota.Minute*quota.Millis(1+s.rand.IntN(90)), 100_000, true

@@ -36,6 +36,8 @@ type ask struct {
 	units   int64
 	priced  bool
 	waiting string // the queued reservation that asks; empty for one that does not wait
+	// preemptible work may have what floors lend.
+	preemptible bool
 }
 
 // admit decides whether a limit has room; nil means yes. What room there is stands in room.go, what a refusal says below.
@@ -61,6 +63,9 @@ func (s *State) shortage(a *ask, now Instant) *refusal {
 	}
 	if a.closed(now) {
 		return a.shortClosed(now)
+	}
+	if room := s.limitRoom(a, now); a.need() <= room {
+		return s.shortShare(a, room, now)
 	}
 	switch a.limit.Window.Kind {
 	case WindowConcurrent:
@@ -90,6 +95,25 @@ func (a *ask) shortClosed(now Instant) *refusal {
 		message:   fmt.Sprintf("the provider refused requests on %q (429): it is closed until its reset", a.limit.ID),
 		retryable: true, retryAfter: max(retryAtLeast, a.counter.ClosedUntil.Sub(now)),
 	}
+}
+
+// shortShare says that the limit has room, and that it is kept for the owners of floors, or above what the team may take.
+func (s *State) shortShare(a *ask, room int64, now Instant) *refusal {
+	left, capacity := s.shareRoom(a, room, now), a.counter.capacity(a.limit)
+	r := &refusal{
+		code: CodeInsufficientQuota, requested: a.need(), available: left, capacity: capacity, reason: ReasonHeldBack, heldBack: room - left,
+		message: fmt.Sprintf("%q has %d %s left, of which floors and shares leave %d to team %q; %d were asked for", a.limit.ID, room, a.limit.Unit, left,
+			a.labels.Team, a.need()),
+		retryable: true, retryAfter: a.counter.untilReset(now),
+	}
+	if a.limit.Window.Kind == WindowConcurrent {
+		r.retryAfter = s.untilExpiry(now)
+	}
+	if most := s.mostEver(a, capacity); a.need() > most {
+		r.retryable, r.retryAfter, r.reason = false, 0, ReasonTooLarge
+		r.message += fmt.Sprintf("; they never leave more than %d: %s", most, terminalAdvice)
+	}
+	return r
 }
 
 func (s *State) shortConcurrent(a *ask, now Instant) *refusal {

@@ -120,7 +120,7 @@ func (c *climb) allows(on choice, amount Amount) bool {
 	labels.Account, labels.Provider, labels.Model = on.account.ID, on.account.Provider, on.model
 	rate, priced := c.env.Prices.Rate(on.model, now, false)
 	for _, a := range s.asks(&labels, amount, rate.CostCeil(amount.Tokens), priced) {
-		a.waiting = c.waiting
+		a.waiting, a.preemptible = c.waiting, c.wish.Preemptible
 		if a.limit.Unit == UnitMicroUSD && !priced || !s.fits(&a, now) {
 			return false
 		}

@@ -40,6 +40,9 @@ func Apply(s *State, e Event) {
 	case *ReservationExpiring:
 		s.advance(e.At)
 		s.applyExpiring(e)
+	case *ReservationPreempting:
+		s.advance(e.At)
+		s.applyPreempting(e)
 	case *ReservationClosed:
 		s.advance(e.At)
 		s.applyClosed(e)
@@ -144,11 +147,13 @@ func (s *State) applyGranted(e *ReservationGranted) {
 		Expires: e.Expires, Deadline: e.Deadline, Lease: e.Lease, Holds: make([]Hold, 0, len(e.Holds)), Unclaimed: e.Unclaimed,
 		Preemptible: e.Preemptible,
 	}
-	s.reservations[r.ID] = r
-	s.liveByAgent[r.actor()]++
+	s.live(r)
+	s.paceGrant(&r.Labels, e.At)
 	s.totals.Granted++
 	s.totals.Reserved += e.Amount.Tokens.Total()
+	s.heldByTeam[r.Labels.Team] += r.unused()
 	s.addHolds(r, e.Holds, e.At)
+	s.checkFloors(r, e.Holds)
 	s.schedule(r)
 	s.stick(&r.Labels, e.At)
 	s.markPassed(e.Passed, e.At)
@@ -164,8 +169,9 @@ func (s *State) applyExtended(e *ReservationExtended) {
 		s.breaks("reservation %s was extended and is not live", e.Reservation)
 		return
 	}
-	wasOver := max(0, r.Used.Tokens.Total()-r.Granted.Tokens.Total())
+	wasOver, wasUnused := max(0, r.Used.Tokens.Total()-r.Granted.Tokens.Total()), r.unused()
 	r.Granted = r.Granted.Add(e.Amount)
+	s.heldByTeam[r.Labels.Team] += r.unused() - wasUnused
 	r.CostHeld += e.CostHeld
 	r.Deadline = max(r.Deadline, e.Expires)
 	s.totals.Reserved += e.Amount.Tokens.Total()
@@ -189,6 +195,7 @@ func (s *State) addHolds(r *Reservation, amounts []LimitAmount, at Instant) {
 		h.Held += a.Amount
 		c.Held += a.Amount
 		c.GrantedSum += a.Amount
+		s.countTeam(l, c, &r.Labels, 0, a.Amount)
 		if l.Window.Kind == WindowBucket {
 			c.bucketMove(l, at, -a.Amount)
 		}
@@ -209,6 +216,7 @@ func (s *State) applyUsage(e *UsageRecorded) {
 		s.totals.Unpriced += e.Tokens.Total()
 	}
 	s.rememberCall(e)
+	s.useTeam(e.Labels.Team, e.Tokens.Total(), e.At)
 	r := s.reservations[e.Reservation]
 	if e.Standing == StandingLate {
 		r = s.closed[e.Reservation]
@@ -217,8 +225,11 @@ func (s *State) applyUsage(e *UsageRecorded) {
 		r = nil
 	}
 	if r != nil {
-		over := r.Used.Tokens.Total() > r.Granted.Tokens.Total()
+		over, wasUnused := r.Used.Tokens.Total() > r.Granted.Tokens.Total(), r.unused()
 		r.Used = r.Used.Add(Amount{e.Tokens, e.Requests})
+		if r.Live() && s.heldByTeam != nil {
+			s.heldByTeam[r.Labels.Team] += r.unused() - wasUnused
+		}
 		r.CostUsed += e.Cost
 		r.Unpriced = r.Unpriced || e.Unpriced
 		if !over && r.Used.Tokens.Total() > r.Granted.Tokens.Total() {
@@ -241,6 +252,7 @@ func (s *State) applyCharge(e *UsageRecorded, r *Reservation, charge Charge) {
 			h.Within += charge.Within
 			h.Over += charge.Amount - charge.Within
 		}
+		s.countTeam(l, c, &r.Labels, 0, -charge.Within)
 	}
 	c.Held -= charge.Within
 	c.WithinSum += charge.Within
@@ -250,6 +262,7 @@ func (s *State) applyCharge(e *UsageRecorded, r *Reservation, charge Charge) {
 	case charge.Window == 0:
 	case charge.Window == c.Start:
 		c.Used += charge.Amount
+		s.countTeam(l, c, &e.Labels, charge.Amount, 0)
 		if c.Observed != nil && e.OccurredAt > c.Observed.At {
 			c.Since += charge.Amount
 		}
@@ -301,12 +314,9 @@ func (s *State) applyClosed(e *ReservationClosed) {
 		s.giveBack(r, back, e.At)
 	}
 	r.Outcome, r.ClosedAt = e.Outcome, e.At
-	delete(s.reservations, r.ID)
+	s.unlive(r)
 	s.queue.touch(watchLedger)
 	heap.Remove(&s.due, r.heapIndex)
-	if s.liveByAgent[r.actor()]--; s.liveByAgent[r.actor()] == 0 {
-		delete(s.liveByAgent, r.actor())
-	}
 	s.closed[r.ID] = r
 	s.closedOrder.push(r.ID)
 	s.trimClosed()
@@ -319,6 +329,9 @@ func (s *State) applyClosed(e *ReservationClosed) {
 	case OutcomeExpired:
 		s.totals.Expired++
 		s.notify(r.actor(), Notice{Kind: NoticeExpired, Reservation: r.ID, At: e.At})
+	case OutcomePreempted:
+		s.totals.Preempted++
+		s.notify(r.actor(), Notice{Kind: NoticePreempted, Reservation: r.ID, At: e.At})
 	case OutcomeRevoked:
 		s.totals.Revoked++
 		s.notify(r.actor(), Notice{Kind: NoticeRevoked, Reservation: r.ID, At: e.At, Reason: e.Reason})
@@ -336,6 +349,7 @@ func (s *State) giveBack(r *Reservation, back LimitAmount, at Instant) {
 	h.Returned += back.Amount
 	c.Held -= back.Amount
 	c.ReturnedSum += back.Amount
+	s.countTeam(l, c, &r.Labels, 0, -back.Amount)
 	c.Freed.add(back.Amount, at)
 	if l.Window.Kind == WindowBucket {
 		c.bucketMove(l, at, back.Amount)
@@ -363,6 +377,7 @@ func (s *State) applyRolled(e *WindowRolled) {
 		c.Earlier = append(c.Earlier[:0], c.Earlier[len(c.Earlier)-keptWindows:]...)
 	}
 	c.Used, c.Since, c.Observed, c.Crossed = 0, 0, nil, 0
+	c.newTeamWindow()
 	c.ClosedUntil, c.ClosedAt = 0, 0
 	s.setSpan(e.Next)
 	s.queue.touchAll()

@@ -48,6 +48,7 @@ func (s *State) Check() []string {
 		say("%d agents and %d leases are indexed, there are %d and %d", len(s.liveByAgent), len(s.due), len(agents), len(s.reservations))
 	}
 	s.checkQueue(say)
+	s.checkTeams(say)
 	for i := range s.Config.Limits {
 		s.checkLimit(&s.Config.Limits[i], held, say)
 	}

@@ -54,6 +54,7 @@ type Config struct {
 	Unlisted *Principal      `cbor:"6,keyasint,omitempty"`
 	Policy   Policy          `cbor:"7,keyasint,omitempty"`
 	Prices   []PriceOverride `cbor:"8,keyasint,omitempty"`
+	Teams    []Team          `cbor:"50,keyasint,omitempty"` // those with shares, weights or bounds of their own
 }
 
 // Provider is a row of the provider table: a name and how its models group under shared limits.
@@ -170,6 +171,8 @@ type Policy struct {
 	Ladder          []Rung  `cbor:"40,keyasint,omitempty"` // what a reserve tries in turn; nil means DefaultLadder
 	QueueAgeing     Millis  `cbor:"41,keyasint,omitempty"` // waiting so long lifts by one priority; 0 means DefaultQueueAgeing
 	QueueSkip       Millis  `cbor:"42,keyasint,omitempty"` // for so long a head is passed by what fits; 0 means DefaultQueueSkip
+	ShareHalfLife   Millis  `cbor:"50,keyasint,omitempty"` // use so long ago counts half in fair shares; 0 means DefaultShareHalfLife
+	PreemptGrace    Millis  `cbor:"51,keyasint,omitempty"` // how long a preempted reservation goes on; 0 means DefaultPreemptGrace
 	GrantGrace      Millis  `cbor:"43,keyasint,omitempty"` // for a sign of life after a grant from the queue; 0 means DefaultGrantGrace
 }
 

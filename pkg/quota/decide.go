@@ -109,15 +109,20 @@ func (d decider) reserve(c Reserve) ([]Event, Result) {
 			return d.grant(c.Reservation, &up, o)
 		}
 	}
+	var reclaimed []Event
+	if begun {
+		reclaimed = up.reclaim()
+	}
 	if events, result, ok := d.wait(&c, &up); ok {
-		return events, result
+		return append(reclaimed, events...), result
 	}
 	if begun {
 		if o := up.run(d.state.Config.Policy.afterQueue()); o != nil {
 			return d.grant(c.Reservation, &up, o)
 		}
 	}
-	return d.denyClimb(&c, &up, &principal)
+	events, result := d.denyClimb(&c, &up, &principal, reclaimed)
+	return append(reclaimed, events...), result
 }
 
 // wishOf is what is kept of a reserve while it waits.
@@ -129,8 +134,9 @@ func wishOf(c *Reserve) Wish {
 }
 
 // denyClimb refuses with the reason that ends soonest and with what would be granted instead.
-func (d decider) denyClimb(c *Reserve, up *climb, p *Principal) ([]Event, Result) {
+func (d decider) denyClimb(c *Reserve, up *climb, p *Principal, reclaimed []Event) ([]Event, Result) {
 	best := up.shortest()
+	waitForReclaim(best.refusal, reclaimed)
 	events, result := d.deny(&best.labels, "", c.Amount, best.refusal)
 	e := events[0].(*ReservationDenied)
 	if len(up.steps) > 1 {

@@ -31,7 +31,7 @@ func (d decider) tick() (events []Event) {
 	})
 	for _, r := range due[:min(len(due), maxExpiriesPerTick)] {
 		if r.Expires <= now {
-			events = append(events, closing(r, now, OutcomeExpired, Actor{}, ""))
+			events = append(events, closing(r, now, endOf(r), Actor{}, ""))
 		} else {
 			events = append(events, &ReservationExpiring{At: now, Reservation: r.ID, Labels: r.Labels, Expires: r.Expires})
 		}

@@ -128,6 +128,10 @@ func (d decider) extend(c Extend) ([]Event, Result) {
 		return nil, closedResult(r, false)
 	case c.Lifetime < 0:
 		return nil, invalid("lifetime must not be negative")
+	case r.Preempting:
+		return d.deny(&r.Labels, r.ID, c.Amount, &refusal{
+			code: CodeInsufficientQuota, reason: ReasonHeldBack, message: "the reservation is being preempted for the owner of a floor: settle what you have, and reserve again",
+		})
 	}
 	if err := c.Amount.validate(); err != nil {
 		return nil, invalid("%v", err)
@@ -137,6 +141,9 @@ func (d decider) extend(c Extend) ([]Event, Result) {
 	var held []LimitAmount
 	if c.Amount != (Amount{}) {
 		asks := unitsOnly(d.state.asks(&r.Labels, c.Amount, cost, priced))
+		for i := range asks {
+			asks[i].preemptible = r.Preemptible
+		}
 		if refused := d.state.admitAll(asks, d.env.Now); refused != nil {
 			return d.deny(&r.Labels, r.ID, c.Amount, refused)
 		}
@@ -494,6 +501,7 @@ func (s *State) copyCounters(from *State, labels Labels) {
 		}
 		clone := *from.counters[l.ID]
 		clone.Earlier = append([]PastWindow(nil), clone.Earlier...)
+		clone.Teams = nil // what usage decides does not depend on it
 		s.counters[l.ID] = &clone
 	}
 }

@@ -11,22 +11,23 @@ type Event interface {
 
 // The names of events.
 const (
-	KindConfigApplied       = "config.applied"
-	KindEpochClaimed        = "epoch.claimed"
-	KindReservationGranted  = "reservation.granted"
-	KindReservationDenied   = "reservation.denied"
-	KindReservationExtended = "reservation.extended"
-	KindReservationRenewed  = "reservation.renewed"
-	KindReservationExpiring = "reservation.expiring"
-	KindReservationClosed   = "reservation.closed"
-	KindUsageRecorded       = "usage.recorded"
-	KindWindowOpened        = "window.opened"
-	KindWindowRolled        = "window.rolled"
-	KindLimitWarning        = "limit.warning"
-	KindObservationRecorded = "observation.recorded"
-	KindBlockPlaced         = "block.placed"
-	KindBlockLifted         = "block.lifted"
-	KindNoticesAcknowledged = "notices.acknowledged"
+	KindConfigApplied         = "config.applied"
+	KindEpochClaimed          = "epoch.claimed"
+	KindReservationGranted    = "reservation.granted"
+	KindReservationDenied     = "reservation.denied"
+	KindReservationExtended   = "reservation.extended"
+	KindReservationRenewed    = "reservation.renewed"
+	KindReservationExpiring   = "reservation.expiring"
+	KindReservationClosed     = "reservation.closed"
+	KindReservationPreempting = "reservation.preempting"
+	KindUsageRecorded         = "usage.recorded"
+	KindWindowOpened          = "window.opened"
+	KindWindowRolled          = "window.rolled"
+	KindLimitWarning          = "limit.warning"
+	KindObservationRecorded   = "observation.recorded"
+	KindBlockPlaced           = "block.placed"
+	KindBlockLifted           = "block.lifted"
+	KindNoticesAcknowledged   = "notices.acknowledged"
 )
 
 // Labels say whose work it is, for analysis: the same on every event of a reservation.
@@ -142,10 +143,11 @@ type Outcome string
 
 // The outcomes.
 const (
-	OutcomeSettled  Outcome = "settled"
-	OutcomeReleased Outcome = "released"
-	OutcomeExpired  Outcome = "expired"
-	OutcomeRevoked  Outcome = "revoked"
+	OutcomeSettled   Outcome = "settled"
+	OutcomeReleased  Outcome = "released"
+	OutcomeExpired   Outcome = "expired"
+	OutcomeRevoked   Outcome = "revoked"
+	OutcomePreempted Outcome = "preempted"
 	// OutcomeCancelled is the outcome of a reservation that left the queue without a grant; it was never held.
 	OutcomeCancelled Outcome = "cancelled"
 )

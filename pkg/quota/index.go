@@ -10,10 +10,18 @@ type limitIndex struct {
 	elsewhere []*Limit                  // limits without an account
 	zones     map[string]*time.Location // of calendar windows, by limit
 	accounts  map[string]int            // number of accounts, by provider
+	shares    map[string][]ownedShare   // by limit
 }
 
 func newLimitIndex(c *Config) limitIndex {
 	x := limitIndex{byID: make(map[string]*Limit, len(c.Limits)), byAccount: map[string][]*Limit{}, zones: map[string]*time.Location{}, accounts: map[string]int{}}
+	x.shares = map[string][]ownedShare{}
+	for i := range c.Teams {
+		for j := range c.Teams[i].Shares {
+			share := &c.Teams[i].Shares[j]
+			x.shares[share.Limit] = append(x.shares[share.Limit], ownedShare{c.Teams[i].Name, share})
+		}
+	}
 	for i := range c.Accounts {
 		x.accounts[c.Accounts[i].Provider]++
 	}

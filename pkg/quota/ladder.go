@@ -115,6 +115,9 @@ func (c *climb) begin(p *Principal) (r *refusal) {
 	if r == nil {
 		r = s.stopped(&c.base)
 	}
+	if r == nil {
+		r = s.fannedOut(&c.base, c.env.Now)
+	}
 	if r == nil && len(s.reservations) >= MaxLiveReservations {
 		r = &refusal{code: CodeConcurrentLimitExceeded, limit: "ledger", requested: 1, capacity: MaxLiveReservations, retryable: true,
 			retryAfter: s.untilExpiry(c.env.Now), watch: watchLedger,
@@ -190,7 +193,7 @@ func (c *climb) amount(on choice, amount Amount) (*offer, *refused) {
 	if r == nil {
 		o.asks = c.state.asks(&o.labels, amount, o.cost, o.priced)
 		for i := range o.asks {
-			o.asks[i].waiting = c.waiting
+			o.asks[i].waiting, o.asks[i].preemptible = c.waiting, c.wish.Preemptible
 		}
 		r = c.state.admitAll(o.asks, c.env.Now)
 	}

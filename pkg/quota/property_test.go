@@ -200,6 +200,28 @@ func drawConfig(t *rapid.T) Config {
 	}
 	c := testConfig(limits...)
 	c.Policy.Ladder = rapid.SampledFrom([][]Rung{nil, nil, {RungFull, RungQueue}, {RungFull, RungAccount, RungQueue, RungSmaller, RungModel}, {RungSmaller, RungModel}}).Draw(t, "ladder")
+	c.Teams = drawTeams(t)
 	c.Policy.ClosedKept = rapid.SampledFrom([]int{1, 3, 10_000}).Draw(t, "closedKept")
 	return c
+}
+
+func drawTeams(t *rapid.T) []Team {
+	bound := rapid.SampledFrom([]int64{0, 0, 0, 1, 2})
+	share := func(team string) Share {
+		return Share{
+			Limit: rapid.SampledFrom([]string{"s", "w", "m"}).Draw(t, team+" limit"), Floor: rapid.SampledFrom([]int64{0, 100, 400}).Draw(t, team+" floor"),
+			FloorPart: rapid.SampledFrom([]int64{0, 30_000}).Draw(t, team+" part"), From: Priority(rapid.IntRange(0, 4).Draw(t, team+" from")),
+			LendPart: rapid.SampledFrom([]int64{0, 50_000, wholePart}).Draw(t, team+" lend"), Most: rapid.SampledFrom([]int64{0, 0, 600}).Draw(t, team+" most"),
+		}
+	}
+	var teams []Team
+	for _, name := range []string{"core", "guests"} {
+		if rapid.Bool().Draw(t, name) {
+			teams = append(teams, Team{Name: name, Weight: rapid.Int64Range(0, 3).Draw(t, name+" weight"), Shares: []Share{share(name)}, FanOut: FanOut{
+				Live: bound.Draw(t, name+" live"), LivePerAgent: bound.Draw(t, name+" perAgent"), PerMinute: bound.Draw(t, name+" rate"),
+				PerAgentPerMinute: bound.Draw(t, name+" agentRate"),
+			}})
+		}
+	}
+	return teams
 }

@@ -21,25 +21,26 @@ func (f *Flow) add(units int64, at Instant) {
 	if f.Since == 0 {
 		f.Since = at
 	}
-	f.Units = min(math.MaxInt64/4, decayed(f.Units, at.Sub(f.At))+min(units, math.MaxInt64/4000)*1000)
-	f.Count, f.At = decayed(f.Count, at.Sub(f.At))+1000, at
+	f.Units = min(math.MaxInt64/4, decayed(f.Units, at.Sub(f.At), flowHalf)+min(units, math.MaxInt64/4000)*1000)
+	f.Count, f.At = decayed(f.Count, at.Sub(f.At), flowHalf)+1000, at
 }
 
-// decayed halves a sum each flowHalf, straight between the halves.
-func decayed(sum int64, elapsed Millis) int64 {
-	halves := elapsed / flowHalf
+// decayed halves a sum each half-life, straight between the halves. It is in integers, so that it comes out the same
+// everywhere.
+func decayed(sum int64, elapsed, half Millis) int64 {
+	halves := elapsed / half
 	if halves >= 62 {
 		return 0
 	}
 	sum >>= uint(halves)
 	var part sum128
-	part.addProduct(sum, int64(elapsed%flowHalf))
-	return sum - part.divFloor(uint64(2*flowHalf))
+	part.addProduct(sum, int64(elapsed%half))
+	return sum - part.divFloor(uint64(2*half))
 }
 
 // until gives how long units take to come back, and in how many returns; ok is false where too little is known.
 func (f *Flow) until(units int64, now Instant) (wait Millis, returns float64, ok bool) {
-	sum, count := float64(decayed(f.Units, now.Sub(f.At))), float64(decayed(f.Count, now.Sub(f.At)))
+	sum, count := float64(decayed(f.Units, now.Sub(f.At), flowHalf)), float64(decayed(f.Count, now.Sub(f.At), flowHalf))
 	seen := float64(now.Sub(f.Since))
 	if sum < 1 || count < 1000 || seen <= 0 {
 		return 0, 0, false

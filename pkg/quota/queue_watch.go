@@ -7,11 +7,13 @@ import (
 
 // What an entry waits for besides limits. The names begin with a character that no limit's id has.
 const (
-	watchLedger    = "!ledger"    // the bound of live reservations
-	watchWorkspace = "!workspace" // an operator's block, as the next three
-	watchTeam      = "!team "
-	watchAgent     = "!agent "
-	watchAccount   = "!account " // blocked, closed by the provider, or nothing is known of its windows
+	watchLedger      = "!ledger"    // the bound of live reservations
+	watchWorkspace   = "!workspace" // an operator's block, as the next three
+	watchTeam        = "!team "
+	watchAgent       = "!agent "
+	watchFanOutTeam  = "!fan-out-team " // live reservations of a team or an agent, or the rate of new ones
+	watchFanOutAgent = "!fan-out-agent "
+	watchAccount     = "!account " // blocked, closed by the provider, or nothing is known of its windows
 )
 
 // watchOf names what an operator's block stands in the way of.
@@ -65,7 +67,7 @@ func (s *State) findDue(l *line) (due Instant) {
 
 // askOf is what an entry asks of the limit that it waits for.
 func (s *State) askOf(w *Waiting, limit *Limit, counter *Counter) ask {
-	return ask{labels: &w.Labels, limit: limit, counter: counter, units: w.need(limit.ID), priced: true, waiting: w.Reservation}
+	return ask{labels: &w.Labels, limit: limit, counter: counter, units: w.need(limit.ID), priced: true, waiting: w.Reservation, preemptible: w.Wish.Preemptible}
 }
 
 // roomAt is when time alone may make room for an ask: a refusal of the provider ends, a bucket refills, an observation
@@ -76,6 +78,9 @@ func (s *State) roomAt(a *ask) Instant {
 	}
 	if a.limit.Window.Kind == WindowBucket {
 		return s.Now.Add(a.counter.bucketWait(a.limit, s.Now, min(a.units, a.limit.burst())))
+	}
+	if at := s.lendsAgainAt(a); at != 0 {
+		return at
 	}
 	if o := a.counter.Observed; o != nil && o.ResetAt != 0 && a.limit.countsSpending() && a.counter.capacity(a.limit) == 0 {
 		return max(s.Now, o.ResetAt.Add(-s.Config.Policy.ObservationLead))
@@ -98,6 +103,9 @@ func (s *State) clearedAt(on string) Instant {
 			return 0
 		}
 		return s.Now
+	}
+	if strings.HasPrefix(on, watchFanOutTeam) || strings.HasPrefix(on, watchFanOutAgent) {
+		return s.fanOutClearedAt(on)
 	}
 	if s.cleared(on) {
 		return s.Now

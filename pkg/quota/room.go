@@ -14,6 +14,11 @@ func (s *State) room(a *ask, now Instant) int64 {
 	if a.closed(now) || s.keptFor(a, now) != nil {
 		return noRoom
 	}
+	return s.shareRoom(a, s.limitRoom(a, now), now)
+}
+
+// limitRoom is what the limit itself has, whoever asks.
+func (s *State) limitRoom(a *ask, now Instant) int64 {
 	switch a.limit.Window.Kind {
 	case WindowConcurrent:
 		return max(0, a.limit.Capacity-a.counter.Held)

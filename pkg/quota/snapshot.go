@@ -23,6 +23,8 @@ type Snapshot struct {
 	Watches      []Watch        `cbor:"60,keyasint,omitempty"` // by account
 	Queue        []Waiting      `cbor:"40,keyasint,omitempty"` // oldest first
 	Sticky       []Sticky       `cbor:"41,keyasint,omitempty"` // oldest first
+	Uses         []TeamUse      `cbor:"50,keyasint,omitempty"` // by team
+	Pacers       []Pacer        `cbor:"51,keyasint,omitempty"` // by team and agent
 }
 
 // AgentNotices are the pending notices of one agent.
@@ -51,7 +53,7 @@ func (s *State) Copy() *Snapshot {
 	n := &Snapshot{Now: s.Now, Config: s.Config, Blocks: s.Blocks(), NoticeSeq: s.noticeSeq, Totals: s.totals}
 	for i := range s.Config.Limits {
 		c := *s.counters[s.Config.Limits[i].ID]
-		c.Earlier = slices.Clone(c.Earlier)
+		c.Earlier, c.Teams, c.Reclaims = slices.Clone(c.Earlier), slices.Clone(c.Teams), slices.Clone(c.Reclaims)
 		n.Counters = append(n.Counters, c)
 	}
 	n.Reservations = s.copyLive()
@@ -70,6 +72,7 @@ func (s *State) Copy() *Snapshot {
 		n.Calls = append(n.Calls, KnownCall{key.principal, key.call, s.calls[key]})
 	}
 	n.Watches = s.watchesInOrder()
+	n.Uses, n.Pacers = s.usesInOrder(), s.pacersInOrder()
 	for _, w := range s.queue.inOrder() {
 		n.Queue = append(n.Queue, w.copy())
 	}
@@ -121,14 +124,22 @@ func Restore(n *Snapshot) (*State, error) {
 	s.Now, s.Config, s.noticeSeq, s.totals = n.Now, n.Config, n.NoticeSeq, n.Totals
 	s.index = newLimitIndex(&s.Config)
 	for _, c := range n.Counters {
-		c.Earlier = slices.Clone(c.Earlier)
+		c.Earlier, c.Teams, c.Reclaims = slices.Clone(c.Earlier), slices.Clone(c.Teams), slices.Clone(c.Reclaims)
+		for i := range c.Teams {
+			c.Teams[i].Held = 0 // counted below
+		}
 		s.counters[c.Limit] = &c
 	}
 	s.findNextWindow()
 	for i := range n.Reservations {
 		r := n.Reservations[i].copy()
-		s.reservations[r.ID] = &r
-		s.liveByAgent[r.actor()]++
+		s.live(&r)
+		s.heldByTeam[r.Labels.Team] += r.unused()
+		for _, h := range r.Holds {
+			if l := s.index.byID[h.Limit]; l != nil {
+				s.countTeam(l, s.counters[h.Limit], &r.Labels, 0, h.Held)
+			}
+		}
 		s.schedule(&r)
 	}
 	for i := range n.Closed {
@@ -146,6 +157,12 @@ func Restore(n *Snapshot) (*State, error) {
 		key := callKey{c.Principal, c.CallID}
 		s.calls[key] = c.Tokens
 		s.callOrder.push(key)
+	}
+	for _, u := range n.Uses {
+		s.uses[u.Team] = &u
+	}
+	for _, p := range n.Pacers {
+		s.pacers[pacerKey{p.Team, p.Actor}] = p.Until
 	}
 	for i := range n.Watches {
 		w := n.Watches[i].copy()

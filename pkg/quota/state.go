@@ -31,11 +31,16 @@ type State struct {
 	queue        queue
 	sticky       map[stickyKey]Sticky
 	stickyOrder  fifo[stickyKey]
+	uses         map[string]*TeamUse // by team
+	pacers       map[pacerKey]Instant
 
 	// What follows is derived from the above.
 	due         dueHeap
 	nextWindow  Instant // the earliest end of an open window; 0 for none
 	liveByAgent map[Actor]int
+	liveByTeam  map[string]int
+	heldByTeam  map[string]int64        // tokens of live reservations that are not used yet
+	preemptible map[string]*Reservation // live, by id
 	index       limitIndex
 	broken      []string // invariants found broken while applying
 }
@@ -61,6 +66,11 @@ func NewState() *State {
 		watches:      map[string]*Watch{},
 		queue:        newQueue(),
 		sticky:       map[stickyKey]Sticky{},
+		uses:         map[string]*TeamUse{},
+		pacers:       map[pacerKey]Instant{},
+		liveByTeam:   map[string]int{},
+		heldByTeam:   map[string]int64{},
+		preemptible:  map[string]*Reservation{},
 	}
 }
 
@@ -85,6 +95,8 @@ type Counter struct {
 	ClosedUntil Instant      `cbor:"60,keyasint,omitempty"` // the provider refuses until then; 0 for open
 	ClosedAt    Instant      `cbor:"61,keyasint,omitempty"` // when it said so
 	Freed       Flow         `cbor:"40,keyasint,omitempty"` // what came back lately; see queue_predict.go
+	Teams       []TeamCount  `cbor:"50,keyasint,omitempty"` // who has what of it, where teams share it
+	Reclaims    []Reclaim    `cbor:"51,keyasint,omitempty"`
 }
 
 // PastWindow is an ended window that late usage can still be charged to.
@@ -124,6 +136,7 @@ type Reservation struct {
 	// Unclaimed says that it was granted from the queue and the agent has given no sign of life since.
 	Unclaimed   bool `cbor:"40,keyasint,omitempty"`
 	Preemptible bool `cbor:"41,keyasint,omitempty"`
+	Preempting  bool `cbor:"50,keyasint,omitempty"` // it ends at Expires, for the owner of a floor
 
 	heapIndex int
 }
@@ -152,6 +165,9 @@ const (
 	NoticeExpiring NoticeKind = "expiring"
 	NoticeExpired  NoticeKind = "expired"
 	NoticeRevoked  NoticeKind = "revoked"
+	// NoticePreempting tells when a reservation will be closed, NoticePreempted that it was.
+	NoticePreempting NoticeKind = "preempting"
+	NoticePreempted  NoticeKind = "preempted"
 	// Of queued reservations.
 	NoticeGranted   NoticeKind = "granted"
 	NoticeCancelled NoticeKind = "cancelled" // by an operator
@@ -194,6 +210,8 @@ type Totals struct {
 	QueueCancelled int64 `cbor:"42,keyasint,omitempty"`
 	QueueTimedOut  int64 `cbor:"43,keyasint,omitempty"`
 	QueueRefused   int64 `cbor:"44,keyasint,omitempty"`
+
+	Preempted int64 `cbor:"50,keyasint,omitempty"` // reservations closed for the owner of a floor
 }
 
 // HeldTokens is what live reservations still hold, in tokens.
@@ -225,6 +243,9 @@ func (s *State) NextDue() Instant {
 // dueAt is when a tick next concerns the reservation: to warn, or to expire. Leases that are renewed all the time are
 // too short to be warned of.
 func (r *Reservation) dueAt(p *Policy) Instant {
+	if r.Preempting {
+		return r.Expires
+	}
 	longEnough := r.Lease == 0 || r.Lease > 2*p.ExpiringNotice
 	if warnAt := r.Expires.Add(-p.ExpiringNotice); !r.Warned && p.ExpiringNotice > 0 && longEnough && warnAt > r.At {
 		return warnAt

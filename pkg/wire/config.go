@@ -12,7 +12,35 @@ type Config struct {
 	Principals []Principal `json:"principals"`
 	Unlisted   *Principal  `json:"unlisted,omitzero"` // what a principal without an entry gets; absent means refused
 	Policy     Policy      `json:"policy"`
+	Teams      []Team      `json:"teams,omitzero"`  // that have something of their own
 	Prices     []Price     `json:"prices,omitzero"` // that replace or add to the built-in catalogue
+}
+
+// Team is what is configured of a team, beside the limits of its own.
+type Team struct {
+	Name   string  `json:"name"`
+	Weight int64   `json:"weight,omitzero"` // absent means 1
+	Shares []Share `json:"shares,omitzero"`
+	FanOut FanOut  `json:"fan_out,omitzero"`
+}
+
+// Share is what a team is to have of a limit that others use too. Percentages are of the limit's capacity.
+type Share struct {
+	LimitID      string  `json:"limit_id"`
+	Floor        int64   `json:"floor,omitzero"` // guaranteed
+	FloorPercent Percent `json:"floor_percent,omitzero"`
+	Priority     string  `json:"priority,omitzero"`     // the lowest that the floor is for; absent means all work
+	LendPercent  Percent `json:"lend_percent,omitzero"` // of the floor, to preemptible work of others
+	Most         int64   `json:"most,omitzero"`         // what the team may take in all; absent means no bound
+	MostPercent  Percent `json:"most_percent,omitzero"`
+}
+
+// FanOut bounds reservations: how many at once, and how many new ones a minute. Absent means no bound.
+type FanOut struct {
+	Live              int64 `json:"live,omitzero"`
+	LivePerAgent      int64 `json:"live_per_agent,omitzero"`
+	PerMinute         int64 `json:"per_minute,omitzero"`
+	PerAgentPerMinute int64 `json:"per_agent_per_minute,omitzero"`
 }
 
 // Provider is a row of the provider table.
@@ -79,10 +107,12 @@ type Policy struct {
 	ExpiringNoticeMS  int64   `json:"expiring_notice_ms"`
 	ObservationLeadMS int64   `json:"observation_lead_ms"`
 
-	Ladder        []string `json:"ladder,omitzero"` // what a reserve tries in turn
-	QueueAgeingMS int64    `json:"queue_ageing_ms,omitzero"`
-	QueueSkipMS   int64    `json:"queue_skip_ms,omitzero"`
-	GrantGraceMS  int64    `json:"grant_grace_ms,omitzero"`
+	Ladder          []string `json:"ladder,omitzero"` // what a reserve tries in turn
+	QueueAgeingMS   int64    `json:"queue_ageing_ms,omitzero"`
+	QueueSkipMS     int64    `json:"queue_skip_ms,omitzero"`
+	GrantGraceMS    int64    `json:"grant_grace_ms,omitzero"`
+	ShareHalfLifeMS int64    `json:"share_half_life_ms,omitzero"` // absent means 24 hours
+	PreemptGraceMS  int64    `json:"preempt_grace_ms,omitzero"`   // absent means a minute
 }
 
 // Price is the price of a model from an instant on, in micro-USD per million tokens of each class.
@@ -122,6 +152,9 @@ func ConfigOf(c *quota.Config) Config {
 	if c.Unlisted != nil {
 		p := principalOf(c.Unlisted)
 		v.Unlisted = &p
+	}
+	for i := range c.Teams {
+		v.Teams = append(v.Teams, teamOf(&c.Teams[i]))
 	}
 	for _, p := range c.Prices {
 		v.Prices = append(v.Prices, Price{p.Model, TimeOf(p.From), Rate(p.Rate)})
@@ -163,6 +196,16 @@ func limitSpecOf(l *quota.Limit) LimitSpec {
 	return v
 }
 
+func teamOf(t *quota.Team) Team {
+	v := Team{Name: t.Name, Weight: t.Weight, FanOut: FanOut(t.FanOut)}
+	for _, s := range t.Shares {
+		v.Shares = append(v.Shares, Share{
+			s.Limit, s.Floor, Percent(s.FloorPart), priorityName(s.From), Percent(s.LendPart), s.Most, Percent(s.MostPart),
+		})
+	}
+	return v
+}
+
 func principalOf(p *quota.Principal) Principal {
 	return Principal{p.Name, p.Team, p.Accounts, priorityName(p.MaxPriority)}
 }
@@ -178,6 +221,7 @@ func policyOf(p *quota.Policy) Policy {
 		RequestHorizonMS: int64(p.RequestHorizon), ThresholdsPercent: thresholds, ClosedKept: p.ClosedKept,
 		ExpiringNoticeMS: int64(p.ExpiringNotice), ObservationLeadMS: int64(p.ObservationLead),
 		Ladder: rungNames(full.Ladder), QueueAgeingMS: int64(full.QueueAgeing), QueueSkipMS: int64(full.QueueSkip), GrantGraceMS: int64(full.GrantGrace),
+		ShareHalfLifeMS: int64(p.ShareHalfLife), PreemptGraceMS: int64(p.PreemptGrace),
 	}
 }
 

@@ -107,6 +107,15 @@ type ReservationExpiringData struct {
 	ExpiresAt     Time   `json:"expires_at"`
 }
 
+// ReservationPreemptingData: it is closed at ExpiresAt, because the owner of a floor reclaims what it holds.
+type ReservationPreemptingData struct {
+	ReservationID string `json:"reservation_id"`
+	Labels        Labels `json:"labels"`
+	ExpiresAt     Time   `json:"expires_at"`
+	LimitID       string `json:"limit_id"` // with the floor
+	ForTeam       string `json:"for_team"` // that owns it
+}
+
 // ReservationClosedData: what was left went back.
 type ReservationClosedData struct {
 	ReservationID    string        `json:"reservation_id"`

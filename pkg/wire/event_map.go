@@ -27,6 +27,8 @@ func aboutOf(e quota.Event) about {
 		return about{subject: e.Reservation, at: e.At}
 	case *quota.ReservationExpiring:
 		return about{e.Reservation, e.At, holder(&e.Labels)}
+	case *quota.ReservationPreempting:
+		return about{e.Reservation, e.At, holder(&e.Labels)}
 	case *quota.ReservationClosed:
 		return about{e.Reservation, e.At, holder(&e.Labels)}
 	case *quota.UsageRecorded:
@@ -71,6 +73,8 @@ func publicData(e quota.Event) any {
 		return &ReservationRenewedData{e.Reservation, TimeOf(e.Expires)}
 	case *quota.ReservationExpiring:
 		return &ReservationExpiringData{e.Reservation, labelsOf(&e.Labels), TimeOf(e.Expires)}
+	case *quota.ReservationPreempting:
+		return &ReservationPreemptingData{e.Reservation, labelsOf(&e.Labels), TimeOf(e.Expires), e.Limit, e.For}
 	case *quota.ReservationClosed:
 		return closedData(e)
 	case *quota.UsageRecorded:

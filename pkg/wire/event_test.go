@@ -22,6 +22,9 @@ func configOfEvents() *quota.Config {
 		Limits: []quota.Limit{
 			{ID: "max-1/session", Name: "session", Scope: quota.Scope{Account: "max-1"}, Unit: quota.UnitTokens, Window: quota.Window{Kind: quota.WindowSession, Duration: 5 * quota.Hour}, Weights: quota.DefaultWeights(quota.UnitTokens), Thresholds: []int64{80}},
 		},
+		Teams: []quota.Team{{Name: "core", Weight: 2, FanOut: quota.FanOut{Live: 50, LivePerAgent: 5, PerMinute: 120, PerAgentPerMinute: 20}, Shares: []quota.Share{
+			{Limit: "max-1/session", Floor: 1000, FloorPart: 30_000, From: quota.PriorityHigh, LendPart: 50_000, Most: 4000, MostPart: 60_000},
+		}}},
 		Principals: []quota.Principal{{Name: "ci", Team: "core", Accounts: []string{"max-1"}, MaxPriority: quota.PriorityHigh}},
 		Unlisted:   &quota.Principal{Team: "core"},
 		Prices:     []quota.PriceOverride{{Model: "x", From: testAt, Rate: rate}},
@@ -49,6 +52,7 @@ func everyEvent() []quota.Event {
 		&quota.ReservationExtended{At: testAt, Reservation: "r-1", Labels: labels, Amount: amount, Holds: held, CostHeld: 48_000, Expires: testAt.Add(quota.Hour)},
 		&quota.ReservationRenewed{At: testAt, Reservation: "r-1", Expires: testAt.Add(quota.Hour)},
 		&quota.ReservationExpiring{At: testAt, Reservation: "r-1", Labels: labels, Expires: testAt.Add(quota.Minute)},
+		&quota.ReservationPreempting{At: testAt, Reservation: "r-1", Labels: labels, Expires: testAt.Add(quota.Minute), Limit: "max-1/session", For: "research"},
 		&quota.ReservationClosed{At: testAt, Reservation: "r-1", Labels: labels, Outcome: quota.OutcomeSettled, By: by, Reason: "done", Returned: held, Granted: amount, Used: amount, CostHeld: 48_000, CostUsed: 47_000, GrantedAt: testAt},
 		&quota.UsageRecorded{At: testAt, Reservation: "r-1", Standing: quota.StandingOpen, Labels: labels, OccurredAt: testAt, CallID: "msg_1", Tokens: quota.Tokens{Input: 10, CacheRead: 5}, Requests: 1, Rate: rate, Cost: 31, Batch: true, Charges: []quota.Charge{{Limit: "max-1/session", Window: testAt, Amount: 15, Within: 15}}, GrantedAt: testAt, Overrun: 2},
 		&quota.WindowOpened{At: testAt, Span: span},

@@ -176,7 +176,7 @@ var sumsObject = object[Tokens]{
 // body of a message on a notice subject: a hurry-up without an id, which may get lost and come twice.
 type Notice struct {
 	ID            uint64 `json:"id,omitzero"`
-	Kind          string `json:"kind"` // expiring, expired or revoked; readers ignore kinds they do not know
+	Kind          string `json:"kind"` // expiring, expired, preempting, preempted or revoked; readers ignore kinds they do not know
 	ReservationID string `json:"reservation_id,omitzero"`
 	At            Time   `json:"at,omitzero"`
 	ExpiresAt     Time   `json:"expires_at,omitzero"`

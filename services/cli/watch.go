@@ -51,7 +51,7 @@ func (a *app) watch() *cobra.Command {
 func eventKinds() []string {
 	return []string{
 		quota.KindReservationGranted, quota.KindReservationDenied, quota.KindReservationExtended, quota.KindReservationRenewed,
-		quota.KindReservationExpiring, quota.KindReservationClosed, quota.KindUsageRecorded, quota.KindWindowOpened,
+		quota.KindReservationExpiring, quota.KindReservationPreempting, quota.KindReservationClosed, quota.KindUsageRecorded, quota.KindWindowOpened,
 		quota.KindWindowRolled, quota.KindLimitWarning, quota.KindObservationRecorded, quota.KindBlockPlaced,
 		quota.KindBlockLifted, quota.KindNoticesAcknowledged, quota.KindConfigApplied, quota.KindEpochClaimed, wire.KindSuggestionMade,
 	}
@@ -138,7 +138,7 @@ func headline(e *wire.Event) string {
 func describe(e *wire.Event) (screen.Tone, string) {
 	switch e.Kind() {
 	case quota.KindReservationGranted, quota.KindReservationDenied, quota.KindReservationExtended, quota.KindReservationExpiring,
-		quota.KindReservationClosed:
+		quota.KindReservationPreempting, quota.KindReservationClosed:
 		return describeReservation(e)
 	case quota.KindUsageRecorded:
 		var d wire.UsageRecordedData
@@ -181,6 +181,11 @@ func describeReservation(e *wire.Event) (screen.Tone, string) {
 		if e.Into(&d) == nil {
 			return screen.Caution, fmt.Sprintf("%s: %s ends at %s", who(&d.Labels), d.ReservationID, d.ExpiresAt.Time().Local().Format("15:04:05"))
 		}
+	case quota.KindReservationPreempting:
+		var d wire.ReservationPreemptingData
+		if e.Into(&d) == nil {
+			return screen.Caution, fmt.Sprintf("%s: ends at %s, team %s reclaims %s", who(&d.Labels), d.ExpiresAt.Time().Local().Format("15:04:05"), d.ForTeam, d.LimitID)
+		}
 	case quota.KindReservationClosed:
 		var d wire.ReservationClosedData
 		if e.Into(&d) == nil {
@@ -193,7 +198,7 @@ func describeReservation(e *wire.Event) (screen.Tone, string) {
 }
 
 func outcomeTone(outcome string) screen.Tone {
-	if outcome == string(quota.OutcomeExpired) || outcome == string(quota.OutcomeRevoked) {
+	if outcome == string(quota.OutcomeExpired) || outcome == string(quota.OutcomePreempted) || outcome == string(quota.OutcomeRevoked) {
 		return screen.Caution
 	}
 	return screen.Plain

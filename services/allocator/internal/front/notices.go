@@ -21,10 +21,14 @@ func (f *Front) Hurry(c *ledger.Commit) {
 			f.hurryWaiting(e)
 		case *quota.ReservationExpiring:
 			f.hurry(&e.Labels, wire.Notice{Kind: string(quota.NoticeExpiring), ReservationID: e.Reservation, At: wire.TimeOf(e.At), ExpiresAt: wire.TimeOf(e.Expires)})
+		case *quota.ReservationPreempting:
+			f.hurry(&e.Labels, wire.Notice{Kind: string(quota.NoticePreempting), ReservationID: e.Reservation, At: wire.TimeOf(e.At), ExpiresAt: wire.TimeOf(e.Expires)})
 		case *quota.ReservationClosed:
 			switch e.Outcome {
 			case quota.OutcomeExpired:
 				f.hurry(&e.Labels, wire.Notice{Kind: string(quota.NoticeExpired), ReservationID: e.Reservation, At: wire.TimeOf(e.At)})
+			case quota.OutcomePreempted:
+				f.hurry(&e.Labels, wire.Notice{Kind: string(quota.NoticePreempted), ReservationID: e.Reservation, At: wire.TimeOf(e.At)})
 			case quota.OutcomeRevoked:
 				f.hurry(&e.Labels, wire.Notice{Kind: string(quota.NoticeRevoked), ReservationID: e.Reservation, At: wire.TimeOf(e.At), Reason: e.Reason})
 			}

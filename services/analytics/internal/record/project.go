@@ -27,6 +27,9 @@ func (r *Row) fill(event quota.Event) {
 		r.At, r.Reservation, r.Expires = e.At, e.Reservation, e.Expires
 	case *quota.ReservationExpiring:
 		r.At, r.Reservation, r.Labels, r.Expires = e.At, e.Reservation, e.Labels, e.Expires
+	case *quota.ReservationPreempting:
+		r.At, r.Reservation, r.Labels, r.Expires = e.At, e.Reservation, e.Labels, e.Expires
+		r.Limit, r.Target = e.Limit, "team "+e.For
 	case *quota.ReservationClosed:
 		r.fillClosed(e)
 	case *quota.UsageRecorded:

@@ -1,0 +1,219 @@
+package quota
+
+import "cmp"
+
+// Team is what configuration says of who is charged, beside the limits of its own.
+type Team struct {
+	Name   string  `cbor:"1,keyasint,omitempty"`
+	Weight int64   `cbor:"2,keyasint,omitempty"` // its part of what is shared, relative to other teams; 0 means 1
+	Shares []Share `cbor:"3,keyasint,omitempty"`
+	FanOut FanOut  `cbor:"4,keyasint,omitempty"`
+}
+
+// MaxWeight bounds a team's weight.
+const MaxWeight = 1000
+
+// Share says what a team is to have of a limit that others use too. Parts are in thousandths of a percent of the limit's
+// capacity, so that they follow what is learned of it; where both are given the number of units counts.
+type Share struct {
+	Limit string `cbor:"1,keyasint,omitempty"` // a Limit.ID
+	// Floor is guaranteed: nobody else's work is granted what the team has not taken of it in the present window.
+	Floor     int64 `cbor:"2,keyasint,omitempty"`
+	FloorPart int64 `cbor:"3,keyasint,omitempty"`
+	// From keeps the floor for the team's work of at least this priority, also against the rest of its own work; 0 is
+	// for all of it.
+	From Priority `cbor:"4,keyasint,omitempty"`
+	// LendPart is how much of the floor preemptible work of others may have while it is not taken: what they hold comes
+	// back when the owner asks for it, what they have spent does not.
+	LendPart int64 `cbor:"5,keyasint,omitempty"`
+	// Most is what the team may take in all, floor and borrowed; 0 means that there is no bound but the limit.
+	Most     int64 `cbor:"6,keyasint,omitempty"`
+	MostPart int64 `cbor:"7,keyasint,omitempty"`
+}
+
+// wholePart is all of a limit, in the unit of parts.
+const wholePart = 100_000
+
+// ownedShare is a share with its team.
+type ownedShare struct {
+	team string
+	*Share
+}
+
+// covers tells whether the share's floor is for work with these labels.
+func (o *ownedShare) covers(l *Labels) bool { return o.team == l.Team && l.Priority >= o.From }
+
+// units is a number of units, or a part of a capacity, rounded up.
+func units(given, part, capacity int64) int64 {
+	if given > 0 {
+		return given
+	}
+	return percentOf(capacity, part)
+}
+
+// TeamCount is what the work of one team and priority has of a limit.
+type TeamCount struct {
+	Team     string   `cbor:"1,keyasint,omitempty"`
+	Priority Priority `cbor:"2,keyasint,omitempty"`
+	Used     int64    `cbor:"3,keyasint,omitempty"` // in the present window
+	Held     int64    `cbor:"-"`                    // the sum of its live reservations
+}
+
+// sharedBetweenTeams tells whether it is known of a limit which team has what of it: of what counts, and is not a team's or
+// an agent's own.
+func (l *Limit) sharedBetweenTeams() bool {
+	return l.Window.Kind != WindowBucket && l.Scope.Team == "" && l.Scope.Agent == ""
+}
+
+// of finds what a team's work has of the counter's limit.
+func (c *Counter) of(team string, priority Priority) *TeamCount {
+	for i := range c.Teams {
+		if t := &c.Teams[i]; t.Team == team && t.Priority == priority {
+			return t
+		}
+	}
+	c.Teams = append(c.Teams, TeamCount{Team: team, Priority: priority})
+	return &c.Teams[len(c.Teams)-1]
+}
+
+// taken is what a team's work of at least a priority has of the limit: used in this window, and held.
+func (c *Counter) taken(team string, from Priority) (n int64) {
+	for i := range c.Teams {
+		if t := &c.Teams[i]; t.Team == team && t.Priority >= from {
+			n += t.Used + t.Held
+		}
+	}
+	return n
+}
+
+// newWindow forgets what was used, and who has nothing left.
+func (c *Counter) newTeamWindow() {
+	kept := c.Teams[:0]
+	for _, t := range c.Teams {
+		if t.Used = 0; t.Held != 0 {
+			kept = append(kept, t)
+		}
+	}
+	c.Teams = kept
+}
+
+// shareRoom is the rule of floors and of what a team may take at most. Of the room that a limit has it leaves what the
+// owners of floors that are not for this work have not taken yet, but for what they lend to preemptible work.
+func (s *State) shareRoom(a *ask, room int64, now Instant) int64 {
+	shares := s.index.shares[a.limit.ID]
+	if len(shares) == 0 || room <= 0 {
+		return room
+	}
+	capacity := a.counter.capacity(a.limit)
+	for i := range shares {
+		o := &shares[i]
+		if most := units(o.Most, o.MostPart, capacity); most > 0 && o.team == a.labels.Team {
+			room = min(room, most-a.counter.taken(o.team, 0))
+		}
+		if !o.covers(a.labels) {
+			room -= s.keptByFloor(o, a, now)
+		}
+	}
+	return max(0, room)
+}
+
+// mostEver is what floors and shares leave to an ask in a window of which nothing is taken.
+func (s *State) mostEver(a *ask, capacity int64) int64 {
+	fresh := *a
+	fresh.counter = &Counter{Limit: a.limit.ID, Learned: a.counter.Learned}
+	return s.shareRoom(&fresh, capacity, s.Now)
+}
+
+// keptByFloor is what a floor keeps from an ask that it is not for.
+func (s *State) keptByFloor(o *ownedShare, a *ask, now Instant) int64 {
+	floor := units(o.Floor, o.FloorPart, a.counter.capacity(a.limit))
+	kept := floor - a.counter.taken(o.team, o.From)
+	if a.preemptible && s.lends(o, a, now) {
+		kept -= percentOf(floor, o.LendPart)
+	}
+	return max(0, kept)
+}
+
+// floorLeft is what the floors that are for an ask still guarantee to it.
+func (s *State) floorLeft(a *ask) (left int64) {
+	shares := s.index.shares[a.limit.ID]
+	for i := range shares {
+		if o := &shares[i]; o.covers(a.labels) {
+			left += max(0, units(o.Floor, o.FloorPart, a.counter.capacity(a.limit))-a.counter.taken(o.team, o.From))
+		}
+	}
+	return left
+}
+
+// borrows tells whether a team has more of a limit than its floor there.
+func (s *State) borrows(team string, c *Counter) bool {
+	limit := s.index.byID[c.Limit]
+	var floor int64
+	for _, o := range s.index.shares[c.Limit] {
+		if o.team == team {
+			floor += units(o.Floor, o.FloorPart, c.capacity(limit))
+		}
+	}
+	return c.taken(team, 0) > floor
+}
+
+// Config lookups.
+
+func (c *Config) team(name string) *Team {
+	for i := range c.Teams {
+		if c.Teams[i].Name == name {
+			return &c.Teams[i]
+		}
+	}
+	return nil
+}
+
+func (c *Config) weight(team string) int64 {
+	if t := c.team(team); t != nil {
+		return cmp.Or(t.Weight, 1)
+	}
+	return 1
+}
+
+// countTeam moves what a team's work has of a limit.
+func (s *State) countTeam(l *Limit, c *Counter, labels *Labels, used, held int64) {
+	if !l.sharedBetweenTeams() || used == 0 && held == 0 {
+		return
+	}
+	t := c.of(labels.Team, labels.Priority)
+	t.Used += used
+	t.Held += held
+}
+
+// live and unlive keep what is derived from the live reservations, but for their holds.
+
+func (s *State) live(r *Reservation) {
+	s.reservations[r.ID] = r
+	s.liveByAgent[r.actor()]++
+	s.liveByTeam[r.Labels.Team]++
+	if r.Preemptible {
+		s.preemptible[r.ID] = r
+	}
+	s.touchFanOut(&r.Labels)
+}
+
+func (s *State) unlive(r *Reservation) {
+	delete(s.reservations, r.ID)
+	delete(s.preemptible, r.ID)
+	if s.liveByAgent[r.actor()]--; s.liveByAgent[r.actor()] == 0 {
+		delete(s.liveByAgent, r.actor())
+	}
+	if s.liveByTeam == nil {
+		return // a scratch state
+	}
+	if s.liveByTeam[r.Labels.Team]--; s.liveByTeam[r.Labels.Team] == 0 {
+		delete(s.liveByTeam, r.Labels.Team)
+	}
+	if s.heldByTeam[r.Labels.Team] -= r.unused(); s.heldByTeam[r.Labels.Team] == 0 {
+		delete(s.heldByTeam, r.Labels.Team)
+	}
+	s.touchFanOut(&r.Labels)
+}
+
+// unused is what a reservation was granted and has not used, in tokens.
+func (r *Reservation) unused() int64 { return max(0, r.Granted.Tokens.Total()-r.Used.Tokens.Total()) }
