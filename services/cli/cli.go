@@ -104,6 +104,7 @@ func (a *app) root() *cobra.Command {
 			root.AddCommand(cmd)
 		}
 	}
+	fitHelp(root)
 	return root
 }
 

@@ -44,9 +44,10 @@ func (a *app) importFrom(source importer.Source) *cobra.Command {
 	c := &importCommand{app: a, source: source}
 	cmd := &cobra.Command{
 		Use:   source.Name + " [FILE|FOLDER…]",
-		Short: "Import the sessions of " + source.Name + " from where it keeps them, or from a folder",
+		Short: "Import the sessions of " + source.Name,
 		Example: "  bursar import " + source.Name + " --account ID\n  bursar import " + source.Name + " --account ID --follow\n" +
 			"  bursar import " + source.Name + " --account ID ~/backup/sessions",
+		Long: "Import the sessions of " + source.Name + " from where it keeps them, or from files and folders.",
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, places []string) error { return c.run(cmd.Context(), places) },
 	}

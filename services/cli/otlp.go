@@ -32,12 +32,12 @@ func (a *app) otlp() *cobra.Command {
 	c := &otlpCommand{app: a}
 	cmd := &cobra.Command{
 		Use:   "otlp",
-		Short: "Take the telemetry of coding agents and record its usage, until a signal",
+		Short: "Take the telemetry of coding agents and record its usage",
 		Long: "Listen for OpenTelemetry (OTLP) on this machine and record each provider call in it as usage of an account:\n" +
 			"api_request events of Claude Code, sse_event of Codex. A call that a transcript or the agent itself tells too\n" +
 			"counts once. Agents that reserve can name their reservation with\n" +
 			"OTEL_RESOURCE_ATTRIBUTES=allocation.id=ID,agent.id=AGENT. Nothing but this machine can connect.",
-		Example: "  bursar otlp --claude-account claude-max\n  bursar otlp --claude-account claude-max --openai-account openai-api --http 127.0.0.1:0",
+		Example: "  bursar otlp --claude-account claude-max\n  bursar otlp --claude-account claude-max --openai-account openai-api",
 		Args:    exactly(),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return c.run(cmd.Context()) },
 	}

@@ -105,7 +105,7 @@ func (a *app) queue() *cobra.Command {
 	c := &queueCommand{app: a}
 	cmd := &cobra.Command{
 		Use:   "queue",
-		Short: "Show which reserves wait, for what, and when they are expected to be granted",
+		Short: "Show which reserves wait, for what, and until when",
 		Long: "List the queued reservations in their order: priority, then the team that had less, then age; waiting\n" +
 			"lifts. PLACE is among those that wait for the same. Cancel one with `bursar revoke`.",
 		Example: "  bursar queue\n  bursar queue --team research\n  bursar queue --json | jq '.waiting[].queue'",

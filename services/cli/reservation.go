@@ -34,10 +34,10 @@ func (a *app) reserve() *cobra.Command {
 			"When quota runs short, what else will do is tried in turn: fewer tokens (--min-tokens), other accounts, models\n" +
 			"and providers (--accept-…), and waiting in the queue (--max-wait).\n\n" +
 			"The exit status is 75 when there is no quota now but will be later.",
-		Example: "  bursar reserve --provider claude --model claude-sonnet-5 --input 3000 --output 12000\n" +
-			"  bursar reserve --provider claude --model claude-opus-4-8 --estimate --task code_review --files 12\n" +
-			"  bursar reserve --provider claude --model claude-opus-4-8 --output 90000 --min-tokens 30000 --max-wait 20m\n" +
-			"  id=$(bursar reserve --account claude-max --model claude-haiku-4-5 --output 500 --json | jq -r .reservation_id)",
+		Example: "  bursar reserve --provider claude --model claude-sonnet-5 \\\n    --input 3000 --output 12000\n" +
+			"  bursar reserve --provider claude --model claude-opus-4-8 \\\n    --estimate --task code_review --files 12\n" +
+			"  bursar reserve --provider claude --model claude-opus-4-8 \\\n    --output 90000 --min-tokens 30000 --max-wait 20m\n" +
+			"  id=$(bursar reserve --account claude-max --model claude-haiku-4-5 \\\n    --output 500 --json | jq -r .reservation_id)",
 		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd) },
 	}
@@ -122,7 +122,7 @@ func (a *app) reportUsage() *cobra.Command {
 		Short: "Record what was spent; the reservation stays open",
 		Long: "Record what a call has used. Give the provider's --call-id where there is one: the same call reported\n" +
 			"twice then counts once. Without any usage it is a sign of life that renews the lease.",
-		Example: "  bursar report 0195f3c2-7b1e-7a44-9d0b-3f6f2a7c5e10 --input 1200 --output 800 --call-id req_011CQ\n" +
+		Example: "  bursar report 0195f3c2-7b1e-7a44-9d0b-3f6f2a7c5e10 \\\n    --input 1200 --output 800 --call-id req_011CQ\n" +
 			"  bursar report 0195f3c2-7b1e-7a44-9d0b-3f6f2a7c5e10   # still at work",
 		Args: exactly("the reservation's id"),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -40,7 +40,7 @@ func (a *app) up() *cobra.Command {
 			"--data-dir, credentials included, and is there again at the next start. The first signal drains, a second one\n" +
 			"ends at once.",
 		Example: "  bursar up\n  bursar up --data-dir /var/lib/bursar --config bursar.yaml\n  bursar up --nats-port 0 --clickhouse-port 0 --json\n" +
-			"  bursar up --nats-url nats://nats.internal:4222 --clickhouse-url http://bursar@clickhouse.internal:8123/bursar",
+			"  bursar up --nats-url nats://nats.internal:4222 \\\n    --clickhouse-url http://bursar@clickhouse.internal:8123/bursar",
 		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd.Context()) },
 	}
