@@ -47,7 +47,15 @@
 //	agent         who works
 //	team          who is charged
 //	priority      which waits first: low, normal, high, critical
-//	notice        something an agent must learn (expiring, expired, revoked); kept until acknowledged
+//	ladder        what a reserve tries in turn when quota runs short; each way is a rung
+//	alternative   what would be granted instead of what was refused; nothing of it is held
+//	queue         reserves that wait for their grant; an entry holds nothing (its struct is Waiting)
+//	bound         what an entry waits for: a limit with the units it needs there, or something else
+//	line          all entries that wait for the same; its first is the head
+//	passed        a head is, when what comes after it is granted before it; a line is kept when that may not go on
+//	grace         the time in which a grant from the queue needs a sign of life, or it expires
+//	flow          how fast units have come back on a limit lately
+//	notice        something an agent must learn (expiring, expired, revoked, granted, …); kept until acknowledged
 //	commit        one revision of the ledger: the events and results of one group of commands
 //	epoch         the reign of one writer over a ledger
 //	suggestion    one advice with evidence, saving and confidence
