@@ -226,6 +226,7 @@ func (i *instance) oneReservation() {
 	if settled.Outcome != "settled" || totalTokens(settled.Returned.Tokens) != 20_000 {
 		i.t.Errorf("settled %+v, want 20,000 tokens back", settled)
 	}
+	i.explained(id)
 	other := ask[wire.ReservationReply](i, "reserve", "--agent", "a1", "--provider", "claude", "--model", "claude-sonnet-5", "--output", "10")
 	if released := ask[wire.ReservationReply](i, "release", other.ReservationID, "--agent", "a1"); released.Outcome != "released" {
 		i.t.Errorf("released %+v", released)
@@ -239,6 +240,7 @@ func (i *instance) refusals() {
 	if got := document[failure](i.t, i.do(ExitFailure, append(never, "--json")...)); got.Error.Code != "insufficient_quota" || got.Error.Retryable {
 		i.t.Errorf("more than the whole window: %+v", got.Error)
 	}
+	i.explainedRefusal()
 	unknown := []string{"reserve", "--provider", "nobody", "--model", "m", "--output", "1", "--json"}
 	if got := document[failure](i.t, i.do(ExitFailure, unknown...)); got.Error.Code != "provider_not_supported" {
 		i.t.Errorf("an unknown provider: %+v", got.Error)

@@ -95,6 +95,17 @@ func (s *Screen) Note(tone Tone, sentence string) {
 	}
 }
 
+// Indented writes a sentence behind a lead, wrapped at the width with what follows below its beginning.
+func (s *Screen) Indented(lead, sentence string, tone Tone) {
+	width := text.StringWidth(lead)
+	for i, line := range Wrap(Clean(sentence), s.width-width) {
+		if i > 0 {
+			lead = strings.Repeat(" ", width)
+		}
+		s.Printf("%s%s\n", lead, s.Paint(tone, line))
+	}
+}
+
 // Clean makes a string of others safe to print: control characters and bytes that are not UTF-8 become "?".
 func Clean(s string) string {
 	return strings.Map(func(r rune) rune {

@@ -1,0 +1,152 @@
+package story
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/bursarhq/bursar/pkg/ledger"
+	"github.com/bursarhq/bursar/pkg/quota"
+	"github.com/bursarhq/bursar/pkg/wire"
+)
+
+const t0 = quota.Instant(1_795_000_000_000)
+
+type free struct{}
+
+func (free) Rate(string, quota.Instant, bool) (quota.Rate, bool) { return quota.Rate{}, true }
+
+// books decide commands and hand the commits to a reader.
+type books struct {
+	t       *testing.T
+	state   *quota.State
+	now     quota.Instant
+	commits []*ledger.Commit
+	ids     map[string]string // of requests, by name
+}
+
+func newBooks(t *testing.T) *books {
+	b := &books{t: t, state: quota.NewState(), now: t0, ids: map[string]string{}}
+	b.do("config", quota.ApplyConfig{Config: quota.Config{
+		Providers: []quota.Provider{{Name: "claude"}},
+		Accounts:  []quota.Account{{ID: "max", Provider: "claude", Kind: quota.KindAPI}},
+		Limits: []quota.Limit{{ID: "max/day", Name: "day", Scope: quota.Scope{Account: "max"}, Unit: quota.UnitTokens, Capacity: 1000,
+			Window: quota.Window{Kind: quota.WindowCalendar, Period: quota.PeriodDay}}},
+		Principals: []quota.Principal{{Name: "ann", Team: "core", MaxPriority: quota.PriorityHigh}},
+		Policy:     quota.DefaultPolicy(),
+	}})
+	return b
+}
+
+func (b *books) do(request string, c quota.Command) quota.Result {
+	b.t.Helper()
+	commit := &ledger.Commit{Number: uint64(len(b.commits) + 1), At: b.now}
+	apply := func(c quota.Command) quota.Result {
+		events, result := quota.Decide(b.state, c, quota.Env{Now: b.now, Prices: free{}})
+		for _, e := range events {
+			quota.Apply(b.state, e)
+		}
+		commit.Events = append(commit.Events, events...)
+		return result
+	}
+	for due := b.state.NextDue(); due != 0 && due <= b.now; due = b.state.NextDue() {
+		apply(quota.Tick{})
+	}
+	result := apply(c)
+	id, err := wire.NewRequestID()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.ids[request] = id
+	raw, err := wire.ParseRequestID(id)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	commit.Answers = []ledger.Answer{{Key: ledger.KeyOf("ann", string(raw[:])), Result: result}}
+	b.commits = append(b.commits, commit)
+	return result
+}
+
+func (b *books) reserve(id string, tokens int64, terms ...func(*quota.Reserve)) quota.Result {
+	b.t.Helper()
+	c := quota.Reserve{Actor: quota.Actor{Principal: "ann", Agent: "a1"}, Reservation: id, Provider: "claude", Model: "m", Amount: quota.Amount{Tokens: quota.Tokens{Output: tokens}}}
+	for _, f := range terms {
+		f(&c)
+	}
+	return b.do("request-"+id, c)
+}
+
+func (b *books) story(id string) *Story {
+	if request, ok := b.ids[id]; ok {
+		id = request
+	}
+	r := NewReader(id)
+	for _, c := range b.commits {
+		r.Add(c)
+	}
+	return r.Story()
+}
+
+// all is the whole story as one text.
+func (s *Story) all() string {
+	text := s.Verdict + "\n"
+	for _, l := range s.Lines {
+		text += l.Text + "\n" + strings.Join(l.Why, "\n") + "\n"
+	}
+	return text + strings.Join(s.Helpful, "\n")
+}
+
+func TestStories(t *testing.T) {
+	t.Parallel()
+	b := newBooks(t)
+	agent := quota.Actor{Principal: "ann", Agent: "a1"}
+	b.reserve("r1", 700)
+	b.reserve("r2", 600)
+	b.reserve("r3", 5000)
+	b.reserve("r4", 500, func(c *quota.Reserve) { c.MinTokens = 100 })
+	b.reserve("r5", 600, func(c *quota.Reserve) { c.MaxWait = quota.Hour })
+	b.reserve("r6", 600, func(c *quota.Reserve) { c.MaxWait = quota.Minute })
+	b.do("x", quota.Release{Actor: agent, Reservation: "r4"})
+	b.now = b.now.Add(2 * quota.Minute)
+	b.do("y", quota.Settle{Actor: agent, Reservation: "r1", Items: []quota.UsageItem{{Tokens: quota.Tokens{Output: 50}}}})
+	b.do("z", quota.Report{Actor: agent, Reservation: "r5"})
+	b.do("w", quota.Revoke{Actor: quota.Actor{Principal: "boss"}, Reservation: "r5", Reason: "enough"})
+	tests := []struct {
+		name, id, verdict string
+		says              []string
+	}{
+		{"settled", "r1", "settled", []string{"granted 700 tokens on max", "holds 700 on max/day", "used 50 tokens", "returned 650 to max/day"}},
+		{"by its request", "request-r1", "settled", []string{"granted 700 tokens", "used 50 tokens"}},
+		{"refused", "request-r2", "refused", []string{"max/day", "300 were free", "asking again"}},
+		{"refused for good", "request-r3", "refused", []string{"5000", "waiting would not have helped"}},
+		{"shrunk", "r4", "released", []string{"granted 300 tokens", "full on max: max/day has 300 of 500", "smaller on max: granted"}},
+		{"queued, granted, revoked", "r5", "revoked", []string{"queued at place 1", "from the queue, after 2m0s", "taken back by boss: enough"}},
+		{"timed out", "r6", "timed_out", []string{"its max_wait was over after", "a longer max_wait"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := b.story(tt.id)
+			text := s.all()
+			if s.Verdict != tt.verdict {
+				t.Errorf("verdict %q, want %q", s.Verdict, tt.verdict)
+			}
+			for _, want := range tt.says {
+				if !strings.Contains(text, want) {
+					t.Errorf("does not say %q:\n%s", want, text)
+				}
+			}
+		})
+	}
+	if s := b.story("r99"); len(s.Lines) != 0 || s.Verdict != "" {
+		t.Errorf("a story of nothing: %+v", s)
+	}
+}
+
+func TestCount(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567", -1234: "-1,234", -123: "-123"} {
+		if got := count(n); got != want {
+			t.Errorf("%d is written %s, want %s", n, got, want)
+		}
+	}
+}
