@@ -47,7 +47,7 @@ run: ## Start everything in one process, with its data in DATA_DIR
 	@exec bin/bursar up --data-dir "$(DATA_DIR)"
 
 .PHONY: bursar
-bursar:
+bursar: ## Compile the command into bin/
 	@$(GO) build -ldflags "$(LDFLAGS)" -o bin/ ./services/cli/cmd/bursar
 
 .PHONY: setup
