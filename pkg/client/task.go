@@ -160,7 +160,8 @@ func (t *Task) update(r wire.Reservation, retryAfterMS int64) {
 
 // noticed takes in a notice about the reservation; one that has ended cancels the work.
 func (t *Task) noticed(n wire.Notice) {
-	if n.Kind == string(quota.NoticeRevoked) || n.Kind == string(quota.NoticeExpired) {
+	switch quota.NoticeKind(n.Kind) {
+	case quota.NoticeRevoked, quota.NoticeExpired, quota.NoticePreempted:
 		t.cancel(fmt.Errorf("%w: %s: %s", wire.ErrClosed, n.Kind, n.Reason))
 	}
 }
