@@ -189,19 +189,31 @@ func TestNobodyIsPreemptedInVain(t *testing.T) {
 
 func TestVictimsAreTheSmallestSet(t *testing.T) {
 	t.Parallel()
-	l := newTeams(t, core(Share{Floor: 900, LendPart: wholePart}))
-	for _, n := range []int64{500, 100, 100, 300} { // r1 to r4, the newest last
-		l.reserve(n, by(bob), preemptible)
-	}
-	l.reserve(450, waits) // newest first: 300 + 100 + 100 would do, and one of 100 is not needed with 500
-	var sum int64
-	for _, r := range l.state.reservations {
-		if r.Preempting {
-			sum += r.hold("s").Held
-		}
-	}
-	if sum != 500 {
-		t.Errorf("%d tokens are preempted for 450, 500 would do", sum)
+	for name, c := range map[string]struct {
+		held      []int64 // the newest last
+		ask, want int64
+	}{
+		"the newest first, until it is enough":         {[]int64{500, 100, 100, 300}, 450, 500},
+		"what a later one makes unnecessary is spared": {[]int64{600, 300, 100}, 300, 300},
+		"all of them": {[]int64{600, 200, 200}, 900, 1000},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := newTeams(t, core(Share{Floor: 900, LendPart: wholePart}))
+			for _, n := range c.held {
+				l.reserve(n, by(bob), preemptible)
+			}
+			l.reserve(c.ask, waits)
+			var sum int64
+			for _, r := range l.state.reservations {
+				if r.Preempting {
+					sum += r.hold("s").Held
+				}
+			}
+			if sum != c.want {
+				t.Errorf("%d tokens are preempted for %d, %d would do", sum, c.ask, c.want)
+			}
+		})
 	}
 }
 
