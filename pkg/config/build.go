@@ -17,6 +17,8 @@ type builder struct {
 	table  *providerTable
 	out    Config
 	owners map[string]pointer // limit ids and where they come from
+	// holdBack is for the session windows of subscriptions that state none; nil for none.
+	holdBack *quota.HoldBack
 }
 
 // names remembers where a name was first seen.
@@ -95,6 +97,12 @@ func (b *builder) policy() {
 	}
 	if len(p.Ladder) > 0 && p.Ladder[0] != quota.RungFull {
 		b.c.add(at.child("ladder"), "the ladder does not begin with full", "all of the amount on the preferred account is always tried first: write full in front")
+	}
+	if raw.HoldBack != nil {
+		b.holdBack = raw.HoldBack.limit()
+	}
+	if raw.DriftHoldBack != nil {
+		p.DriftGranted = 100 - *raw.DriftHoldBack
 	}
 	if p.Lease > p.MaxLifetime {
 		b.c.add(at.child("lease"), fmt.Sprintf("the lease is longer than max_lifetime, %s", p.MaxLifetime.Duration()), "write a shorter lease or a longer max_lifetime")
@@ -177,6 +185,12 @@ func (b *builder) accountLimits(row *providerRow, t *tier, account quota.Account
 	for _, l := range limits {
 		l.ID = account.ID + "/" + l.Name
 		l.Scope.Account = account.ID
+		if l.HoldBack == nil && account.Kind == quota.KindSubscription && l.Window.Kind == quota.WindowSession && l.Window.Duration <= shortSession {
+			l.HoldBack = b.holdBack
+		}
+		if l.HoldBack != nil && l.HoldBack.Percent == 0 {
+			l.HoldBack = nil
+		}
 		b.addLimit(l, a.at)
 	}
 }

@@ -120,5 +120,6 @@ func newBuilder(file string, data []byte, table *providerTable) (*builder, error
 	}
 	b.src.root = root
 	b.out.Quota.Policy = quota.DefaultPolicy()
+	b.holdBack = defaultHoldBack()
 	return b, nil
 }

@@ -23,6 +23,15 @@ type rawPolicy struct {
 	GrantGrace    *string  `json:"grant_grace"`
 	ShareHalfLife *string  `json:"share_half_life"`
 	PreemptGrace  *string  `json:"preempt_grace"`
+
+	HoldBack      *rawHoldBack `json:"hold_back"`
+	DriftHoldBack *int64       `json:"drift_hold_back"`
+}
+
+// rawHoldBack is the last part of a window and the priority from which it may be used.
+type rawHoldBack struct {
+	Percent  int64  `json:"percent"`
+	Priority string `json:"priority"`
 }
 
 type rawProvider struct {
@@ -53,16 +62,18 @@ type rawAccount struct {
 
 // rawLimit is a limit of a tier, of an account, or one that stands by itself.
 type rawLimit struct {
-	ID             string      `json:"id"`   // by itself
-	Name           string      `json:"name"` // of a tier or account
-	Scope          rawScope    `json:"scope"`
-	ModelGroup     string      `json:"model_group"`
-	EachModelGroup []string    `json:"each_model_group"`
-	Unit           string      `json:"unit"`
-	Window         *rawWindow  `json:"window"`
-	Capacity       *int64      `json:"capacity"`
-	Weights        *rawWeights `json:"weights"`
-	Thresholds     *[]int64    `json:"thresholds"`
+	ID             string       `json:"id"`   // by itself
+	Name           string       `json:"name"` // of a tier or account
+	Scope          rawScope     `json:"scope"`
+	ModelGroup     string       `json:"model_group"`
+	EachModelGroup []string     `json:"each_model_group"`
+	Unit           string       `json:"unit"`
+	Window         *rawWindow   `json:"window"`
+	Capacity       *int64       `json:"capacity"`
+	Weights        *rawWeights  `json:"weights"`
+	Thresholds     *[]int64     `json:"thresholds"`
+	HoldBack       *rawHoldBack `json:"hold_back"`
+	Learn          *bool        `json:"learn"`
 }
 
 type rawScope struct {

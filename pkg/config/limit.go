@@ -39,10 +39,45 @@ func (b *builder) fill(l *quota.Limit, raw rawLimit, at pointer, learn bool) {
 		l.Unwarned = l.Thresholds == nil
 	}
 	b.unit(l, raw, at)
+	b.keeps(l, raw, at, learn)
 	if raw.Weights != nil {
 		l.Weights = b.weights(l, *raw.Weights, at.child("weights"))
 	}
 	b.capacity(l, at, learn)
+}
+
+// shortSession is up to which length a session window of a subscription has the policy's hold-back.
+const shortSession = 5 * quota.Hour
+
+// defaultHoldBack is the policy's hold-back where the file states none.
+func defaultHoldBack() *quota.HoldBack {
+	return &quota.HoldBack{Percent: 15, Priority: quota.PriorityHigh}
+}
+
+// limit converts a hold-back; without a priority it is for high and above.
+func (h *rawHoldBack) limit() *quota.HoldBack {
+	priority, ok := quota.ParsePriority(h.Priority)
+	if !ok {
+		priority = quota.PriorityHigh
+	}
+	return &quota.HoldBack{Percent: h.Percent, Priority: priority}
+}
+
+// keeps sets what a limit holds back and whether it learns.
+func (b *builder) keeps(l *quota.Limit, raw rawLimit, at pointer, learn bool) {
+	window := l.Window.Kind == quota.WindowSession || l.Window.Kind == quota.WindowCalendar
+	if raw.HoldBack != nil {
+		l.HoldBack = raw.HoldBack.limit()
+		if !window && l.Window.Kind != "" {
+			b.c.add(at.child("hold_back"), fmt.Sprintf("a %s window has no last part to hold back", l.Window.Kind), "leave hold_back out")
+		}
+	}
+	if raw.Learn != nil {
+		l.Fixed = !*raw.Learn
+		if *raw.Learn && (!learn || !window) {
+			b.c.add(at.child("learn"), "observations teach session and calendar windows of subscriptions only", "leave learn out")
+		}
+	}
 }
 
 // unit checks that the unit goes with the window.

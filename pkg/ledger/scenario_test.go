@@ -32,7 +32,7 @@ func scenarioConfig() quota.Config {
 			{ID: "api-1", Provider: "openai", Kind: quota.KindAPI, Teams: []string{"core"}},
 		},
 		Limits: []quota.Limit{
-			{ID: "max-1/session", Name: "session", Scope: quota.Scope{Account: "max-1"}, Unit: quota.UnitTokens, Capacity: 1_000_000, Window: quota.Window{Kind: quota.WindowSession, Duration: 5 * quota.Hour}},
+			{ID: "max-1/session", Name: "session", Scope: quota.Scope{Account: "max-1"}, Unit: quota.UnitTokens, Capacity: 1_000_000, Thresholds: []int64{10, 75, 90}, Window: quota.Window{Kind: quota.WindowSession, Duration: 5 * quota.Hour}},
 			{ID: "max-1/day", Name: "day", Scope: quota.Scope{Account: "max-1"}, Unit: quota.UnitTokens, Capacity: 3_000_000, Window: quota.Window{Kind: quota.WindowCalendar, Period: quota.PeriodDay, Zone: "Europe/Berlin"}},
 			{ID: "api-1/tpm", Name: "tpm", Scope: quota.Scope{Account: "api-1"}, Unit: quota.UnitTokens, Capacity: 400_000, Window: quota.Window{Kind: quota.WindowBucket, Duration: quota.Minute}},
 			{ID: "agents", Name: "agents", Unit: quota.UnitRequests, Capacity: 12, Window: quota.Window{Kind: quota.WindowConcurrent}},

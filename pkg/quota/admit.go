@@ -129,35 +129,21 @@ func shortBucket(a *ask, now Instant) *refusal {
 	level := max(0, a.counter.bucketLevel(a.limit, now)/int64(a.limit.Window.Duration))
 	return &refusal{
 		code: CodeInsufficientQuota, requested: a.units, available: level, capacity: a.limit.Capacity,
-		message:   fmt.Sprintf("%q has %d of %d %s now and refills", a.limit.ID, level, a.limit.burst(), a.limit.Unit),
-		retryable: true, retryAfter: a.counter.bucketWait(a.limit, now, min(a.units, a.limit.burst())),
+		message: fmt.Sprintf("%q has %d of %d %s now and refills", a.limit.ID, level, a.limit.burst(), a.limit.Unit),
+		reason:  ReasonDepleted, retryable: true, retryAfter: a.counter.bucketWait(a.limit, now, min(a.units, a.limit.burst())),
 	}
 }
 
-// shortWindow is terminal when the amount exceeds the capacity; it waits for holds to end when they alone are in the way,
-// and for the reset otherwise.
+// shortWindow says why a window has no room for an amount.
 func (s *State) shortWindow(a *ask, now Instant) *refusal {
 	capacity := a.counter.capacity(a.limit)
 	if capacity == 0 {
 		return &refusal{
 			code: CodeInsufficientQuota, requested: a.units, message: fmt.Sprintf("the provider says that %q is used up", a.limit.ID),
-			retryable: true, retryAfter: a.counter.untilReset(now),
+			reason: ReasonDepleted, retryable: true, retryAfter: a.counter.untilReset(now),
 		}
 	}
-	available := a.counter.available(a.limit)
-	r := &refusal{
-		code: CodeInsufficientQuota, requested: a.units, available: available, capacity: capacity,
-		message: fmt.Sprintf("%q has %d of %d %s available, %d were asked for", a.limit.ID, available, capacity, a.limit.Unit, a.units),
-	}
-	switch {
-	case a.units > capacity:
-		r.message += "; that is more than the whole window: " + terminalAdvice
-	case a.units <= capacity-a.counter.spent(a.limit):
-		r.retryable, r.retryAfter = true, s.untilFreed(a, a.units-available, now)
-	default:
-		r.retryable, r.retryAfter = true, a.counter.untilReset(now)
-	}
-	return r
+	return s.refuseWindow(a, s.parts(a), now)
 }
 
 // untilReset is how long the counter's window still lasts.

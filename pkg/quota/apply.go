@@ -19,7 +19,7 @@ func Apply(s *State, e Event) {
 	case *ReservationDenied:
 		s.advance(e.At)
 		s.totals.Denied++
-		if e.Code == CodeInsufficientQuota || e.Code == CodeConcurrentLimitExceeded {
+		if (e.Code == CodeInsufficientQuota || e.Code == CodeConcurrentLimitExceeded) && e.Reason != ReasonHeldBack {
 			s.totals.Exhausted++
 		}
 	case *ReservationQueued:
@@ -52,6 +52,7 @@ func Apply(s *State, e Event) {
 	case *WindowOpened:
 		s.advance(e.At)
 		s.setSpan(e.Span)
+		s.learnWindow(e.Span)
 	case *WindowRolled:
 		s.advance(e.At)
 		s.applyRolled(e)
@@ -93,6 +94,7 @@ func (s *State) breaks(format string, args ...any) {
 }
 
 func (s *State) applyConfig(e *ConfigApplied) {
+	before := s.index
 	s.Config = e.Config
 	s.index = newLimitIndex(&s.Config)
 	kept := make(map[string]*Counter, len(s.Config.Limits))
@@ -125,6 +127,7 @@ func (s *State) applyConfig(e *ConfigApplied) {
 	s.findNextWindow()
 	s.trimClosed()
 	s.trimWatches()
+	s.trimLearners(before, e.Opened)
 }
 
 // dropHolds ends what live reservations hold on a limit that is gone or starts over.
@@ -239,6 +242,7 @@ func (s *State) applyUsage(e *UsageRecorded) {
 	for _, charge := range e.Charges {
 		s.applyCharge(e, r, charge)
 	}
+	s.learnUsage(e)
 }
 
 func (s *State) applyCharge(e *UsageRecorded, r *Reservation, charge Charge) {
@@ -378,9 +382,10 @@ func (s *State) applyRolled(e *WindowRolled) {
 	}
 	c.Used, c.Since, c.Observed, c.Crossed = 0, 0, nil, 0
 	c.newTeamWindow()
-	c.ClosedUntil, c.ClosedAt = 0, 0
+	c.ClosedUntil, c.ClosedAt, c.DriftPace = 0, 0, e.DriftPace
 	s.setSpan(e.Next)
 	s.queue.touchAll()
+	s.learnWindow(e.Next)
 }
 
 func (s *State) setSpan(span WindowSpan) {
@@ -421,10 +426,11 @@ func (s *State) applyObservation(e *ObservationRecorded) {
 	c.Observed = &o
 	// Which of our usage occurred after the observation is known only for what is reported from now on; what was
 	// reported before is taken to have been seen by the provider.
-	c.Since = 0
+	c.Since = min(e.Since, c.Used)
 	if e.Capacity > 0 {
 		c.Learned = e.Capacity
 	}
+	s.applyLesson(e)
 	s.setSpan(e.Span)
 	s.queue.touchAll()
 }

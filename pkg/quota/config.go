@@ -156,6 +156,10 @@ type Limit struct {
 	Thresholds []int64 `cbor:"8,keyasint,omitempty"`
 	// Unwarned raises no warning at all, whatever the thresholds say. The record cannot tell an empty list from none.
 	Unwarned bool `cbor:"90,keyasint,omitempty"`
+	// HoldBack keeps the last part of a session or calendar window for higher priorities; nil for none.
+	HoldBack *HoldBack `cbor:"60,keyasint,omitempty"`
+	// Fixed keeps the configured capacity whatever observations teach.
+	Fixed bool `cbor:"61,keyasint,omitempty"`
 }
 
 // Policy holds the numbers that are the same for all.
@@ -174,6 +178,9 @@ type Policy struct {
 	ShareHalfLife   Millis  `cbor:"50,keyasint,omitempty"` // use so long ago counts half in fair shares; 0 means DefaultShareHalfLife
 	PreemptGrace    Millis  `cbor:"51,keyasint,omitempty"` // how long a preempted reservation goes on; 0 means DefaultPreemptGrace
 	GrantGrace      Millis  `cbor:"43,keyasint,omitempty"` // for a sign of life after a grant from the queue; 0 means DefaultGrantGrace
+	// DriftGranted is the part of the forecast of spending outside that is granted all the same, in percent; 0 means that
+	// all of it is held back.
+	DriftGranted int64 `cbor:"60,keyasint,omitempty"`
 }
 
 // DefaultPolicy gives the documented defaults.

@@ -17,7 +17,7 @@ func (d decider) tick() (events []Event) {
 		for i := range s.Config.Limits {
 			l := &s.Config.Limits[i]
 			if c := s.counters[l.ID]; c.End != 0 && c.End <= now {
-				events = append(events, &WindowRolled{At: now, Ended: c.span(), Used: c.Used, Next: s.following(l, c.span(), now)})
+				events = append(events, rolled(l, c, s.following(l, c.span(), now), now))
 			}
 		}
 	}
@@ -40,6 +40,11 @@ func (d decider) tick() (events []Event) {
 		return events
 	}
 	return d.tickQueue()
+}
+
+// rolled ends a window.
+func rolled(l *Limit, c *Counter, next WindowSpan, now Instant) *WindowRolled {
+	return &WindowRolled{At: now, Ended: c.span(), Used: c.Used, Next: next, Outside: c.outside(l), DriftPace: c.driftPace(l)}
 }
 
 func (d decider) acknowledge(c Acknowledge) ([]Event, Result) {

@@ -226,6 +226,10 @@ type WindowRolled struct {
 	Ended WindowSpan `cbor:"2,keyasint,omitempty"`
 	Used  int64      `cbor:"3,keyasint,omitempty"`
 	Next  WindowSpan `cbor:"4,keyasint,omitempty"`
+	// Outside is what was spent outside of the ended window, and DriftPace the pace of it that is expected of the next, in
+	// units per day.
+	Outside   int64 `cbor:"60,keyasint,omitempty"`
+	DriftPace int64 `cbor:"61,keyasint,omitempty"`
 }
 
 // LimitWarning says that spending on a limit crossed a threshold; once per limit, window and threshold.
@@ -273,6 +277,10 @@ type ObservationRecorded struct {
 	// ClosedUntil is until when the limit, or without a limit the account, grants nothing after it; 0 for open. It counts
 	// only where the observation is effective.
 	ClosedUntil Instant `cbor:"61,keyasint,omitempty"`
+	// Lesson is what it does to what the limit's capacity is learned from; nil for nothing.
+	Lesson *Lesson `cbor:"62,keyasint,omitempty"`
+	// Since is how much of what we had booked by then occurred after it, in the limit's unit.
+	Since int64 `cbor:"63,keyasint,omitempty"`
 }
 
 // BlockPlaced stops new grants.

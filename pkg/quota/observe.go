@@ -74,11 +74,13 @@ func (d decider) observeLimit(c *Observe, l *Limit) ([]Event, Result) {
 	}
 	e.Effective = true
 	var events []Event
+	x := s.observing(l)
 	if l.countsSpending() {
 		e.Capacity = d.taught(l, &o)
-		var rolled bool
-		if e.Span, rolled = observedSpan(l, counter, o.ResetAt); rolled {
-			events = append(events, &WindowRolled{At: now, Ended: counter.span(), Used: counter.Used, Next: e.Span})
+		var ended bool
+		if e.Span, ended = observedSpan(l, counter, o.ResetAt); ended {
+			events = append(events, rolled(l, counter, e.Span, now))
+			Apply(x, events[0])
 		}
 	}
 	switch {
@@ -87,16 +89,39 @@ func (d decider) observeLimit(c *Observe, l *Limit) ([]Event, Result) {
 	case !o.tellsUse():
 		e.ClosedUntil = counter.ClosedUntil // it says nothing about that
 	}
+	e.Lesson = x.teach(l, x.counters[l.ID], x.learners[l.ID], &o)
+	e.Since = x.bookedSince(l, o.At)
 	events = append(events, e)
-	x := s.scratch(nil, Labels{}, nil)
-	clone := *counter
-	x.counters[l.ID] = &clone
-	for _, e := range events {
-		Apply(x, e)
-	}
+	Apply(x, e)
 	events = append(events, x.warnings(l, now)...)
 	return events, Result{Account: l.Scope.Account, Limit: l.ID, Recorded: true, Effective: true, Capacity: x.counters[l.ID].capacity(l),
 		ClosedUntil: e.ClosedUntil}
+}
+
+// observing copies the part of the state that an observation of a limit can touch.
+func (s *State) observing(l *Limit) *State {
+	x := s.scratch(nil, Labels{}, nil)
+	clone := *s.counters[l.ID]
+	x.counters[l.ID] = &clone
+	x.learners = map[string]*Learner{}
+	if n := s.learners[l.ID]; n != nil {
+		learner := n.copy()
+		x.learners[l.ID] = &learner
+	}
+	return x
+}
+
+// bookedSince is what of our books occurred after an instant, as far as it is remembered: an observation that comes late
+// has not seen it.
+func (s *State) bookedSince(l *Limit, at Instant) (units int64) {
+	n := s.learners[l.ID]
+	if n == nil || at >= s.Now {
+		return 0
+	}
+	for _, u := range n.since(at) {
+		units += l.weights().weigh(u.Tokens)
+	}
+	return min(units, s.counters[l.ID].Used)
 }
 
 // closing is until when a refusal of the provider closes: until the reset it told, or as long as it asked to wait, or

@@ -53,11 +53,11 @@ func (c *Counter) bucketRoom(l *Limit, now Instant) int64 {
 	return max(0, level/int64(l.Window.Duration))
 }
 
-// windowRoom is what is neither used, nor held, nor spent outside. A window that is known by percentage only has no bound
-// until a fresh observation says that it is full.
+// windowRoom is what is neither used, nor held, nor spent outside, nor kept for others (see holdback.go). A window that is
+// known by percentage only has no bound until a fresh observation says that it is full.
 func (s *State) windowRoom(a *ask, now Instant) int64 {
 	if a.counter.capacity(a.limit) > 0 {
-		return a.counter.available(a.limit)
+		return s.parts(a).Grantable()
 	}
 	if a.counter.fresh(now, s.Config.Policy.ObservationLead) && a.counter.Observed.PercentMilli >= 100_000 {
 		return noRoom

@@ -25,6 +25,7 @@ type Snapshot struct {
 	Sticky       []Sticky       `cbor:"41,keyasint,omitempty"` // oldest first
 	Uses         []TeamUse      `cbor:"50,keyasint,omitempty"` // by team
 	Pacers       []Pacer        `cbor:"51,keyasint,omitempty"` // by team and agent
+	Learners     []Learner      `cbor:"61,keyasint,omitempty"` // by limit
 }
 
 // AgentNotices are the pending notices of one agent.
@@ -71,7 +72,7 @@ func (s *State) Copy() *Snapshot {
 	for _, key := range s.callOrder.all() {
 		n.Calls = append(n.Calls, KnownCall{key.principal, key.call, s.calls[key]})
 	}
-	n.Watches = s.watchesInOrder()
+	n.Watches, n.Learners = s.watchesInOrder(), s.learnersInOrder()
 	n.Uses, n.Pacers = s.usesInOrder(), s.pacersInOrder()
 	for _, w := range s.queue.inOrder() {
 		n.Queue = append(n.Queue, w.copy())
@@ -176,6 +177,10 @@ func Restore(n *Snapshot) (*State, error) {
 		key := stickyKey{k.Actor, k.Provider}
 		s.sticky[key] = k
 		s.stickyOrder.push(key)
+	}
+	for i := range n.Learners {
+		learner := n.Learners[i].copy()
+		s.learners[learner.Limit] = &learner
 	}
 	if broken := s.Check(); len(broken) > 0 {
 		errs := make([]error, len(broken))

@@ -27,12 +27,13 @@ type State struct {
 	calls        map[callKey]Tokens
 	callOrder    fifo[callKey]
 	totals       Totals
-	watches      map[string]*Watch // by account
 	queue        queue
 	sticky       map[stickyKey]Sticky
 	stickyOrder  fifo[stickyKey]
 	uses         map[string]*TeamUse // by team
 	pacers       map[pacerKey]Instant
+	watches      map[string]*Watch   // by account
+	learners     map[string]*Learner // by limit
 
 	// What follows is derived from the above.
 	due         dueHeap
@@ -71,6 +72,7 @@ func NewState() *State {
 		liveByTeam:   map[string]int{},
 		heldByTeam:   map[string]int64{},
 		preemptible:  map[string]*Reservation{},
+		learners:     map[string]*Learner{},
 	}
 }
 
@@ -97,6 +99,10 @@ type Counter struct {
 	Freed       Flow         `cbor:"40,keyasint,omitempty"` // what came back lately; see queue_predict.go
 	Teams       []TeamCount  `cbor:"50,keyasint,omitempty"` // who has what of it, where teams share it
 	Reclaims    []Reclaim    `cbor:"51,keyasint,omitempty"`
+	// DriftPace is the pace of spending outside in the windows before, in units per day.
+	DriftPace int64 `cbor:"62,keyasint,omitempty"`
+	// Estimate is the capacity that was learned; it is replaced and never changed.
+	Estimate *Estimate `cbor:"63,keyasint,omitempty"`
 }
 
 // PastWindow is an ended window that late usage can still be charged to.

@@ -17,6 +17,11 @@ type LimitView struct {
 	Fresh     bool // the observation may be relied on
 	// ClosedUntil is until when the provider refuses; 0 for open.
 	ClosedUntil Instant
+	// Forecast is the spending outside that is expected until the reset; ForecastKept and HeldBack are what is kept of
+	// Available for it, and for the priorities of Limit.HoldBack.
+	Forecast     int64
+	ForecastKept int64
+	HeldBack     int64
 }
 
 // Spent is what counts towards warnings.
@@ -43,6 +48,8 @@ func (s *State) viewLimit(l *Limit, now Instant) LimitView {
 		v.Capacity = l.burst()
 	default:
 		v.Available = c.available(l)
+		room := s.parts(&ask{labels: &Labels{}, limit: l, counter: c})
+		v.Forecast, v.ForecastKept, v.HeldBack = c.forecast(l), room.Forecast, min(room.HeldBack, v.Available)
 		if v.Capacity > 0 {
 			v.Over = max(0, v.Used+v.Outside+v.Held-v.Capacity)
 		}

@@ -94,8 +94,12 @@ func (s *State) following(l *Limit, ended WindowSpan, now Instant) WindowSpan {
 // span is the counter's present window.
 func (c *Counter) span() WindowSpan { return WindowSpan{c.Limit, c.Start, c.End} }
 
-// capacity is the limit's capacity: configured, else learned, else 0 for not known.
+// capacity is the limit's capacity: the lower end of what was learned once that is enough, else what is configured, else
+// what the provider told, else 0 for not known.
 func (c *Counter) capacity(l *Limit) int64 {
+	if c.Estimate != nil && c.Estimate.Enough && !l.Fixed {
+		return c.Estimate.Low
+	}
 	if l.Capacity > 0 {
 		return l.Capacity
 	}

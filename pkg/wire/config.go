@@ -75,6 +75,14 @@ type LimitSpec struct {
 	Capacity          int64      `json:"capacity,omitzero"`           // absent: learned from observations
 	Weights           *Tokens    `json:"weights,omitzero"`            // of the token classes, in thousandths; absent: as the unit says
 	ThresholdsPercent []int64    `json:"thresholds_percent,omitzero"` // empty: no warnings; absent: those of the policy
+	HoldBack          *HoldBack  `json:"hold_back,omitzero"`          // of the window's last part; absent: none
+	Fixed             bool       `json:"fixed,omitzero"`              // observations do not replace the capacity
+}
+
+// HoldBack keeps the last part of a window for work of a priority and above.
+type HoldBack struct {
+	Percent  int64  `json:"percent"`
+	Priority string `json:"priority"`
 }
 
 // WindowSpec is how a limit counts.
@@ -113,6 +121,8 @@ type Policy struct {
 	GrantGraceMS    int64    `json:"grant_grace_ms,omitzero"`
 	ShareHalfLifeMS int64    `json:"share_half_life_ms,omitzero"` // absent means 24 hours
 	PreemptGraceMS  int64    `json:"preempt_grace_ms,omitzero"`   // absent means a minute
+	// DriftGrantedPercent is how much of the forecast of spending outside is granted all the same.
+	DriftGrantedPercent int64 `json:"drift_granted_percent,omitzero"`
 }
 
 // Price is the price of a model from an instant on, in micro-USD per million tokens of each class.
@@ -180,7 +190,7 @@ func providerOf(p *quota.Provider) Provider {
 func limitSpecOf(l *quota.Limit) LimitSpec {
 	v := LimitSpec{
 		LimitID: l.ID, Name: l.Name, Account: l.Scope.Account, ModelGroup: l.Scope.ModelGroup, Team: l.Scope.Team, Agent: l.Scope.Agent,
-		Unit: string(l.Unit), Capacity: l.Capacity, ThresholdsPercent: l.Thresholds,
+		Unit: string(l.Unit), Capacity: l.Capacity, ThresholdsPercent: l.Thresholds, Fixed: l.Fixed,
 		Window: WindowSpec{
 			Kind: string(l.Window.Kind), DurationMS: int64(l.Window.Duration), Period: string(l.Window.Period), Zone: l.Window.Zone,
 			AnchorDay: l.Window.AnchorDay, AnchorMinute: l.Window.AnchorMinute, Burst: l.Window.Burst,
@@ -188,6 +198,9 @@ func limitSpecOf(l *quota.Limit) LimitSpec {
 	}
 	if l.Unwarned {
 		v.ThresholdsPercent = []int64{}
+	}
+	if l.HoldBack != nil {
+		v.HoldBack = &HoldBack{l.HoldBack.Percent, l.HoldBack.Priority.String()}
 	}
 	if l.Weights != (quota.Weights{}) {
 		weights := Tokens(l.Weights)
@@ -222,6 +235,7 @@ func policyOf(p *quota.Policy) Policy {
 		ExpiringNoticeMS: int64(p.ExpiringNotice), ObservationLeadMS: int64(p.ObservationLead),
 		Ladder: rungNames(full.Ladder), QueueAgeingMS: int64(full.QueueAgeing), QueueSkipMS: int64(full.QueueSkip), GrantGraceMS: int64(full.GrantGrace),
 		ShareHalfLifeMS: int64(p.ShareHalfLife), PreemptGraceMS: int64(p.PreemptGrace),
+		DriftGrantedPercent: p.DriftGranted,
 	}
 }
 

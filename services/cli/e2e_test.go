@@ -245,7 +245,7 @@ func (i *instance) refusals() {
 	if got := document[failure](i.t, i.do(ExitFailure, unknown...)); got.Error.Code != "provider_not_supported" {
 		i.t.Errorf("an unknown provider: %+v", got.Error)
 	}
-	most := ask[wire.ReservationReply](i, "reserve", "--account", "claude-max", "--model", "claude-haiku-4-5", "--output", "9990000")
+	most := ask[wire.ReservationReply](i, "reserve", "--account", "claude-max", "--model", "claude-haiku-4-5", "--output", "9990000", "--priority", "high")
 	got := document[failure](i.t, i.do(ExitTryLater, "reserve", "--account", "claude-max", "--model", "claude-haiku-4-5", "--output", "200000", "--json"))
 	if !got.Error.Retryable || got.Error.RetryAfterMS == 0 || got.Error.Details.LimitID != "claude-max/session" {
 		i.t.Errorf("no quota now: %+v", got.Error)

@@ -14,7 +14,7 @@ func (c *Comparer) sums(ctx context.Context) (quota.Totals, error) {
 	const query = `SELECT
 		countIf(kind = 'reservation.granted'),
 		countIf(kind = 'reservation.denied'),
-		countIf(kind = 'reservation.denied' AND code IN ('insufficient_quota', 'concurrent_limit_exceeded')),
+		countIf(kind = 'reservation.denied' AND code IN ('insufficient_quota', 'concurrent_limit_exceeded') AND reason != 'held_back'),
 		countIf(kind = 'reservation.closed' AND outcome = 'settled'),
 		countIf(kind = 'reservation.closed' AND outcome = 'released'),
 		countIf(kind = 'reservation.closed' AND outcome = 'expired'),

@@ -22,7 +22,7 @@ const (
 func (r *Reader) decisions(ctx context.Context, f filter) (wire.Decisions, error) {
 	const counts = `SELECT
 		countIf(kind = 'reservation.granted'), countIf(kind = 'reservation.denied'),
-		countIf(kind = 'reservation.denied' AND code IN ('insufficient_quota', 'concurrent_limit_exceeded')),
+		countIf(kind = 'reservation.denied' AND code IN ('insufficient_quota', 'concurrent_limit_exceeded') AND reason != 'held_back'),
 		countIf(kind = 'reservation.closed' AND outcome = 'settled'), countIf(kind = 'reservation.closed' AND outcome = 'released'),
 		countIf(kind = 'reservation.closed' AND outcome = 'expired'), countIf(kind = 'reservation.closed' AND outcome = 'revoked'),
 		sumIf(` + amount + `, kind IN ('reservation.granted', 'reservation.extended')),

@@ -180,7 +180,7 @@ func checkDecisions(t *testing.T, w *world, summary *wire.SummaryReply, scope wi
 		case *quota.ReservationDenied:
 			if inTime(e.At) && inScope(&e.Labels, scope) {
 				want.Denied++
-				if e.Code == quota.CodeInsufficientQuota || e.Code == quota.CodeConcurrentLimitExceeded {
+				if (e.Code == quota.CodeInsufficientQuota || e.Code == quota.CodeConcurrentLimitExceeded) && e.Reason != quota.ReasonHeldBack {
 					want.Exhausted++
 				}
 			}

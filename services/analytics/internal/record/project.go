@@ -105,6 +105,7 @@ func (r *Row) fillDenied(e *quota.ReservationDenied) {
 	r.At, r.Reservation, r.Labels, r.Amount = e.At, e.Reservation, e.Labels, e.Amount
 	r.Code, r.Limit, r.Requested, r.Available = e.Code, e.Limit, e.Requested, e.Available
 	r.Retryable, r.RetryAfter, r.ConfigVersion = e.Retryable, e.RetryAfter, e.Config
+	r.Reason = string(e.Reason)
 }
 
 func (r *Row) fillClosed(e *quota.ReservationClosed) {
@@ -131,6 +132,10 @@ func (r *Row) fillObservation(e *quota.ObservationRecorded) {
 	r.LimitUsed, r.PercentMilli = e.Observation.Used, e.Observation.PercentMilli
 	r.LimitCapacity = max(e.Observation.Capacity, e.Capacity)
 	r.Tier, r.Source, r.OccurredAt = e.Observation.Tier, e.Observation.Source, e.Observation.At
+	r.Reason = string(e.Observation.Signal)
+	if e.Window != "" {
+		r.Target = "window/" + e.Window
+	}
 	r.act(e.Actor)
 	r.Labels.Account = e.Account
 }

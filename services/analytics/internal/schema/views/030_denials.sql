@@ -6,7 +6,8 @@ AS SELECT
     principal, agent, team, provider, account, model, task_type, complexity, priority,
     reservation,
     code,
-    CAST(code, 'String') IN ('insufficient_quota', 'concurrent_limit_exceeded') AS exhausted,
+    CAST(code, 'String') IN ('insufficient_quota', 'concurrent_limit_exceeded') AND reason != 'held_back' AS exhausted,
+    reason, -- why a limit refused: depleted, held_back, closed (the provider refuses) or too_large
     limit_id,
     requested,
     available,

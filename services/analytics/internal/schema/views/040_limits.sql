@@ -16,6 +16,8 @@ AS SELECT
     tier,
     source,
     effective,
+    if(kind = 'observation.recorded', reason, '') AS signal, -- exhausted (a 429 of ours) or overloaded (a 529, not our quota)
+    if(kind = 'observation.recorded', target, '') AS unknown_window, -- one that is not configured
     ledger_id, commit, idx
 FROM bursar.ledger_events FINAL
 WHERE kind IN ('limit.warning', 'window.opened', 'window.rolled', 'observation.recorded');

@@ -1,0 +1,324 @@
+package quota
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// subscription is a simulated one: what it holds and how it weighs the classes is hidden from the state machine, which
+// sees a percentage, rounded and late.
+type subscription struct {
+	rand     *rand.Rand
+	weights  [classCount]float64 // hidden
+	capacity float64             // hidden, in the hidden weights
+	round    func(float64) float64
+	lag      Millis  // of the provider's own counter
+	pace     float64 // percent of a window a working hour of ours takes
+	mixed    bool    // tasks differ in their mix of classes
+	outside  outsideKind
+	share    float64 // of the window that is spent outside
+
+	state   *State
+	now     Instant
+	start   Instant // of the window
+	history []spending
+	bursts  bool
+	burstTo Instant
+	spent   float64 // of the window, in the hidden weights
+	mix     [classCount]float64
+	working bool
+	calls   int     // since the last observation
+	until   Instant // working or pausing
+}
+
+type spending struct {
+	at    Instant
+	spent float64
+}
+
+type outsideKind string
+
+const (
+	outsideNone   outsideKind = "none"
+	outsideBursts outsideKind = "bursts"
+	outsideSteady outsideKind = "steady"
+)
+
+const simulatedCapacity = 10_000_000 // configured, and wrong
+
+func newSubscription(seed uint64, c learningCase) *subscription {
+	r := rand.New(rand.NewPCG(seed, 7))
+	between := func(low, high float64) float64 { return low + (high-low)*r.Float64() }
+	s := &subscription{rand: r, now: t0, pace: c.pace * between(0.7, 1.4), mixed: c.mixed, outside: c.outside, share: 0.2, weights: [classCount]float64{1, 0.1, 1, 1}}
+	if c.hidden {
+		s.weights = [classCount]float64{1, between(0, 0.25), between(1, 2), between(1, 5)}
+	}
+	s.capacity = simulatedCapacity * math.Exp(between(-1.2, 1.2))
+	s.round = []func(float64) float64{math.Floor, math.Round, math.Ceil}[r.IntN(3)]
+	s.lag = Millis(between(0, 60_000))
+	limit := session("s", simulatedCapacity)
+	limit.Weights = Weights{Input: 1000, CacheRead: 100, CacheWrite5m: 1000, CacheWrite1h: 1000, Output: 1000}
+	s.state = NewState()
+	s.do(ApplyConfig{Config: testConfig(limit)})
+	s.newTask()
+	return s
+}
+
+func (s *subscription) do(cmd Command) Result {
+	env := Env{Now: s.now, Prices: testPrices}
+	for _, cmd := range []Command{Tick{}, cmd} {
+		events, r := Decide(s.state, cmd, env)
+		for _, e := range events {
+			Apply(s.state, e)
+		}
+		if cmd != (Tick{}) {
+			return r
+		}
+	}
+	return Result{}
+}
+
+// newTask draws the mix of classes of the next task, as measured agent work has it: mostly cached.
+func (s *subscription) newTask() {
+	cached, output := 0.93, 0.012
+	if s.mixed {
+		cached = 0.5 + 0.48*s.rand.Float64()
+		output = (1 - cached) * (0.05 + 0.4*s.rand.Float64())
+	}
+	fresh := 1 - cached - output
+	s.mix = [classCount]float64{fresh * 0.4, cached, fresh * 0.6, output}
+}
+
+// call is one call of ours: what it takes of the window, and the report of it.
+func (s *subscription) call(percent float64) {
+	var hidden float64
+	for c, share := range s.mix {
+		hidden += share * s.weights[c]
+	}
+	tokens := percent / 100 * s.capacity / hidden
+	n := func(c int) int64 { return int64(tokens*s.mix[c] + 0.5) }
+	used := Tokens{Input: n(0), CacheRead: n(1), CacheWrite5m: n(2), Output: n(3)}
+	s.calls++
+	s.spend(percent)
+	if r := s.do(Report{Actor: ann, Reservation: "none", Account: "max-1", Model: "opus-4", Items: []UsageItem{{OccurredAt: s.now, Tokens: used}}}); !r.Recorded {
+		panic(r.Message)
+	}
+}
+
+func (s *subscription) spend(percent float64) {
+	s.spent += percent
+	s.history = append(s.history, spending{s.now, s.spent})
+}
+
+// step lets half a minute pass: work comes in spells, and so does what is spent outside.
+func (s *subscription) step() {
+	s.now = s.now.Add(30 * Second)
+	if s.start == 0 || s.now >= s.start.Add(5*Hour) {
+		s.start, s.spent, s.history = s.now, 0, nil
+		s.call(0.05) // the window opens with our first call
+	}
+	if s.now >= s.until {
+		s.working = !s.working
+		span := 4 + 26*s.rand.Float64()
+		if !s.working {
+			span = 2 + 10*s.rand.Float64()
+		}
+		s.until = s.now.Add(Millis(span * float64(Minute)))
+		s.newTask()
+	}
+	if s.working && s.rand.IntN(2) == 0 {
+		if percent := s.pace / 60 * 2 * s.rand.Float64(); s.spent+percent < 100 {
+			s.call(percent)
+		}
+	}
+	s.spendOutside()
+}
+
+// spendOutside spends a fifth of what we spend while we work, either evenly or now and then.
+func (s *subscription) spendOutside() {
+	average := s.pace * 0.7 / 120 * s.share / (1 - s.share) // percent per step
+	switch s.outside {
+	case outsideSteady:
+		s.spendWithin(average)
+	case outsideBursts:
+		if s.now >= s.burstTo {
+			s.bursts = !s.bursts
+			span := 30 + 60*s.rand.Float64()
+			if s.bursts {
+				span = 5 + 20*s.rand.Float64()
+			}
+			s.burstTo = s.now.Add(Millis(span * float64(Minute)))
+		}
+		if s.bursts {
+			s.spendWithin(average * 5 * 2 * s.rand.Float64())
+		}
+	}
+}
+
+func (s *subscription) spendWithin(percent float64) {
+	if s.spent+percent < 100 {
+		s.spend(percent)
+	}
+}
+
+// observe hands in what the provider says now, which is what it had counted a moment ago.
+func (s *subscription) observe() {
+	seen := 0.0
+	s.calls = 0
+	for _, h := range s.history {
+		if h.at <= s.now.Add(-s.lag) {
+			seen = h.spent
+		}
+	}
+	p := int64(s.round(seen)) * 1000
+	said := s.now
+	s.do(Observe{Actor: ann, Account: "max-1", Window: "session", PercentMilli: &p, At: said, ResetAt: s.start.Add(5 * Hour)})
+}
+
+// truth is the true capacity in the limit's unit at the mix of what was learned from.
+func (s *subscription) truth(direction func(Tokens) (units, hidden float64)) float64 {
+	var all Tokens
+	for _, x := range s.state.learners["s"].Stretches {
+		all = all.Add(x.Tokens)
+	}
+	units, hidden := direction(all)
+	return units / hidden * s.capacity
+}
+
+func (s *subscription) ofMix(t Tokens) (units, hidden float64) {
+	tokens := [classCount]float64{float64(t.Input), float64(t.CacheRead), float64(t.CacheWrite5m), float64(t.Output)}
+	for c, weight := range [classCount]float64{1, 0.1, 1, 1} {
+		units += tokens[c] * weight
+		hidden += tokens[c] * s.weights[c]
+	}
+	return units, hidden
+}
+
+// learningCase is one row of the table.
+type learningCase struct {
+	name    string
+	hidden  bool
+	mixed   bool
+	pace    float64 // percent of a window in an hour of work
+	outside outsideKind
+	precise bool // the capacity can be told from so many observations
+}
+
+func learningCases() []learningCase {
+	return []learningCase{
+		{"weights as configured", false, true, 25, outsideNone, true},
+		{"hidden weights, one mix", true, false, 25, outsideNone, true},
+		{"hidden weights, mixed", true, true, 25, outsideNone, true},
+		{"hidden, mixed, 20 % in bursts", true, true, 25, outsideBursts, false},
+		{"hidden, mixed, 20 % steady", true, true, 25, outsideSteady, false},
+		{"one mix, 20 % in bursts", true, false, 25, outsideBursts, false},
+		{"light use, mixed", true, true, 5, outsideNone, false},
+		{"light use, 20 % in bursts", true, true, 5, outsideBursts, false},
+	}
+}
+
+// learned is what one row came to after a number of observations.
+type learned struct {
+	claimed, covered, lowHolds, classes, classesCovered int
+	widths                                              []float64
+}
+
+func (g *learned) add(s *subscription) {
+	e := s.state.counters["s"].Estimate
+	if e == nil || !e.Enough {
+		return
+	}
+	g.claimed++
+	truth := s.truth(s.ofMix)
+	if float64(e.Low) <= truth && truth <= float64(e.High) {
+		g.covered++
+	}
+	if float64(e.Low) <= truth {
+		g.lowHolds++
+	}
+	g.widths = append(g.widths, float64(e.High-e.Low)/2/float64(e.Likely)*100)
+	for _, class := range e.Classes {
+		g.classes++
+		c := slices.Index(classNames[:], class.Class)
+		alone := s.capacity / s.weights[c]
+		if float64(class.Low) <= alone && (class.High == 0 || alone <= float64(class.High)) {
+			g.classesCovered++
+		}
+	}
+}
+
+func (g *learned) width(q float64) float64 {
+	if len(g.widths) == 0 {
+		return math.NaN()
+	}
+	slices.Sort(g.widths)
+	return g.widths[int(q*float64(len(g.widths)-1))]
+}
+
+const (
+	simulatedSubscriptions = 200 // where the table is asked for
+	quickSubscriptions     = 20
+	fewObservations        = 30
+	manyObservations       = 100
+)
+
+// simulateLearning runs the subscriptions of a row: an observation comes with every few calls, as with a status line.
+func simulateLearning(c learningCase, subscriptions int) (few, many learned) {
+	for seed := range uint64(subscriptions) {
+		s := newSubscription(seed, c)
+		every := max(2, min(20, int(3/(s.pace/60)))) // calls, about three percent together
+		for n := 0; n < manyObservations; {
+			if s.step(); s.calls < every {
+				continue
+			}
+			s.observe()
+			if n++; n == fewObservations {
+				few.add(s)
+			}
+		}
+		many.add(s)
+	}
+	return few, many
+}
+
+// TestLearnedCapacity is the proof of what is learned: on simulated subscriptions with hidden capacities and weights the
+// interval covers the truth, and it is narrow where the truth can be told. LEARNED_CAPACITY names a file for the table.
+func TestLearnedCapacity(t *testing.T) {
+	t.Parallel()
+	var table strings.Builder
+	fmt.Fprintf(&table, "| subscriptions | observations | learned | covered | low end holds | half-width p50 | p90 | classes covered |\n|---|---|---|---|---|---|---|---|\n")
+	percent := func(n, of int) float64 { return 100 * float64(n) / float64(max(1, of)) }
+	file, subscriptions := os.Getenv("LEARNED_CAPACITY"), quickSubscriptions
+	cover, precise := 85.0, 16.0 // percent; a few subscriptions tell no more
+	if file != "" {
+		subscriptions, cover, precise = simulatedSubscriptions, 95, 10
+	}
+	for _, c := range learningCases() {
+		few, many := simulateLearning(c, subscriptions)
+		for _, row := range []struct {
+			n int
+			g *learned
+		}{{fewObservations, &few}, {manyObservations, &many}} {
+			g := row.g
+			fmt.Fprintf(&table, "| %s | %d | %.0f %% | %.1f %% | %.1f %% | %.1f %% | %.1f %% | %.1f %% |\n", c.name, row.n, percent(g.claimed, subscriptions),
+				percent(g.covered, g.claimed), percent(g.lowHolds, g.claimed), g.width(0.5), g.width(0.9), percent(g.classesCovered, g.classes))
+			if g.claimed > 0 && percent(g.covered, g.claimed) < cover {
+				t.Errorf("%s, %d observations: the interval covers the truth %.1f %% of the time", c.name, row.n, percent(g.covered, g.claimed))
+			}
+		}
+		if c.precise && (few.claimed < subscriptions*95/100 || few.width(0.5) > precise) {
+			t.Errorf("%s: %d of %d learned, half-width ±%.1f %% in half of them", c.name, few.claimed, subscriptions, few.width(0.5))
+		}
+	}
+	t.Logf("\n%s", table.String())
+	if file != "" {
+		if err := os.WriteFile(file, []byte(table.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

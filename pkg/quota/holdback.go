@@ -1,0 +1,85 @@
+package quota
+
+import "fmt"
+
+// HoldBack keeps the last part of a limit's window for work of at least a priority.
+type HoldBack struct {
+	Percent  int64    `cbor:"1,keyasint,omitempty"` // of the capacity
+	Priority Priority `cbor:"2,keyasint,omitempty"` // work of this priority and above may use it
+}
+
+// WindowParts is what a session or calendar window has left for one ask, and what of it is kept for others. Figures are in
+// the limit's unit.
+type WindowParts struct {
+	Free     int64 // neither used, nor held, nor spent outside
+	Forecast int64 // kept for spending outside that is expected until the reset
+	HeldBack int64 // kept for higher priorities
+}
+
+// Grantable is what the ask may take.
+func (p WindowParts) Grantable() int64 { return max(0, p.Free-p.kept()) }
+
+// kept is the part that is there and not for this ask.
+func (p WindowParts) kept() int64 { return min(p.Free, p.Forecast+p.HeldBack) }
+
+// parts composes every rule that keeps something of a window from an ask; each is a function of its own.
+func (s *State) parts(a *ask) WindowParts {
+	free := a.counter.available(a.limit)
+	return WindowParts{
+		Free: free, Forecast: s.forecastKept(a.limit, a.counter, free), HeldBack: heldBack(a.limit, a.counter, a.labels.Priority),
+	}
+}
+
+// heldBack is the part of the limit's capacity that is not for work of a priority.
+func heldBack(l *Limit, c *Counter, p Priority) int64 {
+	if l.HoldBack == nil || p >= l.HoldBack.Priority {
+		return 0
+	}
+	return percentOf(c.capacity(l), l.HoldBack.Percent*1000)
+}
+
+// refuseWindow words why a window has no room for an ask. A part that is kept for others is told as such, never as
+// depleted: what was asked for would fit but for it.
+func (s *State) refuseWindow(a *ask, room WindowParts, now Instant) *refusal {
+	capacity := a.counter.capacity(a.limit)
+	r := &refusal{
+		code: CodeInsufficientQuota, requested: a.units, available: room.Grantable(), capacity: capacity,
+		heldBack: room.kept(), reason: ReasonDepleted, retryable: true,
+		message: fmt.Sprintf("%q has %d of %d %s available, %d were asked for", a.limit.ID, room.Grantable(), capacity, a.limit.Unit, a.units),
+	}
+	if a.units <= room.Free {
+		r.reason = ReasonHeldBack
+	}
+	if room.kept() > 0 {
+		r.message += "; " + room.text(a.limit)
+	}
+	reach := capacity - room.HeldBack // what this ask could ever get
+	switch {
+	case a.units > capacity:
+		r.retryable, r.reason = false, ReasonTooLarge
+		r.message += "; that is more than the whole window: " + terminalAdvice
+	case a.units > reach:
+		r.retryable = false
+		r.message += "; that is more than this priority ever gets of the window: ask for less, or with a higher priority"
+	case a.units <= reach-a.counter.spent(a.limit)-room.Forecast:
+		r.retryAfter = s.untilFreed(a, a.units-room.Grantable(), now)
+	default:
+		r.retryAfter = a.counter.untilReset(now)
+	}
+	return r
+}
+
+// text says what is kept, and for whom.
+func (p WindowParts) text(l *Limit) string {
+	held := min(p.HeldBack, p.Free)
+	forecast := min(p.Forecast, p.Free-held)
+	switch {
+	case held == 0:
+		return fmt.Sprintf("%d are held back for spending outside that is expected until the reset", forecast)
+	case forecast == 0:
+		return fmt.Sprintf("%d are held back for priority %s and above", held, l.HoldBack.Priority)
+	default:
+		return fmt.Sprintf("%d are held back for priority %s and above, and %d for spending outside that is expected until the reset",
+			held, l.HoldBack.Priority, forecast)
+	}
+}
