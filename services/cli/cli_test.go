@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -146,20 +147,28 @@ func TestEveryCommandIsDocumented(t *testing.T) {
 			t.Errorf("docs/cli.md has no section of %s", cmd.Name())
 		}
 		checkExamples(t, cmd)
+		for _, child := range cmd.Commands() {
+			checkExamples(t, child)
+		}
 	}
 }
 
 // checkExamples finds examples with flags or commands that there are not.
 func checkExamples(t *testing.T, cmd *cobra.Command) {
 	t.Helper()
-	for line := range strings.SplitSeq(cmd.Example, "\n") {
-		if !strings.Contains(line, "bursar "+cmd.Name()) {
+	for line := range strings.SplitSeq(strings.ReplaceAll(cmd.Example, "\\\n", ""), "\n") {
+		if !strings.Contains(line, cmd.CommandPath()) {
 			t.Errorf("an example of %s shows something else: %q", cmd.Name(), line)
 		}
 		line, _, _ = strings.Cut(line, " | ")
-		for word := range strings.FieldsSeq(line) {
+		words := strings.Fields(line)
+		shown := cmd // the command itself, or one below it
+		if below, _, err := cmd.Root().Find(words[slices.IndexFunc(words, func(w string) bool { return strings.HasSuffix(w, "bursar") })+1:]); err == nil {
+			shown = below
+		}
+		for _, word := range words {
 			flag, isFlag := strings.CutPrefix(word, "--")
-			if isFlag && cmd.Flags().Lookup(flag) == nil && cmd.InheritedFlags().Lookup(flag) == nil {
+			if isFlag && shown.Flags().Lookup(flag) == nil && shown.InheritedFlags().Lookup(flag) == nil {
 				t.Errorf("an example of %s has the unknown flag %q", cmd.Name(), word)
 			}
 		}

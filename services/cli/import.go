@@ -32,6 +32,8 @@ func (a *app) importUsage() *cobra.Command {
 		Long: "Read the session logs of coding agents on this machine and record every call as usage of an account,\n" +
 			"at the price of its day. Usage of an earlier window is charged there: last month exhausts nothing today.\n" +
 			"A call counts once, however often it is logged and imported, and whoever else reports it.",
+		Args:    exactly(),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		Example: "  bursar import claude-code --account claude-max\n  bursar import codex --account openai-api --follow",
 	}
 	for _, source := range importer.Sources() {
