@@ -1,0 +1,72 @@
+package cli
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestParseHeaders(t *testing.T) {
+	t.Parallel()
+	status, h := parseHeaders([]byte("HTTP/1.1 302 Found\r\nretry-after: 1\r\n\r\nHTTP/2 429\r\nx-a:  b: c \r\nno header\r\n"))
+	if status != 429 || h.Get("X-A") != "b: c" || h.Get("Retry-After") != "" {
+		t.Errorf("status %d, headers %v", status, h)
+	}
+}
+
+func TestResetTime(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
+	for text, want := range map[string]time.Time{"2h15m": now.Add(135 * time.Minute), "2026-06-01T15:00:00Z": now.Add(3 * time.Hour)} {
+		if at, err := resetTime(text, now); err != nil || !at.Equal(want) {
+			t.Errorf("%s is %s, %v", text, at, err)
+		}
+	}
+	for _, text := range []string{"-1h", "soon", "0s"} {
+		if _, err := resetTime(text, now); err == nil {
+			t.Errorf("%q is taken", text)
+		}
+	}
+}
+
+// TestObserveUsage: what is missing is said before anything is asked.
+func TestObserveUsage(t *testing.T) {
+	t.Parallel()
+	for args, want := range map[string]string{
+		"":                                       "--account",
+		"--account a":                            "in one way",
+		"--account a --window w":                 "at least one of --used",
+		"--account a --window w --percent NaN":   "from 0 to 1000",
+		"--account a --window w --headers h.txt": "in one way",
+		"--account a --headers nowhere.txt":      "nowhere.txt",
+	} {
+		got := bursar(t, nil, append([]string{"observe"}, strings.Fields(args)...)...)
+		if got.status != ExitUsage || !strings.Contains(got.stderr, want) {
+			t.Errorf("observe %s: status %d, %q; want %q", args, got.status, got.stderr, want)
+		}
+	}
+}
+
+// TestObserve hands in headers and a percentage as a person does.
+func TestObserve(t *testing.T) {
+	t.Parallel()
+	i := up(t, t.TempDir())
+	reset := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+	headers := filepath.Join(t.TempDir(), "headers.txt")
+	i.write(headers, "HTTP/2 200\nanthropic-ratelimit-unified-5h-utilization: 0.12\nanthropic-ratelimit-unified-5h-reset: "+reset+
+		"\nanthropic-ratelimit-unified-30d-utilization: 0.5\nretry-after: soon\n")
+	doc := ask[observeView](i, "observe", "--account", demoAccount, "--headers", headers)
+	if len(doc.Windows) != 2 || len(doc.Problems) != 1 || doc.Problems[0].Field != "retry-after" {
+		t.Fatalf("headers: %+v", doc)
+	}
+	if unknown, session := doc.Windows[0].Reply, doc.Windows[1].Reply; !unknown.Unknown || !session.Effective || session.LimitID == "" {
+		t.Errorf("replies %+v", doc.Windows)
+	}
+	if text := i.do(ExitOK, "observe", "--account", demoAccount, "--window", "session", "--percent", "13"); !strings.Contains(text, "counts") {
+		t.Errorf("by hand: %q", text)
+	}
+}
+
+// demoAccount is the subscription of the built-in configuration.
+const demoAccount = "claude-max"
