@@ -42,13 +42,14 @@ func (a *app) observe() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "observe",
 		Short: "Hand in what a provider said of an account",
-		Long: "Hand in what a provider said of an account: response headers as `curl -D FILE` writes them, the status\n" +
-			"line JSON of Claude Code, a rate_limits object of Codex's session log, or one window by hand. What is\n" +
-			"not understood is told, and what stands beside it counts all the same.",
-		Example: "  curl -sD headers.txt … && bursar observe --account claude-max --headers headers.txt\n" +
-			"  bursar observe --account claude-max --headers h.txt --status 429 --body refusal.json\n" +
+		Long: "Hand in what a provider said of an account: response headers as `curl -D FILE`\n" +
+			"writes them, the status line JSON of Claude Code, a rate_limits object of\n" +
+			"Codex's session log, or one window by hand. What is not understood is told,\n" +
+			"and what stands beside it counts all the same.",
+		Example: "  bursar observe --account claude-max --headers headers.txt\n" +
+			"  bursar observe --account max --headers h.txt --status 429 --body b.json\n" +
 			"  bursar observe --account claude-max --status-line - <status.json\n" +
-			"  bursar observe --account claude-max --window session --percent 42 --reset 2h15m",
+			"  bursar observe --account max --window session --percent 42 --reset 2h15m",
 		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd) },
 	}
