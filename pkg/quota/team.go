@@ -147,14 +147,7 @@ func (s *State) floorLeft(a *ask) (left int64) {
 
 // borrows tells whether a team has more of a limit than its floor there.
 func (s *State) borrows(team string, c *Counter) bool {
-	limit := s.index.byID[c.Limit]
-	var floor int64
-	for _, o := range s.index.shares[c.Limit] {
-		if o.team == team {
-			floor += units(o.Floor, o.FloorPart, c.capacity(limit))
-		}
-	}
-	return c.taken(team, 0) > floor
+	return c.taken(team, 0) > s.floors(team, c.Limit, c.capacity(s.index.byID[c.Limit]))
 }
 
 // Config lookups.

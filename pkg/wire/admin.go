@@ -32,12 +32,13 @@ type AccountsRequest struct {
 
 // AccountsReply is how the accounts and limits of a workspace stand.
 type AccountsReply struct {
-	Now           Time      `json:"now"`
-	ConfigVersion uint64    `json:"config_version,omitzero"`
-	Accounts      []Account `json:"accounts"`
-	Limits        []Limit   `json:"limits,omitzero"` // those of no account: of teams, agents and the workspace
-	Blocks        []Block   `json:"blocks,omitzero"`
-	Totals        *Totals   `json:"totals,omitzero"`
+	Now           Time         `json:"now"`
+	ConfigVersion uint64       `json:"config_version,omitzero"`
+	Accounts      []Account    `json:"accounts"`
+	Limits        []Limit      `json:"limits,omitzero"` // those of no account: of teams, agents and the workspace
+	Teams         []TeamStatus `json:"teams,omitzero"`  // by name
+	Blocks        []Block      `json:"blocks,omitzero"`
+	Totals        *Totals      `json:"totals,omitzero"`
 }
 
 // ReservationsRequest asks for reservations of the workspace, oldest first, that match every field given.

@@ -100,6 +100,7 @@ type Decisions struct {
 	Released  int64 `json:"released"`
 	Expired   int64 `json:"expired"`
 	Revoked   int64 `json:"revoked"`
+	Preempted int64 `json:"preempted,omitzero"` // closed for the owner of a floor
 	// ReservedTokens were granted, extensions included; ReturnedTokens came back unused when reservations closed.
 	ReservedTokens int64 `json:"reserved_tokens"`
 	ReturnedTokens int64 `json:"returned_tokens"`

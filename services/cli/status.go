@@ -29,6 +29,7 @@ type statusDocument struct {
 	Metrics       statusMetrics          `json:"metrics"`
 	Accounts      []wire.Account         `json:"accounts"`
 	Limits        []wire.Limit           `json:"limits"` // of teams, agents and the workspace
+	Teams         []wire.TeamStatus      `json:"teams"`
 	Blocks        []wire.Block           `json:"blocks"`
 	Warnings      []statusWarning        `json:"warnings"`
 	Reservations  []wire.ReservationView `json:"reservations"` // the open ones, oldest first
@@ -110,7 +111,7 @@ func (c *statusCommand) run(ctx context.Context) error {
 func (c *statusCommand) document(workspace string, r *wire.AccountsReply, open *wire.ReservationsReply) *statusDocument {
 	doc := &statusDocument{
 		Workspace: workspace, Now: r.Now, ConfigVersion: r.ConfigVersion, Accounts: list(r.Accounts), Limits: list(r.Limits),
-		Blocks: list(r.Blocks), Reservations: list(open.Reservations), MoreReservations: open.Next != "", Warnings: []statusWarning{},
+		Teams: list(r.Teams), Blocks: list(r.Blocks), Reservations: list(open.Reservations), MoreReservations: open.Next != "", Warnings: []statusWarning{},
 	}
 	if r.Totals != nil {
 		doc.Metrics = metricsOf(r.Totals)

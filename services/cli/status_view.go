@@ -23,6 +23,7 @@ func (c *statusCommand) showStatus(doc *statusDocument) {
 	if len(doc.Limits) > 0 {
 		c.showLimits("Teams and workspace", doc.Limits, now)
 	}
+	c.showTeams(doc.Teams)
 	for _, b := range doc.Blocks {
 		s.Note(screen.Caution, "held back: "+strings.TrimSpace(b.Target+" "+b.Name)+", by "+b.By+reasonText(b.Reason))
 	}

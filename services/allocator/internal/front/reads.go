@@ -239,6 +239,9 @@ func accounts(b *wire.AccountsRequest, s *quota.State, now quota.Instant) any {
 	if b.Account != "" && len(reply.Accounts) == 0 {
 		return wire.NewError(quota.CodeInvalid, "there is no account %q", b.Account)
 	}
+	if b.Account == "" {
+		reply.Teams = wire.TeamsOf(s.Teams(now))
+	}
 	for _, block := range s.Blocks() {
 		reply.Blocks = append(reply.Blocks, wire.BlockOf(&block))
 	}

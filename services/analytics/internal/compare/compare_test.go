@@ -39,7 +39,7 @@ func newBooks(t *testing.T) *books {
 		t.Fatal(err)
 	}
 	b.store = store.New(b.conn)
-	f := fleet.New(11, 40*time.Second)
+	f := fleet.New(7, 40*time.Second)
 	batch := record.NewBatch()
 	for i := range 3000 {
 		commit, _, err := f.Next(i % 5)

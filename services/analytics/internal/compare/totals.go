@@ -19,7 +19,13 @@ func (c *Comparer) sums(ctx context.Context) (quota.Totals, error) {
 		countIf(kind = 'reservation.closed' AND outcome = 'released'),
 		countIf(kind = 'reservation.closed' AND outcome = 'expired'),
 		countIf(kind = 'reservation.closed' AND outcome = 'revoked'),
+		countIf(kind = 'reservation.closed' AND outcome = 'preempted'),
 		countIf(kind = 'usage.recorded'),
+		countIf(kind = 'reservation.queued'),
+		countIf(kind = 'reservation.dequeued' AND outcome = 'granted'),
+		countIf(kind = 'reservation.dequeued' AND outcome = 'cancelled'),
+		countIf(kind = 'reservation.dequeued' AND outcome = 'timed_out'),
+		countIf(kind = 'reservation.dequeued' AND outcome = 'refused'),
 		sumIf(` + tokens + `, kind IN ('reservation.granted', 'reservation.extended')),
 		sumIf(` + tokens + `, kind = 'usage.recorded'),
 		sumIf(overrun_tokens, kind = 'usage.recorded'),
@@ -32,14 +38,21 @@ func (c *Comparer) sums(ctx context.Context) (quota.Totals, error) {
 	WHERE workspace = ? AND ledger_id = ? AND commit BETWEEN ? AND ?`
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
-	var n [8]uint64
 	var t quota.Totals
-	err := c.conn.QueryRow(ctx, query, c.workspace, c.ledgerID, c.first, c.last).Scan(&n[0], &n[1], &n[2], &n[3], &n[4], &n[5], &n[6], &n[7],
-		&t.Reserved, &t.Used, &t.Overrun, &t.Returned, &t.Requests, &t.Cost, &t.Unpriced, &t.Unreserved)
-	if err != nil {
+	counts := []*int64{
+		&t.Granted, &t.Denied, &t.Exhausted, &t.Settled, &t.Released, &t.Expired, &t.Revoked, &t.Preempted, &t.UsageEvents,
+		&t.Queued, &t.QueueGranted, &t.QueueCancelled, &t.QueueTimedOut, &t.QueueRefused,
+	}
+	n := make([]uint64, len(counts))
+	row := make([]any, len(counts))
+	for i := range n {
+		row[i] = &n[i]
+	}
+	row = append(row, &t.Reserved, &t.Used, &t.Overrun, &t.Returned, &t.Requests, &t.Cost, &t.Unpriced, &t.Unreserved)
+	if err := c.conn.QueryRow(ctx, query, c.workspace, c.ledgerID, c.first, c.last).Scan(row...); err != nil {
 		return t, fmt.Errorf("summing events: %w", err)
 	}
-	for i, to := range []*int64{&t.Granted, &t.Denied, &t.Exhausted, &t.Settled, &t.Released, &t.Expired, &t.Revoked, &t.UsageEvents} {
+	for i, to := range counts {
 		*to = int64(n[i])
 	}
 	overruns, covered, err := c.overruns(ctx)
@@ -90,6 +103,8 @@ func named(t quota.Totals) []struct {
 		{"used tokens", t.Used}, {"overrun tokens", t.Overrun}, {"returned tokens", t.Returned}, {"requests", t.Requests},
 		{"cost in micro-USD", t.Cost}, {"unpriced tokens", t.Unpriced}, {"usage events", t.UsageEvents},
 		{"unreserved tokens", t.Unreserved},
+		{"preempted", t.Preempted}, {"queued", t.Queued}, {"granted from the queue", t.QueueGranted}, {"cancelled in the queue", t.QueueCancelled},
+		{"timed out in the queue", t.QueueTimedOut}, {"refused in the queue", t.QueueRefused},
 	}
 }
 
@@ -111,5 +126,7 @@ func minus(a, b quota.Totals) quota.Totals {
 		Overruns: a.Overruns - b.Overruns, Reserved: a.Reserved - b.Reserved, Used: a.Used - b.Used, Overrun: a.Overrun - b.Overrun,
 		Returned: a.Returned - b.Returned, Requests: a.Requests - b.Requests, Cost: a.Cost - b.Cost, Unpriced: a.Unpriced - b.Unpriced,
 		UsageEvents: a.UsageEvents - b.UsageEvents, Unreserved: a.Unreserved - b.Unreserved,
+		Preempted: a.Preempted - b.Preempted, Queued: a.Queued - b.Queued, QueueGranted: a.QueueGranted - b.QueueGranted,
+		QueueCancelled: a.QueueCancelled - b.QueueCancelled, QueueTimedOut: a.QueueTimedOut - b.QueueTimedOut, QueueRefused: a.QueueRefused - b.QueueRefused,
 	}
 }

@@ -40,6 +40,9 @@ func config() quota.Config {
 		},
 		Principals: []quota.Principal{{Name: "ann", Team: "core", MaxPriority: quota.PriorityCritical}},
 		Unlisted:   &quota.Principal{Team: "guests", MaxPriority: quota.PriorityNormal},
-		Policy:     quota.DefaultPolicy(),
+		Teams: []quota.Team{{Name: "core", Weight: 2, Shares: []quota.Share{
+			{Limit: "max-1/session", FloorPart: 90_000, LendPart: 100_000}, {Limit: "api-1/day", FloorPart: 90_000, LendPart: 100_000},
+		}}},
+		Policy: quota.DefaultPolicy(),
 	}
 }

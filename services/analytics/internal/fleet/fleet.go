@@ -3,7 +3,7 @@
 //
 // The mix covers every kind of event that analytics projects: grants on several providers, refusals,
 // extensions, renewals, usage with and without call ids, late and unknown usage, overruns, unpriced
-// models, every way to close, warnings, rollovers, observations, blocks and configuration changes.
+// models, every way to close, waits and preemption, warnings, rollovers, observations, blocks and configuration changes.
 package fleet
 
 import (
@@ -60,7 +60,9 @@ func (f *Fleet) Next(commands int) (*ledger.Commit, []byte, error) {
 		c.Events = append(c.Events, &quota.EpochClaimed{Epoch: 1, Writer: "fleet"})
 		c.Events = append(c.Events, f.run(quota.ApplyConfig{Actor: operator, Config: config()})...)
 	case commands > 0:
-		c.Events = append(c.Events, f.run(quota.Tick{})...)
+		for due := f.state.NextDue(); due != 0 && due <= f.now; due = f.state.NextDue() {
+			c.Events = append(c.Events, f.run(quota.Tick{})...)
+		}
 		for range commands {
 			c.Events = append(c.Events, f.run(f.command())...)
 		}
@@ -148,6 +150,9 @@ func (f *Fleet) rare() quota.Command {
 	default:
 		c := config()
 		c.Limits[0].Capacity += f.rng.Int64N(1000)
+		if f.rng.IntN(2) == 0 { // what waits for more is refused
+			c.Limits[0].Capacity /= 100
+		}
 		return quota.ApplyConfig{Actor: operator, Config: c}
 	}
 }
@@ -161,6 +166,8 @@ func (f *Fleet) reserve() quota.Command {
 		Priority: quota.Priority(1 + f.rng.IntN(4)),
 		Amount:   quota.Amount{Tokens: f.tokens(20_000), Requests: 1 + f.rng.Int64N(5)},
 		Lease:    10 * quota.Minute,
+		// Some wait when quota is short, and some may be preempted.
+		MaxWait: []quota.Millis{0, 0, quota.Minute, quota.Hour}[f.rng.IntN(4)], Preemptible: f.rng.IntN(3) == 0,
 	}
 }
 

@@ -25,19 +25,20 @@ func (r *Reader) decisions(ctx context.Context, f filter) (wire.Decisions, error
 		countIf(kind = 'reservation.denied' AND code IN ('insufficient_quota', 'concurrent_limit_exceeded') AND reason != 'held_back'),
 		countIf(kind = 'reservation.closed' AND outcome = 'settled'), countIf(kind = 'reservation.closed' AND outcome = 'released'),
 		countIf(kind = 'reservation.closed' AND outcome = 'expired'), countIf(kind = 'reservation.closed' AND outcome = 'revoked'),
+		countIf(kind = 'reservation.closed' AND outcome = 'preempted'),
 		sumIf(` + amount + `, kind IN ('reservation.granted', 'reservation.extended')),
 		sumIf(greatest(0, granted_tokens - (` + amount + `)), kind = 'reservation.closed'),
 		sumIf(overrun_tokens, kind = 'usage.recorded')
 	FROM bursar.ledger_events FINAL
 	WHERE `
-	var n [7]uint64
+	var n [8]uint64
 	var d wire.Decisions
 	err := r.conn.QueryRow(f.context(ctx), counts+f.decisions()+" AND "+decided).
-		Scan(&n[0], &n[1], &n[2], &n[3], &n[4], &n[5], &n[6], &d.ReservedTokens, &d.ReturnedTokens, &d.OverrunTokens)
+		Scan(&n[0], &n[1], &n[2], &n[3], &n[4], &n[5], &n[6], &n[7], &d.ReservedTokens, &d.ReturnedTokens, &d.OverrunTokens)
 	if err != nil {
 		return wire.Decisions{}, fmt.Errorf("counting decisions: %w", err)
 	}
-	for i, to := range []*int64{&d.Granted, &d.Denied, &d.Exhausted, &d.Settled, &d.Released, &d.Expired, &d.Revoked} {
+	for i, to := range []*int64{&d.Granted, &d.Denied, &d.Exhausted, &d.Settled, &d.Released, &d.Expired, &d.Revoked, &d.Preempted} {
 		*to = int64(n[i])
 	}
 	return d, nil

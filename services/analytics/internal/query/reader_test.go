@@ -188,7 +188,7 @@ func checkDecisions(t *testing.T, w *world, summary *wire.SummaryReply, scope wi
 			if inTime(e.At) && inScope(&e.Labels, scope) {
 				*map[quota.Outcome]*int64{
 					quota.OutcomeSettled: &want.Settled, quota.OutcomeReleased: &want.Released,
-					quota.OutcomeExpired: &want.Expired, quota.OutcomeRevoked: &want.Revoked,
+					quota.OutcomeExpired: &want.Expired, quota.OutcomeRevoked: &want.Revoked, quota.OutcomePreempted: &want.Preempted,
 				}[e.Outcome]++
 				want.ReturnedTokens += max(0, e.Granted.Tokens.Total()-e.Used.Tokens.Total())
 			}
