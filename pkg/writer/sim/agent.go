@@ -16,6 +16,7 @@ const horizon = 30 * quota.Second
 type agent struct {
 	world  *world
 	name   string
+	guest  bool // of the team that borrows; the others own the floor
 	rounds int
 	made   int // operations so far
 	script []func()
@@ -36,10 +37,8 @@ type operation struct {
 }
 
 func newAgent(w *world, i int) *agent {
-	return &agent{world: w, name: fmt.Sprintf("agent-%d", i), rounds: 1 + w.rand.IntN(3)}
+	return &agent{world: w, name: fmt.Sprintf("agent-%d", i), guest: i%2 == 1, rounds: 1 + w.rand.IntN(3)}
 }
-
-func (a *agent) actor() quota.Actor { return quota.Actor{Principal: "p", Agent: a.name} }
 
 func (a *agent) waitsFor() string {
 	if a.now == nil {
@@ -54,6 +53,7 @@ func simConfig() quota.Config {
 	policy.MaxLifetime, policy.MinLease, policy.RequestHorizon = 25*quota.Second, 4*quota.Second, horizon
 	policy.ExpiringNotice, policy.ClosedKept = 2*quota.Second, 20
 	policy.QueueAgeing, policy.QueueSkip, policy.GrantGrace = 4*quota.Second, 3*quota.Second, 5*quota.Second
+	policy.PreemptGrace = preemptGrace
 	tokens := func(id string, capacity int64, w quota.Window) quota.Limit {
 		return quota.Limit{ID: id, Name: id, Scope: quota.Scope{Account: "acc"}, Unit: quota.UnitTokens, Capacity: capacity, Window: w}
 	}
@@ -66,8 +66,10 @@ func simConfig() quota.Config {
 			{ID: "agents", Name: "agents", Unit: quota.UnitRequests, Capacity: 3, Window: quota.Window{Kind: quota.WindowConcurrent}},
 			{ID: "rpm", Name: "rpm", Scope: quota.Scope{Account: "acc"}, Unit: quota.UnitRequests, Capacity: 300, Window: quota.Window{Kind: quota.WindowBucket, Duration: quota.Minute}},
 		},
-		Unlisted: &quota.Principal{Team: "team", MaxPriority: quota.PriorityNormal},
-		Policy:   policy,
+		Principals: []quota.Principal{{Name: guest, Team: guests, MaxPriority: quota.PriorityNormal}},
+		Unlisted:   &quota.Principal{Team: owners, MaxPriority: quota.PriorityNormal},
+		Policy:     policy,
+		Teams:      simTeams(),
 	}
 }
 

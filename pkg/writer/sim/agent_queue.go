@@ -2,13 +2,15 @@ package sim
 
 import "github.com/bursarhq/bursar/pkg/quota"
 
-// terms says what else a reserve would take: less, or a place in the queue.
+// terms says what else a reserve would take: less, a place in the queue, or one that
+// may be taken back.
 func (a *agent) terms(r *quota.Reserve) {
 	w := a.world
 	if w.rand.IntN(2) == 0 {
 		r.MaxWait = quota.Millis(1000 + w.rand.IntN(9000))
 		r.Priority = quota.Priority(1 + w.rand.IntN(2))
 	}
+	r.Preemptible = a.guest && w.rand.IntN(6) > 0
 	if w.rand.IntN(4) == 0 {
 		r.MinTokens = r.Amount.Tokens.Total() / 3
 	}

@@ -100,6 +100,11 @@ const (
 	Observed         // the provider's word on a window changed it
 	ObservedUnknown  // its word on a window that is not configured
 	ClosedByProvider // a window was closed by a refusal of the provider
+	Preempting       // told that it ends, for the owner of a floor
+	Preempted        // ended for it
+	KeptForFloor     // refused what is left, which a floor keeps
+	FannedOut        // refused for having too many at once
+	TooQuick         // refused for asking for too many in a minute
 	outcomes
 )
 
@@ -109,7 +114,7 @@ var outcomeNames = [outcomes]string{
 	"committed, found by id", "same bytes again", "fenced", "stepped down: clock", "stepped down: demoted", "stepped down: drained",
 	"stepped down: load", "reign began", "recovered from keyframe", "full and cleared", "group of several", "granted less", "queued",
 	"granted from the queue", "cancelled in the queue", "timed out in the queue", "line kept for its head", "observed",
-	"observed, not configured", "closed by the provider",
+	"observed, not configured", "closed by the provider", "preempting", "preempted", "refused for a floor", "refused by fan-out", "refused as too quick",
 }
 
 // String names the outcome.

@@ -12,6 +12,8 @@ type model struct {
 	calls        map[string]int64
 	rolled       int
 	waiting      map[string]quota.Instant // until when, by reservation
+	agreed       map[string]bool          // live and preemptible
+	ending       map[string]quota.Instant // preempted: when they end
 }
 
 type counted struct {
@@ -23,7 +25,10 @@ type counted struct {
 }
 
 func newModel(w *world) model {
-	return model{world: w, limits: map[string]*counted{}, reservations: map[string]map[string]int64{}, closed: map[string]bool{}, calls: map[string]int64{}, waiting: map[string]quota.Instant{}}
+	return model{
+		world: w, limits: map[string]*counted{}, reservations: map[string]map[string]int64{}, closed: map[string]bool{}, calls: map[string]int64{},
+		waiting: map[string]quota.Instant{}, agreed: map[string]bool{}, ending: map[string]quota.Instant{},
+	}
 }
 
 func (m *model) fold(e quota.Event) {
@@ -43,11 +48,16 @@ func (m *model) fold(e quota.Event) {
 			m.world.violate("reservation %s is granted and still in the queue", e.Reservation)
 		}
 		m.reservations[e.Reservation] = map[string]int64{}
+		if e.Preemptible {
+			m.agreed[e.Reservation] = true
+		}
 		m.hold(e.Reservation, e.At, e.Holds)
 	case *quota.ReservationExtended:
 		m.hold(e.Reservation, e.At, e.Holds)
 	case *quota.ReservationQueued, *quota.ReservationWaiting, *quota.ReservationDequeued:
 		m.queue(e)
+	case *quota.ReservationPreempting:
+		m.preempting(e)
 	case *quota.ObservationRecorded:
 		m.observed(e)
 	case *quota.UsageRecorded:
@@ -116,6 +126,7 @@ func (m *model) close(e *quota.ReservationClosed) {
 			m.world.violate("reservation %s is closed and %d on %s neither used nor returned", e.Reservation, held[limit], limit)
 		}
 	}
+	m.ends(e)
 	delete(m.reservations, e.Reservation)
 	m.closed[e.Reservation] = true
 }

@@ -187,6 +187,14 @@ func (o *oracle) tally(c *call, r *quota.Result) {
 		w.reach(Unavailable)
 	case quota.CodeInsufficientQuota, quota.CodeConcurrentLimitExceeded:
 		w.reach(Denied)
+		switch {
+		case r.Reason == quota.ReasonHeldBack:
+			w.reach(KeptForFloor)
+		case strings.HasPrefix(r.Limit, "fan-out of "):
+			w.reach(FannedOut)
+		case strings.HasPrefix(r.Limit, "rate of "):
+			w.reach(TooQuick)
+		}
 	case quota.CodeAllocationExceeded:
 		w.reach(Overrun)
 	case quota.CodeClosed:
