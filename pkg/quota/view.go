@@ -22,6 +22,7 @@ type LimitView struct {
 	Forecast     int64
 	ForecastKept int64
 	HeldBack     int64
+	Learned      *Estimate // of the capacity; nil where nothing was learned
 }
 
 // Spent is what counts towards warnings.
@@ -36,6 +37,10 @@ func (s *State) viewLimit(l *Limit, now Instant) LimitView {
 	if c.Observed != nil {
 		o := *c.Observed
 		v.Observed, v.Fresh = &o, c.fresh(now, s.Config.Policy.ObservationLead)
+	}
+	if c.Estimate != nil {
+		learned := *c.Estimate
+		v.Learned = &learned
 	}
 	switch l.Window.Kind {
 	case WindowConcurrent:

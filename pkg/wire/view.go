@@ -27,6 +27,23 @@ type Limit struct {
 	Fresh       bool         `json:"fresh,omitzero"`    // the observation may be relied on
 	// ClosedUntil is until when the provider refuses.
 	ClosedUntil Time `json:"closed_until,omitzero"`
+	// HeldBack of what is available is kept for work of HeldFor and above.
+	HeldBack int64  `json:"held_back,omitzero"`
+	HeldFor  string `json:"held_for,omitzero"`
+	// Forecast is the spending outside that is expected until the reset; ForecastKept of what is available is kept for it.
+	Forecast     int64    `json:"forecast,omitzero"`
+	ForecastKept int64    `json:"forecast_kept,omitzero"`
+	Learned      *Learned `json:"learned,omitzero"` // what observations taught of the capacity
+}
+
+// Learned is a capacity that was learned from observations, in the limit's unit.
+type Learned struct {
+	Low    int64 `json:"low"`
+	Likely int64 `json:"likely"`
+	High   int64 `json:"high,omitzero"` // absent where nothing bounds it
+	// Decides: it is enough to go by, and Low stands in place of what is configured.
+	Decides      bool  `json:"decides,omitzero"`
+	Observations int64 `json:"observations"` // stretches between observations that it rests on
 }
 
 // Observation is what a provider said of a window.
@@ -140,6 +157,12 @@ func LimitOf(v *quota.LimitView) Limit {
 	}
 	if v.Limit.Window.Kind == quota.WindowConcurrent {
 		l.UsedPercent = percentOf(v.Held, v.Capacity)
+	}
+	if l.HeldBack, l.Forecast, l.ForecastKept = v.HeldBack, v.Forecast, v.ForecastKept; l.HeldBack > 0 && v.Limit.HoldBack != nil {
+		l.HeldFor = v.Limit.HoldBack.Priority.String()
+	}
+	if e := v.Learned; e != nil {
+		l.Learned = &Learned{Low: e.Low, Likely: e.Likely, High: e.High, Decides: e.Enough, Observations: e.Stretches}
 	}
 	if v.Observed != nil {
 		o := observationOf(*v.Observed)

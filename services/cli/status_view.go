@@ -118,6 +118,9 @@ func (c *statusCommand) showLimits(title string, limits []wire.Limit, now time.T
 	if len(t.Rows) > 0 {
 		s.Table(t)
 	}
+	for i := range limits {
+		c.showKept(&limits[i])
+	}
 	if untouched > 0 {
 		s.Printf("%s\n", s.Paint(screen.Faint, fmt.Sprintf("%d %s untouched (--all shows them)", untouched, plural(int64(untouched), "limit", "limits"))))
 	}
