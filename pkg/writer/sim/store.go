@@ -192,8 +192,8 @@ func (s *store) restore() *ledger.Ledger {
 			w.violate("keyframe %d: %v", i, err)
 			return nil
 		}
-		chunks := k.Chunks
-		if w.chance(w.rates.store) {
+		chunks, damage := k.Chunks, w.chance(w.rates.store)
+		if damage {
 			w.fault(KeyframeDamaged)
 			damaged := append([]byte(nil), chunks[0]...)
 			damaged[w.rand.IntN(len(damaged))] ^= 1
@@ -202,6 +202,9 @@ func (s *store) restore() *ledger.Ledger {
 		l, err := ledger.Restore(m, chunks)
 		if err == nil {
 			return l
+		}
+		if !damage {
+			w.violate("keyframe %d is whole and cannot be restored: %v", i, err)
 		}
 	}
 	return nil
