@@ -42,7 +42,23 @@ func TestAnyCommandsKeepTheBooks(t *testing.T) {
 		if got := restored.Snapshot(); !equal(got, want) || restored.NextDue() != l.state.NextDue() {
 			rt.Fatalf("the snapshot restores to\n%+v\nnot to\n%+v", got, want)
 		}
+		had := remembered(l.state)
+		for what, got := range remembered(restored) {
+			if !reflect.DeepEqual(got, had[what]) {
+				rt.Fatalf("the snapshot restores %s\n%+v\nnot\n%+v", what, got, had[what])
+			}
+		}
 	})
+}
+
+// remembered is what a state has besides what [State.Check] adds up, not by way of a snapshot: of what a snapshot leaves
+// out, two snapshots do not differ.
+func remembered(s *State) map[string]any {
+	return map[string]any{
+		"blocks": s.blocks, "notices": s.notices, "calls": s.calls, "their order": s.callOrder.all(), "closed": s.closedOrder.all(),
+		"queue": s.queue.inOrder(), "sticky": s.sticky, "sticky in order": s.stickyOrder.all(), "uses": s.uses, "pacers": s.pacers,
+		"watches": s.watches, "learners": s.learners, "by agent": s.liveByAgent, "by team": s.liveByTeam, "held by team": s.heldByTeam,
+	}
 }
 
 // equal compares what snapshots hold; where a reservation stands in its heap is not part of it.
