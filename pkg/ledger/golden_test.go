@@ -21,7 +21,10 @@ import (
 // once it is released. -golden writes those that are missing.
 var writeGolden = flag.Bool("golden", false, "write golden ledgers that are missing")
 
-const goldenDir = "testdata/golden/v1"
+const (
+	goldenDir  = "testdata/golden/v1"
+	sharedName = "shared-plan"
+)
 
 // readLog reads a log file: for each commit revision and length as uvarint, then the bytes.
 func readLog(r *bufio.Reader) ([]Entry, error) {
@@ -77,6 +80,7 @@ func summary(l *Ledger) string {
 	for _, r := range l.State().Reservations(true, func(*quota.Reservation) bool { return true }) {
 		fmt.Fprintf(&b, "reservation %s %q granted %d used %d cost %d\n", r.ID, r.Outcome, r.Granted.Tokens.Total(), r.Used.Tokens.Total(), r.CostUsed)
 	}
+	summarizeSharing(&b, l.State(), p.At)
 	return b.String()
 }
 
@@ -118,13 +122,17 @@ func TestGoldenLedgers(t *testing.T) {
 // writeMissing records scenarios that have no file yet.
 func writeMissing(t *testing.T) {
 	t.Helper()
-	for name, commits := range map[string]int{"first-commits": 3, "busy-day": 150} {
+	for name, commits := range map[string]int{"first-commits": 3, "busy-day": 150, sharedName: 180} {
 		file := filepath.Join(goldenDir, name)
 		if _, err := os.Stat(file + ".ledger"); err == nil {
 			continue
 		}
 		s := newScribe(t, uint64(commits))
-		s.play(commits)
+		play := s.play
+		if name == sharedName {
+			play = s.share
+		}
+		play(commits)
 		if err := os.MkdirAll(goldenDir, 0o755); err != nil {
 			t.Fatal(err)
 		}
