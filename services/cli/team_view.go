@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/bursarhq/bursar/pkg/wire"
@@ -23,13 +24,11 @@ func (c *statusCommand) showTeams(teams []wire.TeamStatus) {
 			screen.Text(screen.Count(team.Live)),
 		}
 		if len(team.Shares) == 0 {
-			t.Add(append(own, make([]screen.Cell, 4)...)...)
+			t.Add(slices.Concat(own, make([]screen.Cell, 4))...)
 		}
 		for j := range team.Shares {
-			if j > 0 {
-				own = make([]screen.Cell, 4)
-			}
-			t.Add(append(own, shareCells(&team.Shares[j])...)...)
+			t.Add(slices.Concat(own, shareCells(&team.Shares[j]))...)
+			own = make([]screen.Cell, len(own)) // said once
 		}
 	}
 	c.screen.Title("Shares of teams")

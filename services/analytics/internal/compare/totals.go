@@ -44,9 +44,9 @@ func (c *Comparer) sums(ctx context.Context) (quota.Totals, error) {
 		&t.Queued, &t.QueueGranted, &t.QueueCancelled, &t.QueueTimedOut, &t.QueueRefused,
 	}
 	n := make([]uint64, len(counts))
-	row := make([]any, len(counts))
+	row := make([]any, 0, len(counts)+8)
 	for i := range n {
-		row[i] = &n[i]
+		row = append(row, &n[i])
 	}
 	row = append(row, &t.Reserved, &t.Used, &t.Overrun, &t.Returned, &t.Requests, &t.Cost, &t.Unpriced, &t.Unreserved)
 	if err := c.conn.QueryRow(ctx, query, c.workspace, c.ledgerID, c.first, c.last).Scan(row...); err != nil {
