@@ -136,7 +136,7 @@ func ends(r *wire.ReservationView, now time.Time) screen.Cell {
 		return screen.Text(screen.Span(r.ExpiresAt.Time().Sub(now)))
 	}
 	tone := screen.Faint
-	if r.Outcome == "expired" || r.Outcome == "revoked" {
+	if r.Outcome == "expired" || r.Outcome == "preempted" || r.Outcome == "revoked" {
 		tone = screen.Caution
 	}
 	return screen.Toned(tone, r.Outcome)

@@ -33,14 +33,18 @@ func TestFleetFoldsAndCoversEveryProjectedKind(t *testing.T) {
 			if closed, ok := event.(*quota.ReservationClosed); ok {
 				seen["closed/"+string(closed.Outcome)]++
 			}
+			if left, ok := event.(*quota.ReservationDequeued); ok {
+				seen["dequeued/"+string(left.Outcome)]++
+			}
 		}
 	}
 	for _, want := range []string{
 		quota.KindConfigApplied, quota.KindEpochClaimed, quota.KindReservationGranted, quota.KindReservationDenied,
 		quota.KindReservationExtended, quota.KindReservationRenewed, quota.KindReservationExpiring, quota.KindUsageRecorded,
 		quota.KindWindowOpened, quota.KindWindowRolled, quota.KindLimitWarning, quota.KindObservationRecorded,
-		quota.KindBlockPlaced, quota.KindBlockLifted,
-		"usage/open", "usage/late", "usage/unknown", "closed/settled", "closed/released", "closed/expired", "closed/revoked",
+		quota.KindBlockPlaced, quota.KindBlockLifted, quota.KindReservationQueued, quota.KindReservationWaiting, quota.KindReservationPreempting,
+		"usage/open", "usage/late", "usage/unknown", "usage/unreserved", "closed/settled", "closed/released", "closed/expired",
+		"closed/revoked", "closed/preempted", "dequeued/granted", "dequeued/cancelled", "dequeued/timed_out", "dequeued/refused",
 	} {
 		if seen[want] == 0 {
 			t.Errorf("no %s among %v", want, seen)

@@ -38,6 +38,10 @@ func (s *Story) tell(event quota.Event) {
 		if e.Reservation == s.ID {
 			s.say(e.At, nil, "warned that it ends at %s unless there is a sign of life", clock(e.Expires))
 		}
+	case *quota.ReservationPreempting:
+		if e.Reservation == s.ID {
+			s.preempting(e)
+		}
 	case *quota.UsageRecorded:
 		if e.Reservation == s.ID && s.ID != "" {
 			s.usage(e)
@@ -119,6 +123,12 @@ func (s *Story) dequeued(e *quota.ReservationDequeued) {
 	default:
 		s.say(e.At, tried(e.Steps), "refused after %s in the queue%s", waited, reason(e.Reason))
 	}
+}
+
+func (s *Story) preempting(e *quota.ReservationPreempting) {
+	s.say(e.At, []string{fmt.Sprintf("team %s asked for what its floor on %s guarantees, and this was preemptible", e.For, e.Limit)},
+		"told that it is preempted at %s", clock(e.Expires))
+	s.Helpful = append(s.Helpful, "not to be preemptible, where it then fits beside the floor; or a floor for its own team on "+e.Limit)
 }
 
 func (s *Story) usage(e *quota.UsageRecorded) {

@@ -1,0 +1,30 @@
+package story
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/bursarhq/bursar/pkg/quota"
+)
+
+// TestStoryOfAPreemption: who lent a floor reads when it went back, and to whom.
+func TestStoryOfAPreemption(t *testing.T) {
+	t.Parallel()
+	b := newBooks(t)
+	plan := b.state.Config
+	plan.Unlisted = &quota.Principal{Team: "guests", MaxPriority: quota.PriorityNormal}
+	plan.Teams = []quota.Team{{Name: "core", Shares: []quota.Share{{Limit: "max/day", Floor: 600, LendPart: 100_000}}}}
+	b.do("teams", quota.ApplyConfig{Config: plan})
+	b.reserve("lent", 900, func(c *quota.Reserve) {
+		c.Actor, c.Preemptible, c.Lease = quota.Actor{Principal: "bob", Agent: "b1"}, true, quota.Hour
+	})
+	b.reserve("owner", 500, func(c *quota.Reserve) { c.MaxWait = quota.Hour })
+	b.now = b.now.Add(quota.Minute)
+	b.reserve("later", 1)
+	told := b.story("lent").all()
+	for _, want := range []string{"preempted\n", "told that it is preempted at ", "team core asked for what its floor on max/day guarantees", "preempted after 1m0s: 0 of 900 tokens used", "not to be preemptible"} {
+		if !strings.Contains(told, want) {
+			t.Errorf("the story does not say %q:\n%s", want, told)
+		}
+	}
+}
