@@ -149,3 +149,12 @@ func mulDiv(a, b, d int64) (int64, bool) {
 	quotient, _ := bits.Div64(hi, lo, uint64(d))
 	return int64(quotient), quotient <= math.MaxInt64
 }
+
+// Conservative adds the margin of 30 % to a total, rounded up.
+func Conservative(total int64) int64 {
+	with, ok := mulDiv(max(0, total), conservativeFactor, thousand)
+	if !ok {
+		return MaxTokens
+	}
+	return with
+}

@@ -1,0 +1,33 @@
+// Package learn estimates tasks from what earlier ones really used.
+//
+// A [Book] holds, for one workspace, the distribution of the tokens that settled reservations used, at five levels from
+// coarse to fine: task type; and complexity; and model; and agent; and files (in ranges, see [FilesRange]). Above them
+// stands one distribution of used ÷ table over all types, which learns the scale of the table of pkg/estimate.
+//
+// # The formula
+//
+// Each level is a Dirichlet process around the level above it (Ferguson, "A Bayesian analysis of some nonparametric
+// problems", 1973; nested as in Teh and others, "Hierarchical Dirichlet processes", 2006). What the next task will use
+// is then distributed as
+//
+//	P(level) = n/(n+κ) · observed(level) + κ/(n+κ) · P(level above)
+//
+// and the estimate is a quantile of it. The topmost P is the prior: a log-normal whose median is the table's figure and
+// whose 90 % point is ×1.3 of it. So a level with much evidence speaks for itself and one with little hands on to the
+// coarser one, without a threshold; with no evidence at all the table stands as it is.
+//
+// The quantile is steered so that the share of tasks that fit is the target: after each settled reservation its task
+// type's level moves by γ·(target − covered), covered being 1 or 0 (Gibbs and Candès, "Adaptive conformal inference
+// under distribution shift", 2021). That keeps the coverage at the target in the long run, whatever the distribution.
+//
+// # Guarantees
+//
+//   - Each commit counts once: a Book knows its ledger and the last commit it has read.
+//   - A reservation is scored against the estimate of before it was learned from.
+//   - Memory is bounded: MaxKeys keys, MaxBins bins each. The keys unheard of for longest make room.
+//   - A stored Book that is read back gives the same estimates and scores.
+//   - The package reads no clock and no randomness: the same commits give the same Book.
+//
+// Callers must tolerate that figures are exact to [Accuracy] only, and must not share a Book between goroutines that
+// change it; [Book.Estimate] changes nothing.
+package learn
