@@ -72,7 +72,8 @@ func serviceRow(role Role, inbox string) Permissions {
 		return Permissions{Subscribe: []string{inbox}}.
 			writes(wire.BucketLedger).writes(wire.BucketKeyframes).writes(wire.BucketLease).
 			reads(wire.StreamLedger).reads(wire.StreamKeyframes).reads(wire.StreamLease).
-			scans(wire.StreamLedger).scans(wire.StreamKeyframes)
+			scans(wire.StreamLedger).scans(wire.StreamKeyframes).
+			reads(wire.StreamEstimates).scans(wire.StreamEstimates)
 	case RoleRelay:
 		return Permissions{Subscribe: []string{inbox}}.follows(wire.ConsumerRelay).publishes(wire.FilterEvents)
 	case RoleAnalytics:
@@ -82,6 +83,7 @@ func serviceRow(role Role, inbox string) Permissions {
 		return Permissions{Subscribe: []string{inbox}}.follows(wire.ConsumerSuggestion).
 			publishes(anyRequest + "event.*.*.suggestion.>").
 			writes(wire.BucketSuggestions).reads(wire.StreamSuggestions).scans(wire.StreamSuggestions).
+			writes(wire.BucketEstimates).reads(wire.StreamEstimates).
 			reads(wire.StreamEvents) // which suggestion it told last
 	case RoleReader:
 		return Permissions{Subscribe: []string{inbox}}.
@@ -161,7 +163,7 @@ func (p Permissions) follows(consumer string) Permissions {
 // provisioning makes, looks up and widens; it deletes and purges nothing.
 func provisioning(inbox string) Permissions {
 	p := Permissions{Subscribe: []string{inbox}}
-	for _, stream := range []string{wire.StreamLedger, wire.StreamKeyframes, wire.StreamLease, wire.StreamSuggestions, wire.StreamEvents} {
+	for _, stream := range []string{wire.StreamLedger, wire.StreamKeyframes, wire.StreamLease, wire.StreamSuggestions, wire.StreamEstimates, wire.StreamEvents} {
 		p = p.publishes(api+"STREAM.INFO."+stream, api+"STREAM.CREATE."+stream, api+"STREAM.UPDATE."+stream)
 	}
 	return p.publishes(perConsumer("CONSUMER.INFO")...).publishes(suffixed(perConsumer("CONSUMER.CREATE"), "."+wire.FilterLedger)...)

@@ -31,8 +31,8 @@ type Config struct {
 	Replicas int
 	// LedgerMaxBytes bounds the ledger. A full ledger refuses commits; it drops none.
 	LedgerMaxBytes int64
-	// KeyframesMaxBytes, LeaseMaxBytes and SuggestionsMaxBytes bound the other buckets.
-	KeyframesMaxBytes, LeaseMaxBytes, SuggestionsMaxBytes int64
+	// KeyframesMaxBytes, LeaseMaxBytes, SuggestionsMaxBytes and EstimatesMaxBytes bound the other buckets.
+	KeyframesMaxBytes, LeaseMaxBytes, SuggestionsMaxBytes, EstimatesMaxBytes int64
 	// EventsMaxBytes and EventsMaxAge bound the public events: the oldest make room. They can be made
 	// again from the ledger.
 	EventsMaxBytes int64
@@ -50,6 +50,7 @@ func Defaults() Config {
 		KeyframesMaxBytes:   2 * gib,
 		LeaseMaxBytes:       16 << 20,
 		SuggestionsMaxBytes: 256 << 20,
+		EstimatesMaxBytes:   64 << 20,
 		EventsMaxBytes:      4 * gib,
 		EventsMaxAge:        30 * 24 * time.Hour,
 		EventsDuplicates:    5 * time.Minute,
@@ -67,7 +68,7 @@ func (c Config) Validate() error {
 		bytes int64
 	}{
 		{"ledger", c.LedgerMaxBytes}, {"keyframes", c.KeyframesMaxBytes}, {"lease", c.LeaseMaxBytes},
-		{"suggestions", c.SuggestionsMaxBytes}, {"events", c.EventsMaxBytes},
+		{"suggestions", c.SuggestionsMaxBytes}, {"estimates", c.EstimatesMaxBytes}, {"events", c.EventsMaxBytes},
 	} {
 		if size.bytes < MaxMessageBytes {
 			errs = append(errs, fmt.Errorf("%s max bytes %d is below one message (%d)", size.name, size.bytes, MaxMessageBytes))
@@ -84,7 +85,7 @@ func (c Config) Validate() error {
 
 // Streams returns the wanted configuration of every stream, those of the buckets included.
 func (c Config) Streams() []jetstream.StreamConfig {
-	return []jetstream.StreamConfig{c.ledger(), c.keyframes(), c.lease(), c.suggestions(), c.events()}
+	return []jetstream.StreamConfig{c.ledger(), c.keyframes(), c.lease(), c.suggestions(), c.estimates(), c.events()}
 }
 
 // ledger is a KV bucket and a log at once: every revision of a key is kept, nothing can be deleted or
@@ -115,6 +116,12 @@ func (c Config) suggestions() jetstream.StreamConfig {
 	s := c.bucket(wire.BucketSuggestions, c.SuggestionsMaxBytes)
 	s.Description = "The current suggestions of every workspace"
 	s.AllowDirect = true // a direct read names its key in the subject, so that permissions can tell workspaces apart
+	return s
+}
+
+func (c Config) estimates() jetstream.StreamConfig {
+	s := c.bucket(wire.BucketEstimates, c.EstimatesMaxBytes)
+	s.Description = "What is learned about tasks in every workspace"
 	return s
 }
 

@@ -18,14 +18,29 @@ type EstimateRequest struct {
 
 // EstimateReply is an estimate. Tokens and Priority go into a reserve as they stand.
 type EstimateReply struct {
-	Tokens       Tokens   `json:"tokens"`
-	TotalTokens  int64    `json:"total_tokens"`
-	Priority     string   `json:"priority"`
-	Complexity   string   `json:"complexity"`              // low, medium or high
-	CostMicroUSD int64    `json:"cost_micro_usd,omitzero"` // of Model, rounded up
-	Unpriced     bool     `json:"unpriced,omitzero"`       // no model was named, or it has no price
-	Notices      []Notice `json:"notices,omitzero"`
+	Tokens       Tokens `json:"tokens"`
+	TotalTokens  int64  `json:"total_tokens"`
+	Priority     string `json:"priority"`
+	Complexity   string `json:"complexity"`              // low, medium or high
+	CostMicroUSD int64  `json:"cost_micro_usd,omitzero"` // of Model, rounded up
+	Unpriced     bool   `json:"unpriced,omitzero"`       // no model was named, or it has no price
+	// Ground is table or learned. The rest is of learned ones: total tokens that a tenth, half and 99 % of such tasks
+	// stayed within, how many tasks that rests on, and the share of tasks that are to fit into TotalTokens.
+	Ground        string   `json:"ground,omitzero"`
+	Low           int64    `json:"low,omitzero"`
+	Median        int64    `json:"median,omitzero"`
+	High          int64    `json:"high,omitzero"`
+	Samples       int64    `json:"samples,omitzero"`
+	TargetPercent Percent  `json:"target_percent,omitzero"`
+	CappedBy      string   `json:"capped_by,omitzero"` // the limit that could never grant more than Tokens, where the task takes more
+	Notices       []Notice `json:"notices,omitzero"`
 }
+
+// The grounds of an estimate.
+const (
+	GroundTable   = "table"   // the built-in table: of such tasks nothing is known
+	GroundLearned = "learned" // what settled reservations used
+)
 
 // StatusRequest asks how the agent stands, or one of its reservations.
 type StatusRequest struct {
@@ -175,12 +190,16 @@ func (r *EstimateRequest) Task() (estimate.Task, error) {
 	return task, nil
 }
 
-// EstimateReplyOf converts an estimate and, where priced, what it costs at the given rate.
+// EstimatesKey is the key in [BucketEstimates] of what is learned in a workspace; its value is not part of the protocol.
+// Errors: [ErrName].
+func EstimatesKey(workspace string) (string, error) { return EncodeToken(workspace) }
+
+// EstimateReplyOf converts an estimate of the table and, where priced, what it costs at the given rate.
 func EstimateReplyOf(e estimate.Estimate, rate quota.Rate, priced bool, notices []Notice) EstimateReply {
 	tokens := quota.Tokens{Input: e.InputTokens, Output: e.OutputTokens}
 	reply := EstimateReply{
 		Tokens: Tokens(tokens), TotalTokens: e.TotalTokens, Priority: string(e.Priority), Complexity: string(e.Complexity),
-		Unpriced: !priced, Notices: notices,
+		Unpriced: !priced, Ground: GroundTable, Notices: notices,
 	}
 	if priced {
 		reply.CostMicroUSD = rate.CostCeil(tokens)

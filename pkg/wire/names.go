@@ -32,12 +32,15 @@ const (
 	BucketLease = "quota_lease"
 	// BucketSuggestions holds the current advice: keys start with the workspace.
 	BucketSuggestions = "quota_suggestions"
+	// BucketEstimates holds what is learned about tasks: key = workspace, see [EstimatesKey].
+	BucketEstimates = "quota_estimates"
 
-	// StreamLedger, StreamKeyframes, StreamLease and StreamSuggestions are the streams of the buckets.
+	// StreamLedger, StreamKeyframes, StreamLease, StreamSuggestions and StreamEstimates are the streams of the buckets.
 	StreamLedger      = kvStreamPrefix + BucketLedger
 	StreamKeyframes   = kvStreamPrefix + BucketKeyframes
 	StreamLease       = kvStreamPrefix + BucketLease
 	StreamSuggestions = kvStreamPrefix + BucketSuggestions
+	StreamEstimates   = kvStreamPrefix + BucketEstimates
 
 	// StreamEvents holds the public CloudEvents that the relay makes out of commits.
 	StreamEvents = "QUOTA_EVENTS"

@@ -20,6 +20,7 @@ import (
 	"github.com/bursarhq/bursar/pkg/wire"
 	"github.com/bursarhq/bursar/pkg/writer"
 	"github.com/bursarhq/bursar/services/allocator/internal/engine"
+	"github.com/bursarhq/bursar/services/allocator/internal/estimates"
 	"github.com/bursarhq/bursar/services/allocator/internal/front"
 	"github.com/bursarhq/bursar/services/allocator/internal/lease"
 	"github.com/bursarhq/bursar/services/allocator/internal/metrics"
@@ -47,6 +48,7 @@ type workspace struct {
 	lease   *lease.Lease
 	engine  *engine.Engine
 	front   *front.Front
+	learned *estimates.Watch
 
 	background sync.WaitGroup
 	ctx        context.Context //nolint:containedctx // of the engine; for what Observer methods start
@@ -87,9 +89,12 @@ func (s *service) workspace(ctx context.Context, name string) (*workspace, error
 	w.engine = engine.New(engine.Options{
 		Name: s.name, Log: log, Keyframes: keyframes, Prices: s.prices.of, Observer: w, Points: s.cfg.Points, Logger: w.log,
 	})
+	if w.learned, err = estimates.New(s.storeJS, name, w.log); err != nil {
+		return nil, fmt.Errorf("workspace: %w", err)
+	}
 	w.front = front.New(front.Options{
 		Conn: s.front, Workspace: name, Version: s.cfg.Version, Engine: w.engine, Prices: s.prices.of,
-		Verifier: &verifier{log, keyframes}, History: log, Metrics: w.metrics, Sure: w.lease.Sure, Tracer: s.cfg.Tracer, Log: w.log,
+		Verifier: &verifier{log, keyframes}, History: log, Estimates: w.learned, Metrics: w.metrics, Sure: w.lease.Sure, Tracer: s.cfg.Tracer, Log: w.log,
 	})
 	s.cfg.Telemetry.Check("ledger "+name, w.ready)
 	return w, nil
@@ -127,6 +132,7 @@ func (w *workspace) run(ctx context.Context) {
 	w.ctx = engineCtx
 	var leasing, running sync.WaitGroup
 	running.Go(func() { w.engine.Run(engineCtx) })
+	running.Go(func() { w.learned.Run(engineCtx) })
 	leasing.Go(func() { w.lease.Run(leaseCtx, lease.Events{Acquired: w.acquired, Lost: w.lost}) })
 	<-ctx.Done()
 	w.draining.Store(true)

@@ -204,6 +204,7 @@ func (i *instance) oneReservation() {
 	if estimate.TotalTokens != 16_000 {
 		i.t.Errorf("estimate %+v, want 16,000 tokens", estimate)
 	}
+	fits(i.t, i.do(ExitOK, "estimate", "--task", "code_review"))
 	granted := ask[wire.ReservationReply](i, "reserve", "--agent", "a1", "--provider", "claude", "--model", "claude-sonnet-5",
 		"--estimate", "--task", "code_review", "--files", "20", "--cache-read", "4000")
 	id := granted.ReservationID

@@ -112,7 +112,24 @@ func (a *app) showEstimate(e *wire.EstimateReply) {
 	if !e.Unpriced {
 		a.line("cost", "at most "+screen.Money(e.CostMicroUSD))
 	}
+	if e.CappedBy != "" {
+		a.line("capped", "the task takes more, but "+screen.Clean(e.CappedBy)+" could never grant it")
+	}
+	a.showGround(e)
 	a.showNotices(e.Notices)
+}
+
+// showGround says what an estimate rests on; nothing for a server that does not tell.
+func (a *app) showGround(e *wire.EstimateReply) {
+	switch e.Ground {
+	case wire.GroundTable:
+		a.line("rests on", "the built-in table: nothing is known of such tasks yet")
+	case wire.GroundLearned:
+		a.line("rests on", fmt.Sprintf("%s settled %s; %s %% of such are to fit", screen.Count(e.Samples),
+			plural(e.Samples, "task", "tasks"), e.TargetPercent))
+		a.line("interval", fmt.Sprintf("%s (10 %%), %s (median), %s tokens (99 %%)", screen.Count(e.Low), screen.Count(e.Median),
+			screen.Count(e.High)))
+	}
 }
 
 // reservationTable lists reservations. The id is shown whole: it is what other commands take.

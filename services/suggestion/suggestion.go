@@ -1,7 +1,8 @@
-// Package suggestion is the service that turns the ledger into advice.
+// Package suggestion is the service that turns the ledger into advice, and settled reservations into estimates.
 //
 // It follows the commits of all workspaces, keeps a week of each in mind, and publishes what its rules find as
-// suggestion.made events; the advice that holds now is kept in the bucket of suggestions. It decides nothing and
+// suggestion.made events; the advice that holds now is kept in the bucket of suggestions. What it learned about tasks is
+// kept in the bucket of estimates, from which the allocator answers (package learn says how). It decides nothing and
 // stands in nobody's way: while it is down, nothing else notices, and when it returns it goes on where it was.
 //
 // The state of the week is stored with the position in the ledger, rather than built again from the log at each start:
@@ -47,7 +48,7 @@ const (
 
 // Config configures the service.
 type Config struct {
-	// NATS says whom to connect to. Required. The stream, consumer and bucket must exist.
+	// NATS says whom to connect to. Required. The stream, consumer and buckets must exist.
 	NATS natsconn.Config
 	// Telemetry takes the service's metrics and its readiness. Required.
 	Telemetry *telemetry.Telemetry

@@ -39,6 +39,9 @@ func New(target float64) *Book {
 	return &Book{target: target, keys: map[Key]*evidence{}, levels: map[string]float64{}, scores: map[string]Score{}}
 }
 
+// Target is the share of tasks that are to fit into their estimate, 0 to 1.
+func (b *Book) Target() float64 { return b.target }
+
 // Number is the last commit that was read; 0 for none.
 func (b *Book) Number() uint64 { return b.number }
 

@@ -7,7 +7,7 @@
 // # The formula
 //
 // Each level is a Dirichlet process around the level above it (Ferguson, "A Bayesian analysis of some nonparametric
-// problems", 1973; nested as in Teh and others, "Hierarchical Dirichlet processes", 2006). What the next task will use
+// problems", 1973; nested as in "Hierarchical Dirichlet processes", JASA, 2006). What the next task will use
 // is then distributed as
 //
 //	P(level) = n/(n+κ) · observed(level) + κ/(n+κ) · P(level above)

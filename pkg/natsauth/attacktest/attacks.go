@@ -94,6 +94,7 @@ func replies() []attack {
 		aimed("reply into the lease", "$KV.quota_lease.default"),
 		aimed("reply into the keyframes", "$KV.quota_keyframes.default.1.0"),
 		aimed("reply into the suggestions", "$KV.quota_suggestions.default.x"),
+		aimed("reply into the estimates", "$KV.quota_estimates.default"),
 		aimed("reply as an event", subjectOf(workspace, wire.KindEvent, victimName, "w", stolen)),
 		aimed("reply as a notice", subjectOf(workspace, wire.KindNotice, victimName, stolen)),
 		aimed("reply as a request of another principal", subjectOf(workspace, wire.KindAgent, victimName, "w", wire.VerbReserve)),
@@ -147,6 +148,7 @@ func forgeries() []attack {
 		publishing("take the lease", mallory, "$KV.quota_lease.default"),
 		publishing("write a keyframe", oscar, "$KV.quota_keyframes.default.1.0"),
 		publishing("write a suggestion", oscar, "$KV.quota_suggestions.default.x"),
+		publishing("write an estimate", mallory, "$KV.quota_estimates.default"),
 		publishing("forge an event", mallory, subjectOf(workspace, wire.KindEvent, victimName, "w", "reservation", "granted")),
 		publishing("forge an event about oneself", mallory, subjectOf(workspace, wire.KindEvent, "mallory", "w", "reservation", "granted")),
 		publishing("forge an event as an operator", oscar, subjectOf(workspace, wire.KindEvent, victimName, "w", "reservation", "granted")),
@@ -166,7 +168,7 @@ func forgeries() []attack {
 // api are direct calls of the JetStream API by principals.
 func api() []attack {
 	var rows []attack
-	for _, call := range append(destructiveCalls(), "INFO", "STREAM.NAMES", "STREAM.MSG.GET.KV_quota_ledger", "DIRECT.GET.KV_quota_suggestions") {
+	for _, call := range append(destructiveCalls(), "INFO", "STREAM.NAMES", "STREAM.MSG.GET.KV_quota_ledger", "STREAM.MSG.GET.KV_quota_estimates", "DIRECT.GET.KV_quota_suggestions") {
 		for _, as := range []natsauth.Identity{mallory, oscar} {
 			rows = append(rows, attack{name: string(as.Role) + " calls " + call, as: as, want: refused, do: func(x *attacker) {
 				x.ask("$JS.API."+call, x.nc.NewInbox(), nil)
@@ -198,6 +200,7 @@ func compromisedServices() []attack {
 		try(natsauth.RoleAllocatorStore, "delete a consumer", "$JS.API.CONSUMER.DELETE.KV_quota_ledger.analytics"),
 		try(natsauth.RoleAllocatorStore, "replace a consumer", "$JS.API.CONSUMER.CREATE.KV_quota_ledger.relay.$KV.quota_ledger.>"),
 		try(natsauth.RoleAllocatorStore, "read a consumer's messages", "$JS.API.CONSUMER.MSG.NEXT.KV_quota_ledger.relay"),
+		try(natsauth.RoleAllocatorStore, "write an estimate", "$KV.quota_estimates.default"),
 		listen(natsauth.RoleAllocatorStore, "hear requests", requests),
 		try(natsauth.RoleRelay, "write a commit", ledger),
 		try(natsauth.RoleRelay, "acknowledge for analytics", "$JS.ACK.KV_quota_ledger.analytics.1.1.1.1.1"),
@@ -212,6 +215,7 @@ func compromisedServices() []attack {
 		try(natsauth.RoleSuggestion, "forge an event of the ledger", event),
 		try(natsauth.RoleReader, "write a commit", ledger),
 		try(natsauth.RoleReader, "write a suggestion", "$KV.quota_suggestions.default.x"),
+		try(natsauth.RoleReader, "write an estimate", "$KV.quota_estimates.default"),
 		try(natsauth.RoleReader, "purge the ledger", "$JS.API.STREAM.PURGE.KV_quota_ledger"),
 		try(natsauth.RoleReader, "reset a consumer", "$JS.API.CONSUMER.RESET.KV_quota_ledger.analytics"),
 		try(natsauth.RoleMaintenance, "write a commit", ledger),

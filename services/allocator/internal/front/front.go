@@ -25,6 +25,7 @@ import (
 	"github.com/bursarhq/bursar/pkg/wire"
 	"github.com/bursarhq/bursar/pkg/writer"
 	"github.com/bursarhq/bursar/services/allocator/internal/engine"
+	"github.com/bursarhq/bursar/services/allocator/internal/estimates"
 	"github.com/bursarhq/bursar/services/allocator/internal/metrics"
 )
 
@@ -53,6 +54,7 @@ type Options struct {
 	Prices    func(*quota.Config) quota.Prices
 	Verifier  Verifier
 	History   History
+	Estimates *estimates.Watch
 	Metrics   *metrics.Workspace
 	Sure      func() bool  // whether nobody else can lead by now
 	Tracer    trace.Tracer // nil where traces are off

@@ -1,7 +1,6 @@
 package front
 
 import (
-	"github.com/bursarhq/bursar/pkg/estimate"
 	"github.com/bursarhq/bursar/pkg/quota"
 	"github.com/bursarhq/bursar/pkg/wire"
 	"github.com/bursarhq/bursar/pkg/writer"
@@ -19,7 +18,12 @@ func (f *Front) read(r *request) {
 			f.refuse(r, err, nil)
 			return
 		}
-		compute = func(s *quota.State, now quota.Instant) any { return f.estimate(b, task, s, now) }
+		answer, err := f.opt.Estimates.Estimate(task, r.actor.Agent, b.Model)
+		if err != nil {
+			f.refuse(r, wire.NewError(quota.CodeInvalid, "%v", err), nil)
+			return
+		}
+		compute = func(s *quota.State, now quota.Instant) any { return f.estimate(b.Model, answer, r.actor, s, now) }
 	case *wire.StatusRequest:
 		compute = func(s *quota.State, now quota.Instant) any { return status(b, r.actor, s, now) }
 	case *wire.ListRequest:
@@ -85,16 +89,6 @@ func (f *Front) answerRead(r *request, reply *writer.Reply) {
 		return
 	}
 	f.send(r, wire.AppendReply(nil, reply.Value), quota.CodeOK)
-}
-
-func (f *Front) estimate(b *wire.EstimateRequest, task estimate.Task, s *quota.State, now quota.Instant) any {
-	e, err := estimate.For(task)
-	if err != nil {
-		return wire.NewError(quota.CodeInvalid, "%v", err)
-	}
-	rate, priced := f.opt.Prices(&s.Config).Rate(b.Model, now, false)
-	reply := wire.EstimateReplyOf(e, rate, priced && b.Model != "", nil)
-	return &reply
 }
 
 func status(b *wire.StatusRequest, actor quota.Actor, s *quota.State, now quota.Instant) any {

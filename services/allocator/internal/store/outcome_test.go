@@ -101,7 +101,7 @@ func TestAStoreThatDoesNotAnswer(t *testing.T) {
 	}
 	if err := provision.Ensure(t.Context(), js, provision.Config{
 		Replicas: 1, LedgerMaxBytes: 8 << 20, KeyframesMaxBytes: 8 << 20, LeaseMaxBytes: 8 << 20, SuggestionsMaxBytes: 8 << 20,
-		EventsMaxBytes: 8 << 20, EventsMaxAge: time.Hour, EventsDuplicates: time.Minute,
+		EstimatesMaxBytes: 8 << 20, EventsMaxBytes: 8 << 20, EventsMaxAge: time.Hour, EventsDuplicates: time.Minute,
 	}, nil); err != nil {
 		t.Fatal(err)
 	}

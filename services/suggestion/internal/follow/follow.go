@@ -1,4 +1,4 @@
-// Package follow reads the ledgers of all workspaces and turns them into advice.
+// Package follow reads the ledgers of all workspaces and turns them into advice and into estimates of tasks.
 //
 // # Why nothing is lost or repeated
 //
@@ -13,6 +13,9 @@
 // A death before 2 repeats the range from the old book. A death after 2 repeats a range that the book has read; its
 // outbox is published then, from behind the last event that is in the stream already. After any error the books are
 // loaded again, so that what is in memory is never ahead of what is stored.
+//
+// What is learned about tasks is a value of its own, with a position of its own: it reads the same commits in step 1 and
+// is saved before step 2. A death after that repeats commits which it knows to have read.
 package follow
 
 import (
@@ -27,6 +30,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/bursarhq/bursar/pkg/bus"
+	"github.com/bursarhq/bursar/pkg/estimate/learn"
 	"github.com/bursarhq/bursar/pkg/ledger"
 	"github.com/bursarhq/bursar/pkg/wire"
 	"github.com/bursarhq/bursar/services/suggestion/internal/book"
@@ -39,6 +43,8 @@ type Keeper interface {
 	Show(ctx context.Context, list wire.SuggestionList) error
 	Publish(ctx context.Context, workspace string, s wire.Suggestion) error
 	LastPublished(ctx context.Context, workspace string) (string, error)
+	LoadEstimates(ctx context.Context, workspace string) (*learn.Book, uint64, error)
+	SaveEstimates(ctx context.Context, workspace string, b *learn.Book, revision uint64) (uint64, error)
 }
 
 // Follower handles ranges of commits. It is not safe for concurrent use: ranges come one at a time.
@@ -48,6 +54,7 @@ type Follower struct {
 	log     *slog.Logger
 	now     func() time.Time
 	books   map[string]*entry
+	learned map[string]*learned
 }
 
 // entry is a book in memory.
@@ -61,7 +68,7 @@ type entry struct {
 
 // New gives a follower.
 func New(keep Keeper, metrics *Metrics, log *slog.Logger, now func() time.Time) *Follower {
-	return &Follower{keep: keep, metrics: metrics, log: log, now: now, books: map[string]*entry{}}
+	return &Follower{keep: keep, metrics: metrics, log: log, now: now, books: map[string]*entry{}, learned: map[string]*learned{}}
 }
 
 // Handle takes the message of a range; see the package comment for the order. After an error the range is to be handed
@@ -72,7 +79,7 @@ func (f *Follower) Handle(msg *message.Message) error {
 		return errors.New("the message is no range of commits")
 	}
 	if err := f.handle(msg.Context(), r); err != nil {
-		f.books = map[string]*entry{}
+		f.books, f.learned = map[string]*entry{}, map[string]*learned{}
 		f.metrics.failures.Inc()
 		return err
 	}
@@ -85,6 +92,9 @@ func (f *Follower) handle(ctx context.Context, r bus.Range) error {
 		if err := f.read(ctx, record); err != nil {
 			return err
 		}
+	}
+	if err := f.saveEstimates(ctx); err != nil {
+		return err
 	}
 	for _, workspace := range slices.Sorted(maps.Keys(f.books)) {
 		e := f.books[workspace]
@@ -110,6 +120,9 @@ func (f *Follower) read(ctx context.Context, record bus.Record) error {
 	if err != nil {
 		f.unreadable(record, err)
 		return nil
+	}
+	if err := f.learn(ctx, workspace, commit); err != nil {
+		return err
 	}
 	e, err := f.entry(ctx, workspace)
 	if err != nil {

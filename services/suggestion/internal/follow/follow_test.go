@@ -1,6 +1,7 @@
 package follow
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/bursarhq/bursar/pkg/bus"
+	"github.com/bursarhq/bursar/pkg/estimate/learn"
 	"github.com/bursarhq/bursar/pkg/natsembed/natstest"
 	"github.com/bursarhq/bursar/pkg/price"
 	"github.com/bursarhq/bursar/pkg/quota"
@@ -37,8 +39,10 @@ func newWorld(t testing.TB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: wire.BucketSuggestions}); err != nil {
-		t.Fatal(err)
+	for _, bucket := range []string{wire.BucketSuggestions, wire.BucketEstimates} {
+		if _, err := js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: bucket}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	_, err = js.CreateStream(t.Context(), jetstream.StreamConfig{Name: wire.StreamEvents, Subjects: []string{wire.FilterEvents}})
 	if err != nil {
@@ -106,6 +110,20 @@ func (w *world) state(workspace string) wire.SuggestionList {
 	return b.List()
 }
 
+// estimates gives what is stored of what was learned in a workspace.
+func (w *world) estimates(workspace string) []byte {
+	w.t.Helper()
+	b, _, err := w.keeper.LoadEstimates(w.t.Context(), workspace)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	data, err := b.Encode()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return data
+}
+
 // script is what happens in two workspaces, as ranges of the ledger's stream.
 func script(t testing.TB) []bus.Range {
 	one, two := scene.New(t, 1), scene.New(t, 2)
@@ -161,6 +179,22 @@ func (m *mortal) Save(ctx context.Context, b *book.Book, revision uint64) (saved
 	return saved, err
 }
 
+func (m *mortal) LoadEstimates(ctx context.Context, workspace string) (b *learn.Book, revision uint64, err error) {
+	err = m.step(func() error {
+		b, revision, err = m.Keeper.LoadEstimates(ctx, workspace)
+		return err
+	})
+	return b, revision, err
+}
+
+func (m *mortal) SaveEstimates(ctx context.Context, workspace string, b *learn.Book, revision uint64) (saved uint64, err error) {
+	err = m.step(func() error {
+		saved, err = m.Keeper.SaveEstimates(ctx, workspace, b, revision)
+		return err
+	})
+	return saved, err
+}
+
 func (m *mortal) Show(ctx context.Context, list wire.SuggestionList) error {
 	return m.step(func() error { return m.Keeper.Show(ctx, list) })
 }
@@ -201,6 +235,7 @@ func TestDeathAtEveryStep(t *testing.T) {
 	if len(want) != 5 || len(one.Suggestions) != 3 || len(two.Suggestions) != 2 {
 		t.Fatalf("the script tells %d, the lists have %d and %d", len(want), len(one.Suggestions), len(two.Suggestions))
 	}
+	learnedOne, learnedTwo := calm.estimates("one"), calm.estimates("two")
 	for at := 1; at <= calls; at++ {
 		for _, after := range []bool{false, true} {
 			t.Run(fmt.Sprintf("call %d after %v", at, after), func(t *testing.T) {
@@ -214,6 +249,9 @@ func TestDeathAtEveryStep(t *testing.T) {
 				}
 				if !reflect.DeepEqual(w.state("one"), one) || !reflect.DeepEqual(w.state("two"), two) {
 					t.Error("the books differ from those of a calm life")
+				}
+				if !bytes.Equal(w.estimates("one"), learnedOne) || !bytes.Equal(w.estimates("two"), learnedTwo) {
+					t.Error("the estimates differ from those of a calm life")
 				}
 			})
 		}

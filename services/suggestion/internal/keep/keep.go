@@ -1,4 +1,5 @@
-// Package keep stores the books of the suggestion service in NATS and tells the world what is in them.
+// Package keep stores the books of the suggestion service in NATS, what it learned about tasks among them, and tells the
+// world what is in them.
 //
 // A save is one compare-and-set write of one key, so that two services that run at once cannot mix their work: the one
 // that comes second gets [ErrConflict] and reads again. Callers must tolerate that after any error the stored book may
@@ -32,11 +33,12 @@ var ErrConflict = errors.New("saved by another service in between")
 type Keeper struct {
 	js        jetstream.JetStream
 	bucket    jetstream.KeyValue
+	estimates jetstream.KeyValue
 	publisher message.Publisher
 	catalogue *price.Catalogue
 }
 
-// New opens the bucket of suggestions, which must exist.
+// New opens the buckets of suggestions and of estimates, which must exist.
 func New(ctx context.Context, js jetstream.JetStream, catalogue *price.Catalogue) (*Keeper, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -44,11 +46,15 @@ func New(ctx context.Context, js jetstream.JetStream, catalogue *price.Catalogue
 	if err != nil {
 		return nil, fmt.Errorf("open bucket %s: %w", wire.BucketSuggestions, err)
 	}
+	estimates, err := js.KeyValue(ctx, wire.BucketEstimates)
+	if err != nil {
+		return nil, fmt.Errorf("open bucket %s: %w", wire.BucketEstimates, err)
+	}
 	publisher, err := bus.NewPublisher(bus.PublisherConfig{JetStream: js, Stream: wire.StreamEvents, Timeout: timeout, Subject: subject})
 	if err != nil {
 		return nil, err
 	}
-	return &Keeper{js: js, bucket: bucket, publisher: publisher, catalogue: catalogue}, nil
+	return &Keeper{js: js, bucket: bucket, estimates: estimates, publisher: publisher, catalogue: catalogue}, nil
 }
 
 // subject is where the events of a workspace's suggestions go: they concern no principal and no agent in particular.

@@ -1,0 +1,93 @@
+package allocator
+
+import (
+	"testing"
+	"time"
+
+	"github.com/bursarhq/bursar/pkg/estimate/learn"
+	"github.com/bursarhq/bursar/pkg/natsauth"
+	"github.com/bursarhq/bursar/pkg/quota"
+	"github.com/bursarhq/bursar/pkg/wire"
+	"github.com/bursarhq/bursar/services/internal/site"
+)
+
+// learnedBook is of many tasks, each of which used total tokens.
+func learnedBook(t *testing.T, taskType, complexity string, tasks int, total int64) []byte {
+	t.Helper()
+	b := learn.New(learn.DefaultTarget)
+	for range tasks {
+		key := learn.KeyOf(&quota.Labels{TaskType: taskType, Complexity: complexity, Model: "gpt-5", Agent: "a1"}, 0)
+		if err := b.Learn(key, 8000, total); err != nil {
+			t.Fatal(err)
+		}
+	}
+	data, err := b.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// The table answers until something is learned, and from then on what was learned; a value that cannot be read changes
+// nothing.
+func TestEstimatesAreLearned(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	a := s.agent("a1")
+	ask := func(conservative bool) *wire.EstimateReply {
+		t.Helper()
+		e, err := a.Estimate(s.ctx, wire.EstimateRequest{TaskType: "code_review", Model: "gpt-5", Conservative: conservative})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	if e := ask(false); e.Ground != wire.GroundTable || e.TotalTokens != 8000 || e.Samples != 0 || e.TargetPercent != 0 {
+		t.Errorf("before anything is learned: %+v", e)
+	}
+	bucket, err := s.JetStream(natsauth.RoleSuggestion).KeyValue(s.ctx, wire.BucketEstimates)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := wire.EstimatesKey(site.Workspace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := func(value []byte) {
+		t.Helper()
+		if _, err := bucket.Put(s.ctx, key, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put([]byte("from the future"))
+	put(learnedBook(t, "code_review", "medium", 400, 40_000))
+	var e *wire.EstimateReply
+	for e = ask(false); e.Ground != wire.GroundLearned; e = ask(false) {
+		select {
+		case <-s.ctx.Done():
+			t.Fatal("what is stored is never used")
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	near := func(n int64) bool { return n > 38_000 && n < 42_000 }
+	if !near(e.TotalTokens) || !near(e.Median) || !near(e.Low) || e.High < e.TotalTokens || e.Samples != 400 || e.TargetPercent != 90_000 {
+		t.Errorf("400 tasks used 40,000 tokens each, the estimate is %+v", e)
+	}
+	if e.Tokens.Input != e.TotalTokens*3/4 || e.Tokens.Input+e.Tokens.Output != e.TotalTokens || e.CostMicroUSD == 0 {
+		t.Errorf("the table's three quarters of input must stay: %+v", e)
+	}
+	if c := ask(true); c.TotalTokens <= e.TotalTokens*5/4 || c.Median != e.Median {
+		t.Errorf("a conservative estimate of %d tokens has %d", e.TotalTokens, c.TotalTokens)
+	}
+	put(learnedBook(t, "code_review", "medium", 400, 4_000_000))
+	for e = ask(false); e.Median < 1_000_000; e = ask(false) {
+		select {
+		case <-s.ctx.Done():
+			t.Fatal("what is stored anew is never used")
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	if e.TotalTokens != 100_000 || e.CappedBy != "api-1/day" || e.Tokens.Input != 75_000 || e.High < 3_800_000 {
+		t.Errorf("the day grants 100,000 tokens at most: %+v", e)
+	}
+}
