@@ -85,7 +85,7 @@ func (c *importCommand) bring(ctx context.Context, b *remote, places []string) (
 	}
 	defer func() { err = errors.Join(err, memory.Close()) }()
 	tick, finish := c.progress()
-	i := &importer.Importer{Source: c.source, Places: places, Account: c.account, Memory: memory, Reporter: agent, Progress: tick}
+	i := &importer.Importer{Source: c.source, Places: places, Account: c.account, Memory: memory, Reporter: agent, Log: c.log, Progress: tick}
 	sum, err := i.Run(ctx)
 	finish()
 	if showErr := c.show(&sum, func() { c.showImport(&sum) }); showErr != nil || err != nil {

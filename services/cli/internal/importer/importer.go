@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"time"
 
@@ -42,6 +43,7 @@ type Importer struct {
 	Account  string
 	Memory   *Memory
 	Reporter Reporter
+	Log      *slog.Logger
 	// Progress is told of each file that was looked at; nil for nobody.
 	Progress func(done, files int)
 }
@@ -87,10 +89,12 @@ func (i *Importer) Follow(ctx context.Context, tell func(Summary)) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if err != nil {
+		switch {
+		case errors.Is(err, wire.ErrUnavailable): // what was not reported is read again
+			i.Log.Warn("the broker is away: trying until it is back", "error", err)
+		case err != nil:
 			return err
-		}
-		if sum.Calls > 0 {
+		case sum.Calls > 0:
 			tell(sum)
 		}
 		select {
@@ -194,12 +198,12 @@ func (p *part) line(r reader, line []byte, offset int64, program string, modifie
 		return nil
 	}
 	at := row.Call.At
-	if at.IsZero() {
+	if at.Unix() <= 0 { // it tells no time, or none that can be
 		at = modified
 	}
 	return p.add(&row, wire.UsageItem{
-		OccurredAt: wire.TimeOf(quota.InstantOf(at)), Model: wireText(row.Call.Model, wire.MaxNameBytes), Tokens: wire.Tokens(row.Call.Tokens),
-		Source: "transcript:" + program, Session: wireText(row.Call.Session, wire.MaxTextBytes), Project: wireText(row.project, wire.MaxTextBytes),
+		OccurredAt: wire.TimeOf(quota.InstantOf(at)), Model: wire.Clip(row.Call.Model, wire.MaxNameBytes), Tokens: wire.Tokens(row.Call.Tokens),
+		Source: "transcript:" + program, Session: wire.Clip(row.Call.Session, wire.MaxTextBytes), Project: wire.Clip(row.project, wire.MaxTextBytes),
 	})
 }
 
@@ -237,14 +241,6 @@ func headOf(in io.ReaderAt, offset int64) (string, error) {
 	}
 	hash := sha256.Sum256(head[:n])
 	return hex.EncodeToString(hash[:16]), nil
-}
-
-// wireText cuts a text to what a request may hold.
-func wireText(s string, most int) string {
-	if len(s) > most {
-		return s[len(s)-most:]
-	}
-	return s
 }
 
 // wholeLines reads the lines of a file that may still be written: a last line that is no whole document is left for the

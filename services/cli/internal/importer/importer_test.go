@@ -3,12 +3,15 @@ package importer
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/bursarhq/bursar/pkg/price"
 	"github.com/bursarhq/bursar/pkg/quota"
@@ -20,7 +23,8 @@ type books struct {
 	t       *testing.T
 	state   *quota.State
 	prices  quota.Prices
-	failing bool
+	failing atomic.Bool
+	failed  atomic.Int64
 	items   []wire.UsageItem
 }
 
@@ -51,8 +55,9 @@ func (b *books) do(c quota.Command) quota.Result {
 func (b *books) Report(_ context.Context, r wire.ReportRequest) (*wire.ReservationReply, error) {
 	b.items = append(b.items, r.Usage...)
 	result := b.do(r.Command(quota.Actor{Principal: "ann", Agent: "import"}, ""))
-	if b.failing {
-		return nil, fmt.Errorf("the answer is lost")
+	if b.failing.Load() {
+		b.failed.Add(1)
+		return nil, fmt.Errorf("the answer is lost: %w", wire.ErrUnavailable)
 	}
 	if !result.OK() {
 		return nil, wire.ErrorOfResult(&result, false)
@@ -72,7 +77,7 @@ func newImporter(t *testing.T, b *books, program string, places ...string) *Impo
 	t.Cleanup(func() { _ = memory.Close() })
 	for _, source := range Sources() {
 		if source.Name == program {
-			return &Importer{Source: source, Places: places, Account: "acc", Memory: memory, Reporter: b}
+			return &Importer{Source: source, Places: places, Account: "acc", Memory: memory, Reporter: b, Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
 		}
 	}
 	t.Fatalf("no source %s", program)
@@ -181,16 +186,32 @@ func TestClaudeCodeCallsCountOnce(t *testing.T) {
 			t.Errorf("%d tokens, want 123", b.tokens())
 		}
 	})
+	t.Run("odd texts", func(t *testing.T) {
+		t.Parallel()
+		b, file := newBooks(t), filepath.Join(t.TempDir(), "a.jsonl")
+		write(t, file, said(strings.Repeat("m", 300), "", 7, 0, `,"version":"1"`),
+			strings.Replace(said("m2", "r2", 3, 0, ""), "/src/shop", "/"+strings.Repeat("\u00e9", 200), 1),
+			strings.Replace(said("m3", "r3", 2, 0, ""), "2026-11-20T10", "0001-01-01T10", 1))
+		run(t, newImporter(t, b, "claude-code", file))
+		if b.tokens() != 12 {
+			t.Errorf("%d tokens, want 12", b.tokens())
+		}
+		for _, item := range b.items {
+			if len(item.Project) > wire.MaxTextBytes || len(item.CallID) > wire.MaxTextBytes || !utf8.ValidString(item.Project) || item.OccurredAt <= 0 {
+				t.Errorf("got %+v", item)
+			}
+		}
+	})
 	t.Run("answers are lost", func(t *testing.T) {
 		t.Parallel()
 		b, file := newBooks(t), filepath.Join(t.TempDir(), "a.jsonl")
 		write(t, file, main...)
 		i := newImporter(t, b, "claude-code", file)
-		b.failing = true
+		b.failing.Store(true)
 		if _, err := i.Run(t.Context()); err == nil {
 			t.Fatal("no error")
 		}
-		b.failing = false
+		b.failing.Store(false)
 		run(t, i)
 		if b.tokens() != want {
 			t.Errorf("%d tokens, want %d", b.tokens(), want)
@@ -249,7 +270,14 @@ func TestFollowReadsOn(t *testing.T) {
 	if s := <-told; s.Tokens != 100 {
 		t.Errorf("got %+v", s)
 	}
+	b.failing.Store(true)
 	write(t, file, said("m1", "r1", 100, 0, ""), said("m2", "r2", 7, 0, ""), "")
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for b.failed.Load() == 0 { // the broker is away, and comes back
+		<-tick.C
+	}
+	b.failing.Store(false)
 	if s := <-told; s.Tokens != 7 {
 		t.Errorf("got %+v", s)
 	}

@@ -40,7 +40,7 @@ func (m *merger) add(r *row, item wire.UsageItem) error {
 	}
 	m.tokens += total - max(0, s.Total)
 	s.Total = total
-	item.CallID = s.ID
+	item.CallID = wire.Clip(s.ID, wire.MaxTextBytes)
 	if place, ok := m.places[s.ID]; ok {
 		m.items[place] = item
 	} else {

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/exporters/otlp/otlplog/otlploggrpc"
@@ -146,6 +147,23 @@ func TestRealExporters(t *testing.T) {
 				t.Errorf("got %+v", got)
 			}
 		})
+	}
+}
+
+func TestOddTextsHoldNothingUp(t *testing.T) {
+	t.Parallel()
+	d := &desk{}
+	_, overHTTP, _ := serve(t, d)
+	exporter, err := otlploghttp.New(t.Context(), otlploghttp.WithInsecure(), otlploghttp.WithEndpoint(overHTTP))
+	if err != nil {
+		t.Fatal(err)
+	}
+	odd := apiRequest("req_1", 1, 1)
+	odd["session.id"], odd["model"] = attribute.StringValue(strings.Repeat("é", 400)), attribute.StringValue(strings.Repeat("é", 400))
+	emit(t, exporter, claudeCode, odd)
+	item := d.reports["claude-code"][0].Usage[0]
+	if len(item.Session) > wire.MaxTextBytes || len(item.Model) > wire.MaxNameBytes || !utf8.ValidString(item.Session+item.Model) {
+		t.Errorf("got %+v", item)
 	}
 }
 

@@ -96,8 +96,11 @@ func (r *Receiver) count(news Tally) {
 }
 
 func item(c *Call) wire.UsageItem {
-	i := wire.UsageItem{CallID: c.ID, Model: c.Model, Tokens: wire.Tokens(c.Tokens), Source: "otlp:" + c.Program, Session: c.Session}
-	if !c.At.IsZero() {
+	i := wire.UsageItem{
+		CallID: wire.Clip(c.ID, wire.MaxTextBytes), Model: wire.Clip(c.Model, wire.MaxNameBytes), Tokens: wire.Tokens(c.Tokens),
+		Source: "otlp:" + c.Program, Session: wire.Clip(c.Session, wire.MaxTextBytes),
+	}
+	if c.At.Unix() > 0 {
 		i.OccurredAt = wire.TimeOf(quota.InstantOf(c.At))
 	}
 	return i
