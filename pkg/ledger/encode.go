@@ -130,6 +130,8 @@ func (f *fields) labels(k byte, l *quota.Labels) {
 	m.text(7, l.TaskType)
 	m.text(8, l.Complexity)
 	m.int(9, int64(l.Priority))
+	m.int(70, l.Files)
+	m.int(71, l.Estimated)
 	f.b = m.end()
 }
 

@@ -20,6 +20,8 @@ type Reserve struct {
 	Model       string
 	TaskType    string // free text for analysis; see pkg/estimate for the known ones
 	Complexity  string
+	Files       int64    // that the task touches, at most MaxFiles; 0 where nobody said
+	Estimated   int64    // tokens of all classes that an estimate told the agent; 0 where none did
 	Priority    Priority // 0 means normal
 	Amount      Amount   // Requests 0 means 1
 	Lifetime    Millis   // 0 means Policy.MaxLifetime
@@ -34,10 +36,23 @@ type Reserve struct {
 	Preemptible     bool     // what is not used may be taken back, after a notice
 }
 
+const (
+	// MaxFiles is the most files that a reserve may say.
+	MaxFiles = 10_000_000
+	// MaxEstimated is the most tokens, of all classes together, that an estimate may have told.
+	MaxEstimated = 5 * MaxTokensPerClass
+)
+
 // validateTerms checks what a reserve would take instead of all at once.
 func (c *Reserve) validateTerms() error {
 	if c.MinTokens < 0 || c.MinTokens > c.Amount.Tokens.Total() {
 		return fmt.Errorf("min_tokens must be from 0 to the %d tokens asked for", c.Amount.Tokens.Total())
+	}
+	if c.Files < 0 || c.Files > MaxFiles {
+		return fmt.Errorf("files must be from 0 to %d", int64(MaxFiles))
+	}
+	if c.Estimated < 0 || c.Estimated > MaxEstimated {
+		return fmt.Errorf("estimated_tokens must be from 0 to %d", MaxEstimated)
 	}
 	if c.MaxWait < 0 || c.MaxWait > MaxQueueWait {
 		return fmt.Errorf("max_wait must be from 0 to %d ms", MaxQueueWait)

@@ -100,6 +100,7 @@ func (d decider) reserve(c Reserve) ([]Event, Result) {
 	labels := Labels{
 		Principal: c.Actor.Principal, Agent: c.Actor.Agent, Team: principal.Team, Provider: c.Provider, Account: c.Account,
 		Model: c.Model, TaskType: c.TaskType, Complexity: c.Complexity, Priority: min(c.Priority, principal.MaxPriority),
+		Files: c.Files, Estimated: c.Estimated,
 	}
 	wish := wishOf(&c)
 	up := climb{decider: d, wish: &wish, base: labels}

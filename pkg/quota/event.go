@@ -41,6 +41,8 @@ type Labels struct {
 	TaskType   string   `cbor:"7,keyasint,omitempty"`
 	Complexity string   `cbor:"8,keyasint,omitempty"`
 	Priority   Priority `cbor:"9,keyasint,omitempty"`
+	Files      int64    `cbor:"70,keyasint,omitempty"` // that the task touches; 0 where nobody said
+	Estimated  int64    `cbor:"71,keyasint,omitempty"` // tokens that an estimate told the agent; 0 where none did
 }
 
 // LimitAmount is a number of units of one limit.

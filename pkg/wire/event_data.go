@@ -13,6 +13,8 @@ type Labels struct {
 	TaskType   string `json:"task_type,omitzero"`
 	Complexity string `json:"complexity,omitzero"`
 	Priority   string `json:"priority,omitzero"`
+	Files      int64  `json:"files,omitzero"`            // that the task touches
+	Estimated  int64  `json:"estimated_tokens,omitzero"` // what an estimate told the agent, of all classes together
 }
 
 // Actor is who did something. Agent is absent for operators.

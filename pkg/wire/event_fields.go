@@ -1,5 +1,7 @@
 package wire
 
+import "github.com/bursarhq/bursar/pkg/quota"
+
 // The fields of the events that come with every request, so that the relay writes them as fast as they are decided. The
 // other events are written by encoding/json.
 
@@ -13,6 +15,8 @@ var labelsObject = object[Labels]{
 	text("task_type", maxReplyTextBytes, func(v *Labels) *string { return &v.TaskType }),
 	text("complexity", maxReplyTextBytes, func(v *Labels) *string { return &v.Complexity }),
 	text("priority", maxReplyTextBytes, func(v *Labels) *string { return &v.Priority }),
+	integer("files", 0, quota.MaxFiles, func(v *Labels) *int64 { return &v.Files }),
+	integer("estimated_tokens", 0, quota.MaxEstimated, func(v *Labels) *int64 { return &v.Estimated }),
 }
 
 var actorObject = object[Actor]{

@@ -111,7 +111,7 @@ func actorOf(a quota.Actor) Actor { return Actor(a) }
 
 func labelsOf(l *quota.Labels) Labels {
 	return Labels{
-		l.Principal, l.Agent, l.Team, l.Provider, l.Account, l.Model, l.TaskType, l.Complexity, priorityName(l.Priority),
+		l.Principal, l.Agent, l.Team, l.Provider, l.Account, l.Model, l.TaskType, l.Complexity, priorityName(l.Priority), l.Files, l.Estimated,
 	}
 }
 

@@ -34,7 +34,7 @@ func configOfEvents() *quota.Config {
 // everyEvent has one event of each kind.
 func everyEvent() []quota.Event {
 	by := quota.Actor{Principal: "ci", Agent: "worker"}
-	labels := quota.Labels{Principal: "ci", Agent: "worker", Team: "core", Provider: "claude", Account: "max-1", Model: "claude-sonnet-4-5", TaskType: "code_review", Complexity: "medium", Priority: quota.PriorityNormal}
+	labels := quota.Labels{Principal: "ci", Agent: "worker", Team: "core", Provider: "claude", Account: "max-1", Model: "claude-sonnet-4-5", TaskType: "code_review", Complexity: "medium", Priority: quota.PriorityNormal, Files: 12, Estimated: 12_000}
 	amount := quota.Amount{Tokens: quota.Tokens{Input: 6000, Output: 2000}, Requests: 1}
 	rate := quota.Rate{Input: 3_000_000, CacheRead: 300_000, CacheWrite5m: 3_750_000, CacheWrite1h: 6_000_000, Output: 15_000_000}
 	held := []quota.LimitAmount{{Limit: "max-1/session", Amount: 8000}}

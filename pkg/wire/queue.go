@@ -37,6 +37,8 @@ type WaitingView struct {
 	Priority      string     `json:"priority,omitzero"`
 	TaskType      string     `json:"task_type,omitzero"`
 	Complexity    string     `json:"complexity,omitzero"`
+	Files         int64      `json:"files,omitzero"`
+	Estimated     int64      `json:"estimated_tokens,omitzero"`
 	Wanted        Amount     `json:"wanted"`
 	MinTokens     int64      `json:"min_tokens,omitzero"`
 	Queue         QueuePlace `json:"queue"`
@@ -105,7 +107,8 @@ func WaitingViewOf(w *quota.WaitingView) WaitingView {
 	l := &w.Labels
 	return WaitingView{
 		ReservationID: w.Reservation, Principal: l.Principal, Agent: l.Agent, Team: l.Team, Provider: l.Provider, Account: l.Account,
-		Model: l.Model, Priority: priorityName(l.Priority), TaskType: l.TaskType, Complexity: l.Complexity, Wanted: amountOf(w.Wish.Amount),
+		Model: l.Model, Priority: priorityName(l.Priority), TaskType: l.TaskType, Complexity: l.Complexity, Files: l.Files, Estimated: l.Estimated,
+		Wanted:    amountOf(w.Wish.Amount),
 		MinTokens: w.Wish.MinTokens, Queue: *placeOf(&w.Place), WaitsFor: boundsOf(w.Bounds), PassedAt: TimeOf(w.Passed), Kept: w.Kept,
 	}
 }

@@ -131,7 +131,7 @@ func TestAppendAgreesWithTags(t *testing.T) {
 	items := []UsageItem{{Time(1_700_000_000_123), "call", "m", tokens, 1, true, "otlp", "s", "p"}, {}}
 	id, acks := Identified{testID}, Acks{[]uint64{1, 2}}
 	for _, r := range []Request{
-		&ReserveRequest{id, acks, "p", "a", "m", "t", "c", "low", tokens, 2, 3, 4, 5, 6, []string{"a"}, []string{"p", "q"}, []string{"m"}, true},
+		&ReserveRequest{id, acks, "p", "a", "m", "t", "c", 12, 12_000, "low", tokens, 2, 3, 4, 5, 6, []string{"a"}, []string{"p", "q"}, []string{"m"}, true},
 		&ReportRequest{id, acks, "r", "a", "m", items}, &SettleRequest{id, acks, "r", "a", "m", items},
 		&ReleaseRequest{id, acks, "r", "why \"quoted\" <&> é\n"}, &ExtendRequest{id, acks, "r", tokens, 1, 2},
 		&EstimateRequest{acks, "t", "low", &n, true, true, "m"}, &StatusRequest{acks, "r"}, &ListRequest{acks, true, 5, "x"},

@@ -12,9 +12,12 @@ type ReserveRequest struct {
 	Model      string `json:"model"`
 	TaskType   string `json:"task_type,omitzero"`  // for analysis; the estimator knows some
 	Complexity string `json:"complexity,omitzero"` // for analysis
-	Priority   string `json:"priority,omitzero"`   // low, normal (default), high or critical
-	Tokens     Tokens `json:"tokens,omitzero"`
-	Requests   int64  `json:"requests,omitzero"` // provider requests; default 1
+	Files      int64  `json:"files,omitzero"`      // that the task touches, at least 1: estimates are learned by it
+	// Estimated is the total_tokens of the estimate that the reserve rests on, so that estimates are held to what came.
+	Estimated int64  `json:"estimated_tokens,omitzero"`
+	Priority  string `json:"priority,omitzero"` // low, normal (default), high or critical
+	Tokens    Tokens `json:"tokens,omitzero"`
+	Requests  int64  `json:"requests,omitzero"` // provider requests; default 1
 	// TTLMS is the longest life of the reservation; default and most is what the configuration allows (4 h).
 	TTLMS int64 `json:"ttl_ms,omitzero"`
 	// LeaseMS is how long it lives without a report or an extend; default is what the configuration says.
@@ -188,7 +191,7 @@ func (r *ReserveRequest) Command(by quota.Actor, reservation string) quota.Comma
 	priority, _ := quota.ParsePriority(r.Priority) // a decoded request has a known one or none
 	return quota.Reserve{
 		Actor: by, Reservation: reservation, Provider: r.Provider, Account: r.Account, Model: r.Model, TaskType: r.TaskType,
-		Complexity: r.Complexity, Priority: priority, Amount: quota.Amount{Tokens: quota.Tokens(r.Tokens), Requests: r.Requests},
+		Complexity: r.Complexity, Files: r.Files, Estimated: r.Estimated, Priority: priority, Amount: quota.Amount{Tokens: quota.Tokens(r.Tokens), Requests: r.Requests},
 		Lifetime: quota.Millis(r.TTLMS), Lease: quota.Millis(r.LeaseMS),
 		MinTokens: r.MinTokens, MaxWait: quota.Millis(r.MaxWaitMS), AcceptAccounts: r.AcceptAccounts, AcceptProviders: r.AcceptProviders,
 		AcceptModels: r.AcceptModels, Preemptible: r.Preemptible,

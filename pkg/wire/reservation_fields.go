@@ -16,6 +16,8 @@ var reserveObject = object[ReserveRequest]{
 	mustName("model", MaxNameBytes, func(r *ReserveRequest) *string { return &r.Model }),
 	name("task_type", MaxNameBytes, func(r *ReserveRequest) *string { return &r.TaskType }),
 	name("complexity", MaxNameBytes, func(r *ReserveRequest) *string { return &r.Complexity }),
+	integer("files", 1, quota.MaxFiles, func(r *ReserveRequest) *int64 { return &r.Files }),
+	integer("estimated_tokens", 1, quota.MaxEstimated, func(r *ReserveRequest) *int64 { return &r.Estimated }),
 	choice("priority", priorityWords, func(r *ReserveRequest) *string { return &r.Priority }),
 	nested("tokens", tokensObject, func(r *ReserveRequest) *Tokens { return &r.Tokens }),
 	integer("requests", 0, quota.MaxRequests, func(r *ReserveRequest) *int64 { return &r.Requests }),

@@ -100,6 +100,8 @@ type ReservationView struct {
 	Team       string `json:"team,omitzero"`
 	TaskType   string `json:"task_type,omitzero"`
 	Complexity string `json:"complexity,omitzero"`
+	Files      int64  `json:"files,omitzero"`
+	Estimated  int64  `json:"estimated_tokens,omitzero"`
 	GrantedAt  Time   `json:"granted_at,omitzero"`
 	DeadlineAt Time   `json:"deadline_at,omitzero"` // no lease reaches beyond it
 	ClosedAt   Time   `json:"closed_at,omitzero"`
@@ -228,7 +230,7 @@ func ReservationViewOf(r *quota.Reservation) ReservationView {
 			CostUsedMicroUSD: r.CostUsed, Unpriced: r.Unpriced, ExpiresAt: TimeOf(r.Expires), Outcome: string(r.Outcome),
 		},
 		Principal: r.Labels.Principal, Agent: r.Labels.Agent, Team: r.Labels.Team, TaskType: r.Labels.TaskType,
-		Complexity: r.Labels.Complexity, GrantedAt: TimeOf(r.At), DeadlineAt: TimeOf(r.Deadline), ClosedAt: TimeOf(r.ClosedAt),
+		Complexity: r.Labels.Complexity, Files: r.Labels.Files, Estimated: r.Labels.Estimated, GrantedAt: TimeOf(r.At), DeadlineAt: TimeOf(r.Deadline), ClosedAt: TimeOf(r.ClosedAt),
 		LeaseMS: int64(r.Lease), UsedPercent: percentOf(r.Used.Tokens.Total(), r.Granted.Tokens.Total()),
 		Unclaimed: r.Unclaimed, Preemptible: r.Preemptible,
 	}

@@ -16,7 +16,7 @@ func learnedBook(t *testing.T, taskType, complexity string, tasks int, total int
 	t.Helper()
 	b := learn.New(learn.DefaultTarget)
 	for range tasks {
-		key := learn.KeyOf(&quota.Labels{TaskType: taskType, Complexity: complexity, Model: "gpt-5", Agent: "a1"}, 0)
+		key := learn.KeyOf(&quota.Labels{TaskType: taskType, Complexity: complexity, Model: "gpt-5", Agent: "a1"})
 		if err := b.Learn(key, 8000, total); err != nil {
 			t.Fatal(err)
 		}
@@ -89,5 +89,25 @@ func TestEstimatesAreLearned(t *testing.T) {
 	}
 	if e.TotalTokens != 100_000 || e.CappedBy != "api-1/day" || e.Tokens.Input != 75_000 || e.High < 3_800_000 {
 		t.Errorf("the day grants 100,000 tokens at most: %+v", e)
+	}
+}
+
+// What a reserve says of its task stands in the reservation, and so in the ledger.
+func TestReservationKeepsWhatItsEstimateRestsOn(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	a := s.agent("a1")
+	r, err := a.Reserve(s.ctx, wire.ReserveRequest{
+		Account: "api-1", Model: "gpt-5", TaskType: "code_review", Complexity: "medium", Files: 12, Estimated: 9600, Tokens: wire.Tokens{Output: 9600},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	status, err := a.Status(s.ctx, wire.StatusRequest{ReservationID: r.ReservationID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v := status.Reservations[0]; v.Files != 12 || v.Estimated != 9600 || v.TaskType != "code_review" {
+		t.Errorf("the reservation is %+v", v)
 	}
 }

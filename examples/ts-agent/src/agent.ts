@@ -25,8 +25,8 @@ export async function run(agent: Agent): Promise<void> {
 async function work(agent: Agent): Promise<void> {
   const estimate = await agent.estimate({ task_type: "code_review", files: 12, model });
   console.log(`estimate: ${estimate.total_tokens} tokens, ${estimate.cost_micro_usd} micro-USD`);
-  const { tokens, priority } = estimate;
-  await agent.run({ account, model, task_type: "code_review", tokens, priority }, async (task) => {
+  const { tokens, priority, total_tokens: estimated_tokens } = estimate;
+  await agent.run({ account, model, task_type: "code_review", files: 12, estimated_tokens, tokens, priority }, async (task) => {
     console.log("reserved:", task.id);
     const call = newCall();
     // A streaming call is reported as often as one likes: under its call id the figures are cumulative.

@@ -28,6 +28,9 @@ export interface ReserveRequest {
   account?: string;
   model?: string;
   task_type?: string;
+  complexity?: string;
+  files?: number;
+  estimated_tokens?: number;
   priority?: string;
   tokens?: Tokens;
   lease_ms?: number;

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/bursarhq/bursar/pkg/estimate"
 	"github.com/bursarhq/bursar/pkg/ledger"
 	"github.com/bursarhq/bursar/pkg/quota"
 )
@@ -61,22 +60,9 @@ func (b *Book) Read(c *ledger.Commit) (learned bool, err error) {
 			continue
 		}
 		learned = true
-		err = errors.Join(err, b.Learn(KeyOf(&closed.Labels, 0), tableOf(&closed.Labels), closed.Used.Tokens.Total()))
+		err = errors.Join(err, b.Learn(KeyOf(&closed.Labels), Table(&closed.Labels), closed.Used.Tokens.Total()))
 	}
 	return learned, err
-}
-
-// tableOf is what the static table says of a reservation's work; 0 for a type that it does not know.
-func tableOf(l *quota.Labels) int64 {
-	complexity, err := estimate.ParseComplexity(l.Complexity)
-	if err != nil {
-		return 0
-	}
-	e, err := estimate.For(estimate.Task{Type: estimate.Type(l.TaskType), Complexity: complexity, Files: estimate.UsualFiles})
-	if err != nil {
-		return 0
-	}
-	return e.TotalTokens
 }
 
 // Learn scores one finished task, which used total tokens, against the estimate of before it, and learns from it.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"testing"
 
 	"github.com/bursarhq/bursar/pkg/estimate/learn"
@@ -112,11 +113,68 @@ func TestStoredBookGivesTheSame(t *testing.T) {
 	}
 }
 
+// The number of files that a reservation carries is learned by, and so is each way to write a complexity.
+func TestLearnsByFiles(t *testing.T) {
+	t.Parallel()
+	b := learn.New(learn.DefaultTarget)
+	work := func(files int64) *quota.Labels {
+		return &quota.Labels{TaskType: "code_review", Complexity: []string{"", "medium", "normal"}[files%3], Model: "m", Agent: "a", Files: files}
+	}
+	for n := range uint64(400) {
+		files := []int64{1, 60}[n%2]
+		read(t, b, &ledger.Commit{Ledger: ledger.ID{1}, Number: n + 1, Events: []quota.Event{&quota.ReservationClosed{
+			Labels: *work(files), Outcome: quota.OutcomeSettled, Used: quota.Amount{Tokens: quota.Tokens{Output: 10_000 * files}},
+		}}})
+	}
+	for files, want := range map[int64]int64{1: 10_000, 60: 600_000, 70: 600_000} {
+		if e, _ := b.Estimate(learn.KeyOf(work(files)), 8000); e.Ground.Key.Level != learn.Levels || e.Median < want*97/100 || e.Median > want*103/100 {
+			t.Errorf("%d files: %+v, want %d tokens", files, e, want)
+		}
+	}
+	if e, _ := b.Estimate(learn.KeyOf(work(0)), 8000); e.Ground.Key.Level == learn.Levels || e.Low > 11_000 || e.Target < 580_000 {
+		t.Errorf("no files told: %+v, want what all used", e)
+	}
+}
+
+// A complexity that is usual for its type scales nothing, however it is written.
+func TestTable(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		labels quota.Labels
+		want   int64
+	}{
+		{quota.Labels{TaskType: "analysis"}, 12_000}, {quota.Labels{TaskType: "analysis", Complexity: "high"}, 12_000},
+		{quota.Labels{TaskType: "analysis", Complexity: "complex", Files: 20}, 24_000}, {quota.Labels{TaskType: "code_review", Complexity: "high"}, 12_000},
+		{quota.Labels{TaskType: "poetry"}, 0}, {quota.Labels{TaskType: "analysis", Complexity: "odd"}, 0},
+	} {
+		if got := learn.Table(&row.labels); got != row.want {
+			t.Errorf("%+v: %d, want %d", row.labels, got, row.want)
+		}
+	}
+}
+
+// A book that the first version kept gives the same estimates.
+func TestReadsTheBookOfTheFirstVersion(t *testing.T) {
+	t.Parallel()
+	stored, err := os.ReadFile("testdata/book-v1.bin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := learn.Decode(stored)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, ok := b.Estimate(learn.KeyOf(&quota.Labels{TaskType: "analysis", Complexity: "medium", Model: "claude-sonnet-5", Agent: "a"}), 12_000)
+	if !ok || e.Low != 24_371 || e.Median != 48_110 || e.High != 77_754 || e.Ground.N != 30 {
+		t.Errorf("got %+v, it was 24,371, 48,110 and 77,754 of 30 tasks", e)
+	}
+}
+
 func TestMemoryIsBounded(t *testing.T) {
 	t.Parallel()
 	b := learn.New(learn.DefaultTarget)
 	for i := range learn.MaxKeys {
-		k := learn.KeyOf(&quota.Labels{TaskType: "code_review", Agent: fmt.Sprint(i)}, int64(i))
+		k := learn.KeyOf(&quota.Labels{TaskType: "code_review", Agent: fmt.Sprint(i), Files: int64(i)})
 		if err := b.Learn(k, 8000, int64(1+i*i*i)); err != nil {
 			t.Fatal(err)
 		}

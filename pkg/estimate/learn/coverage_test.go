@@ -56,8 +56,8 @@ func traceLab(r *rand.Rand, n int) []task {
 func drawn(r *rand.Rand, taskType estimate.Type, model, agent string, p50, p90 float64) task {
 	const z90 = 1.2816
 	usd := p50 * math.Exp(math.Log(p90/p50)/z90*r.NormFloat64())
-	labels := quota.Labels{TaskType: string(taskType), Complexity: "medium", Model: model, Agent: agent}
-	return task{learn.KeyOf(&labels, []int64{1, 4, 8, 15, 40, 90}[r.IntN(6)]), max(1, int64(usd*tokensPerUSD))}
+	labels := quota.Labels{TaskType: string(taskType), Complexity: "medium", Model: model, Agent: agent, Files: []int64{1, 4, 8, 15, 40, 90}[r.IntN(6)]}
+	return task{learn.KeyOf(&labels), max(1, int64(usd*tokensPerUSD))}
 }
 
 // byEvidence counts coverage by how many tasks of the type came before.

@@ -1,14 +1,11 @@
 package learn
 
 import (
-	"bytes"
 	"fmt"
 	"maps"
 	"slices"
 
-	"github.com/fxamacker/cbor/v2"
-	"github.com/klauspost/compress/s2"
-
+	"github.com/bursarhq/bursar/pkg/envelope"
 	"github.com/bursarhq/bursar/pkg/ledger"
 )
 
@@ -28,13 +25,11 @@ type storedKey struct {
 	Seen   uint64 `cbor:"3,keyasint,omitempty"`
 }
 
-const (
-	format        = 1
-	maxPlainBytes = 16 << 20
-)
-
-// magic begins a stored Book; the format's version follows.
-var magic = []byte("BES")
+// format is how a Book is kept.
+func format() envelope.Format {
+	const maxPlainBytes = 16 << 20
+	return envelope.Format{Magic: "BES", Version: 1, MaxPlain: maxPlainBytes}
+}
 
 // Encode gives the bytes to keep; the same Book gives the same bytes.
 func (b *Book) Encode() ([]byte, error) {
@@ -43,32 +38,17 @@ func (b *Book) Encode() ([]byte, error) {
 		e := b.keys[k]
 		s.Keys = append(s.Keys, storedKey{k, e.encoded(), e.seen})
 	}
-	mode, err := cbor.CoreDetEncOptions().EncMode()
+	data, err := format().Seal(s)
 	if err != nil {
 		return nil, fmt.Errorf("encode estimates: %w", err)
 	}
-	body, err := mode.Marshal(s)
-	if err != nil {
-		return nil, fmt.Errorf("encode estimates: %w", err)
-	}
-	return append(append(slices.Clone(magic), format), s2.Encode(nil, body)...), nil
+	return data, nil
 }
 
 // Decode reads a stored Book. It fails with ErrState for bytes that Encode of this version did not make.
 func Decode(data []byte) (*Book, error) {
-	rest, ok := bytes.CutPrefix(data, magic)
-	if !ok || len(rest) == 0 || rest[0] != format {
-		return nil, fmt.Errorf("%w: not in format %d", ErrState, format)
-	}
-	if n, err := s2.DecodedLen(rest[1:]); err != nil || n > maxPlainBytes {
-		return nil, fmt.Errorf("%w: its length is not within 0..%d", ErrState, maxPlainBytes)
-	}
-	body, err := s2.Decode(nil, rest[1:])
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrState, err)
-	}
 	var s stored
-	if err := cbor.Unmarshal(body, &s); err != nil {
+	if err := format().Open(data, &s); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrState, err)
 	}
 	b := New(s.Target)

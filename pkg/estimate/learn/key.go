@@ -1,6 +1,9 @@
 package learn
 
-import "github.com/bursarhq/bursar/pkg/quota"
+import (
+	"github.com/bursarhq/bursar/pkg/estimate"
+	"github.com/bursarhq/bursar/pkg/quota"
+)
 
 // Key says which tasks are alike. An empty part at the end leaves it out; [Key.levels] lists the coarser ones.
 type Key struct {
@@ -15,9 +18,41 @@ type Key struct {
 // Levels is how many levels there are below the scale: each adds one part of a key.
 const Levels = 5
 
-// KeyOf gives the finest key of a reservation's work; files is 0 where nobody said.
-func KeyOf(l *quota.Labels, files int64) Key {
-	return Key{TaskType: l.TaskType, Complexity: l.Complexity, Model: l.Model, Agent: l.Agent, Files: FilesRange(files), Level: Levels}
+// KeyOf gives the finest key of a reservation's work.
+func KeyOf(l *quota.Labels) Key {
+	return Key{
+		TaskType: l.TaskType, Complexity: complexityOf(l), Model: l.Model, Agent: l.Agent, Files: FilesRange(l.Files), Level: Levels,
+	}
+}
+
+// complexityOf gives the one word for each way to write a complexity, and what is usual for the type where none is said:
+// an estimate answers with that word, and agents reserve with it. Words that nobody knows are kept as they are.
+func complexityOf(l *quota.Labels) string {
+	complexity, err := estimate.ParseComplexity(l.Complexity)
+	if err != nil {
+		return l.Complexity
+	}
+	if complexity == estimate.Unstated {
+		complexity = estimate.Default()[estimate.Type(l.TaskType)].Complexity
+	}
+	return string(complexity)
+}
+
+// Table is what the static table says of a reservation's work, in total tokens; 0 for what it does not know. A complexity
+// that is usual for the type scales nothing: it is what an estimate answers for a task that states none.
+func Table(l *quota.Labels) int64 {
+	complexity, files := estimate.Complexity(complexityOf(l)), l.Files
+	if complexity == estimate.Default()[estimate.Type(l.TaskType)].Complexity {
+		complexity = estimate.Unstated
+	}
+	if files <= 0 {
+		files = estimate.UsualFiles
+	}
+	e, err := estimate.For(estimate.Task{Type: estimate.Type(l.TaskType), Complexity: complexity, Files: files})
+	if err != nil {
+		return 0
+	}
+	return e.TotalTokens
 }
 
 // at gives the key's ancestor of a level.

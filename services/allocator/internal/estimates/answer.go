@@ -19,10 +19,16 @@ type Answer struct {
 	TargetPercent     wire.Percent
 }
 
-// Estimate answers for a task of an agent with a model. Where tasks are known that tell something about it, the total is
+// Asker is who will do a task, with what.
+type Asker struct {
+	Agent, Model string
+	Files        int64 // that the task touches; 0 where nobody said
+}
+
+// Estimate answers for a task. Where tasks are known that tell something about it, the total is
 // what the target share of them stays within, divided into classes as the table does; otherwise the table's. The margin
 // of a conservative task is added to either. Errors: those of [estimate.For].
-func (w *Watch) Estimate(task estimate.Task, agent, model string) (Answer, error) {
+func (w *Watch) Estimate(task estimate.Task, by Asker) (Answer, error) {
 	table, err := estimate.For(task)
 	if err != nil {
 		return Answer{}, err
@@ -38,8 +44,8 @@ func (w *Watch) Estimate(task estimate.Task, agent, model string) (Answer, error
 	if err != nil {
 		return Answer{}, err
 	}
-	key := learn.KeyOf(&quota.Labels{TaskType: string(task.Type), Complexity: string(plain.Complexity), Model: model, Agent: agent}, task.Files)
-	known, ok := book.Estimate(key, plain.TotalTokens)
+	labels := quota.Labels{TaskType: string(task.Type), Complexity: string(plain.Complexity), Model: by.Model, Agent: by.Agent, Files: by.Files}
+	known, ok := book.Estimate(learn.KeyOf(&labels), learn.Table(&labels))
 	if !ok || known.Ground.N < 1 {
 		return answer, nil
 	}

@@ -5,6 +5,7 @@ import (
 	"github.com/bursarhq/bursar/pkg/wire"
 	"github.com/bursarhq/bursar/pkg/writer"
 	"github.com/bursarhq/bursar/services/allocator/internal/engine"
+	"github.com/bursarhq/bursar/services/allocator/internal/estimates"
 )
 
 // read submits a question. It is computed from the state on the engine's goroutine and sent once everything it saw is
@@ -18,7 +19,11 @@ func (f *Front) read(r *request) {
 			f.refuse(r, err, nil)
 			return
 		}
-		answer, err := f.opt.Estimates.Estimate(task, r.actor.Agent, b.Model)
+		by := estimates.Asker{Agent: r.actor.Agent, Model: b.Model}
+		if b.Files != nil {
+			by.Files = *b.Files
+		}
+		answer, err := f.opt.Estimates.Estimate(task, by)
 		if err != nil {
 			f.refuse(r, wire.NewError(quota.CodeInvalid, "%v", err), nil)
 			return

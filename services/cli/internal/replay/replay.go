@@ -148,6 +148,7 @@ func (w *worker) request(ctx context.Context, j *work.Job) (*wire.ReserveRequest
 	}
 	r := &wire.ReserveRequest{
 		Provider: j.Provider, Account: j.Account, Model: j.Model, TaskType: string(j.TaskType), Complexity: estimate.Complexity,
+		Files: j.Files, Estimated: estimate.TotalTokens,
 		Priority: estimate.Priority, Requests: j.Expected.Requests, LeaseMS: j.Lease.Milliseconds(),
 		Tokens: wire.Tokens(quota.Tokens(estimate.Tokens).Add(j.Expected.Tokens)),
 	}

@@ -11,7 +11,6 @@
 package book
 
 import (
-	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
@@ -20,9 +19,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/fxamacker/cbor/v2"
-	"github.com/klauspost/compress/s2"
-
+	"github.com/bursarhq/bursar/pkg/envelope"
 	"github.com/bursarhq/bursar/pkg/ledger"
 	"github.com/bursarhq/bursar/pkg/price"
 	"github.com/bursarhq/bursar/pkg/quota"
@@ -39,10 +36,6 @@ const (
 	MaxList = 100
 	// MaxBytes is the most that a stored book takes; it must fit a message.
 	MaxBytes = 1 << 20
-	// maxPlainBytes bounds a stored book before compression.
-	maxPlainBytes = 16 << 20
-
-	format = 1
 )
 
 // ErrState says that stored bytes are not a book that this version can read.
@@ -233,8 +226,11 @@ type stored struct {
 	Outbox    []byte                   `cbor:"7,keyasint,omitempty"` // JSON
 }
 
-// magic begins a stored book; the format's version follows.
-var magic = []byte("BSG")
+// format is how a book is kept.
+func format() envelope.Format {
+	const maxPlainBytes = 16 << 20
+	return envelope.Format{Magic: "BSG", Version: 1, MaxPlain: maxPlainBytes}
+}
 
 // Encode gives the bytes to keep. It fails when they exceed MaxBytes.
 func (b *Book) Encode() ([]byte, error) {
@@ -246,17 +242,11 @@ func (b *Book) Encode() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode suggestions: %w", err)
 	}
-	mode, err := cbor.CoreDetEncOptions().EncMode()
+	data, err := format().Seal(stored{b.workspace, b.ledger, b.number, b.window.Snapshot(), b.made, list, outbox})
 	if err != nil {
-		return nil, fmt.Errorf("encode state: %w", err)
+		return nil, fmt.Errorf("encode state of workspace %s: %w", b.workspace, err)
 	}
-	body, err := mode.Marshal(stored{b.workspace, b.ledger, b.number, b.window.Snapshot(), b.made, list, outbox})
-	if err != nil {
-		return nil, fmt.Errorf("encode state: %w", err)
-	}
-	data := append(append([]byte{}, magic...), format)
-	data = append(data, s2.Encode(nil, body)...)
-	if len(data) > MaxBytes || len(body) > maxPlainBytes {
+	if len(data) > MaxBytes {
 		return nil, fmt.Errorf("encode state of workspace %s: %d bytes, at most %d are kept", b.workspace, len(data), MaxBytes)
 	}
 	return data, nil
@@ -264,19 +254,8 @@ func (b *Book) Encode() ([]byte, error) {
 
 // Decode reads a stored book. It fails with ErrState for bytes that Encode of this version did not make.
 func Decode(data []byte, catalogue *price.Catalogue) (*Book, error) {
-	rest, ok := bytes.CutPrefix(data, magic)
-	if !ok || len(rest) == 0 || rest[0] != format {
-		return nil, fmt.Errorf("%w: not in format %d", ErrState, format)
-	}
-	if n, err := s2.DecodedLen(rest[1:]); err != nil || n > maxPlainBytes {
-		return nil, fmt.Errorf("%w: its length is not within 0..%d", ErrState, maxPlainBytes)
-	}
-	body, err := s2.Decode(nil, rest[1:])
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrState, err)
-	}
 	var s stored
-	if err := cbor.Unmarshal(body, &s); err != nil {
+	if err := format().Open(data, &s); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrState, err)
 	}
 	b := New(s.Workspace, catalogue)

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/bursarhq/bursar/pkg/price"
@@ -241,5 +243,22 @@ func BenchmarkDecode(bench *testing.B) {
 		if _, err := Decode(data, prices); err != nil {
 			bench.Fatal(err)
 		}
+	}
+}
+
+// A book that the first version kept can still be read.
+func TestReadsTheBookOfTheFirstVersion(t *testing.T) {
+	t.Parallel()
+	stored, err := os.ReadFile("testdata/book-v1.bin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := Decode(stored, catalogue(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := rulesOf(b); b.Workspace() != "acme" || b.Number() != 3 || len(b.Outbox()) != 2 ||
+		!slices.Equal(got, []string{"reservation_size", "quota_management"}) {
+		t.Errorf("workspace %q as of %d, advice %v, %d to be told", b.Workspace(), b.Number(), got, len(b.Outbox()))
 	}
 }

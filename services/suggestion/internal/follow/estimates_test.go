@@ -26,7 +26,7 @@ func TestTasksAreLearnedFromOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		e, ok := b.Estimate(learn.KeyOf(&quota.Labels{TaskType: "analysis"}, 0), 12_000)
+		e, ok := b.Estimate(learn.KeyOf(&quota.Labels{TaskType: "analysis"}), 12_000)
 		if !ok || e.Ground.N != 40 || b.Number() != 2 || revision != 1 {
 			t.Errorf("%s life: %+v as of commit %d, revision %d; want 40 tasks as of 2, saved once", life, e, b.Number(), revision)
 		}
