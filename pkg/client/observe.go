@@ -3,9 +3,10 @@ package client
 import (
 	"bytes"
 	"context"
-	"errors"
+	"encoding/json"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/bursarhq/bursar/pkg/observe"
@@ -13,80 +14,44 @@ import (
 	"github.com/bursarhq/bursar/pkg/wire"
 )
 
-// Observations makes the requests that hand in what a provider said of an account at this time: one for each window,
-// and one without a window where a refusal names none. A refusal that no wait cures is none of them.
-func Observations(account string, said *observe.Said, at time.Time) []wire.ObserveRequest {
-	var requests []wire.ObserveRequest
-	base := wire.ObserveRequest{Account: account, Source: said.Source, ObservedAt: wire.TimeOf(quota.InstantOf(at))}
-	for i := range said.Windows {
-		requests = append(requests, windowRequest(base, &said.Windows[i], said.RetryAfter))
-	}
-	if said.Signal != "" {
-		r := base
-		r.Signal, r.RetryAfterMS = string(said.Signal), said.RetryAfter.Milliseconds()
-		requests = append(requests, r)
-	}
-	return requests
-}
-
-func windowRequest(r wire.ObserveRequest, w *observe.Window, retry time.Duration) wire.ObserveRequest {
-	r.Window, r.Signal = w.Name, string(w.Signal)
-	r.UsedPercent = (*wire.Percent)(w.PercentMilli)
-	r.WindowMS = min(w.Length.Milliseconds(), int64(quota.MaxWindowLength))
-	if !w.ResetAt.IsZero() {
-		r.ResetsAt = wire.TimeOf(quota.InstantOf(w.ResetAt))
-	}
-	if w.Signal != "" {
-		r.RetryAfterMS = retry.Milliseconds()
-	}
-	if w.Limit != nil {
-		n := min(*w.Limit, quota.MaxCapacity)
-		r.Capacity = &n
-		if w.Remaining != nil {
-			used := max(0, n-*w.Remaining)
-			r.Used = &used
-		}
-	}
-	return r
-}
-
-// tells says whether there is anything to hand in beside the window's name; remaining alone has no place on the wire.
-func tells(r *wire.ObserveRequest) bool {
-	return r.Used != nil || r.UsedPercent != nil || r.Capacity != nil || r.ResetsAt != 0 || r.Signal != ""
-}
-
-// ObserveSaid hands in what a provider said of an account. One window that is refused does not keep the others
-// back; their errors are joined.
-func (a *Agent) ObserveSaid(ctx context.Context, account string, said *observe.Said, at time.Time) ([]wire.ObserveReply, error) {
-	var replies []wire.ObserveReply
-	var errs []error
-	for _, r := range Observations(account, said, at) {
-		if !tells(&r) {
-			continue
-		}
-		reply, err := a.Observe(ctx, r)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		replies = append(replies, *reply)
-	}
-	return replies, errors.Join(errs...)
-}
-
-// ObserveResponse hands in what a provider's response says of an account. The response stays as it was: of a refusal the
-// first bytes of the body are read and put back. It fails only for the observation; the caller's own call is untouched.
-func (a *Agent) ObserveResponse(ctx context.Context, account string, response *http.Response) error {
+// ObserveResponse hands in what a provider's response says of an account, as it came; the allocator reads it. Of the
+// headers only those that tell of limits are sent. The response stays as it was: of a refusal the first bytes of the body
+// are read and put back. The reply is nil where the response says nothing. It fails only for the observation; the caller's
+// own call is untouched.
+func (a *Agent) ObserveResponse(ctx context.Context, account string, response *http.Response) (*wire.ObserveReply, error) {
 	now := time.Now()
-	_, err := a.ObserveSaid(ctx, account, readResponse(response, now), now)
-	return err
+	raw := rawResponse(response)
+	if raw == nil {
+		return nil, nil //nolint:nilnil // nothing was said, and that is no error
+	}
+	return a.Observe(ctx, responseRequest(account, response.Request, raw, now))
 }
 
-// readResponse understands a response; the body of a refusal can be read again afterwards.
-func readResponse(response *http.Response, now time.Time) *observe.Said {
-	if response.StatusCode != http.StatusTooManyRequests && response.StatusCode != observe.StatusOverloaded || response.Body == nil {
-		return observe.Headers(response.Header, now)
+// responseRequest is the request that hands a response in.
+func responseRequest(account string, request *http.Request, raw *wire.RawObservation, now time.Time) wire.ObserveRequest {
+	return wire.ObserveRequest{Account: account, Raw: raw, ObservedAt: wire.TimeOf(quota.InstantOf(now)), Model: modelOf(request)}
+}
+
+// rawResponse is what a response says of limits; nil for nothing. The body of a refusal can be read again afterwards.
+func rawResponse(response *http.Response) *wire.RawObservation {
+	raw := &wire.RawObservation{Status: int64(response.StatusCode), Headers: observe.Relevant(response.Header)}
+	refused := response.StatusCode == http.StatusTooManyRequests || response.StatusCode == observe.StatusOverloaded
+	if !refused {
+		raw.Status = 0
+		if len(raw.Headers) == 0 {
+			return nil
+		}
+		return raw
 	}
+	if response.Body != nil {
+		raw.Body = strings.ToValidUTF8(string(peek(response)), "?")
+		raw.Body = strings.ToValidUTF8(raw.Body[:min(len(raw.Body), wire.MaxRawBytes)], "")
+	}
+	return raw
+}
+
+// peek reads the start of a body, which can be read again.
+func peek(response *http.Response) []byte {
 	body := response.Body
 	start, err := io.ReadAll(io.LimitReader(body, observe.MaxBody))
 	rest := io.Reader(body)
@@ -97,10 +62,45 @@ func readResponse(response *http.Response, now time.Time) *observe.Said {
 		io.Reader
 		io.Closer
 	}{io.MultiReader(bytes.NewReader(start), rest), body}
-	return observe.Response(response.StatusCode, response.Header, start, now)
+	return start
 }
 
 // failedReader gives the caller the error that came while the start was read.
 type failedReader struct{ err error }
 
 func (r failedReader) Read([]byte) (int, error) { return 0, r.err }
+
+// modelBytes bounds how much of a request's body is looked through for its model.
+const modelBytes = 1 << 20
+
+// modelOf finds the model that a provider was asked for in a copy of the request's body, which is a JSON object with
+// "model" at all providers that are understood; empty where it cannot be told.
+func modelOf(request *http.Request) string {
+	if request == nil || request.GetBody == nil {
+		return ""
+	}
+	body, err := request.GetBody()
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = body.Close() }() // a copy, only read
+	d := json.NewDecoder(io.LimitReader(body, modelBytes))
+	if start, err := d.Token(); err != nil || start != json.Delim('{') {
+		return ""
+	}
+	for d.More() {
+		key, err := d.Token()
+		if err != nil {
+			return ""
+		}
+		var value json.RawMessage
+		if d.Decode(&value) != nil {
+			return ""
+		}
+		var model string
+		if key == "model" && json.Unmarshal(value, &model) == nil {
+			return wire.Clip(model, wire.MaxNameBytes)
+		}
+	}
+	return ""
+}

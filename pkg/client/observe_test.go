@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/bursarhq/bursar/pkg/observe"
+	"github.com/bursarhq/bursar/pkg/quota"
 	"github.com/bursarhq/bursar/pkg/wire"
 )
 
@@ -37,7 +38,14 @@ func TestObservingTransport(t *testing.T) {
 	var sent []string
 	var away error
 	transport := newObserving("max-1", server.Client().Transport, slog.New(slog.DiscardHandler), func(_ context.Context, r wire.ObserveRequest) error {
-		sent = append(sent, fmt.Sprint(r.Window, " ", r.UsedPercent, " ", r.Signal))
+		read := r.ReadRaw(quota.Actor{}, time.Now())
+		for _, o := range read.Command.Said {
+			percent := "-"
+			if o.PercentMilli != nil {
+				percent = wire.Percent(*o.PercentMilli).String()
+			}
+			sent = append(sent, fmt.Sprint(r.Model, o.Window, " ", percent, " ", o.Signal))
+		}
 		return away
 	})
 	client := &http.Client{Transport: transport}
@@ -52,7 +60,7 @@ func TestObservingTransport(t *testing.T) {
 		{"the same whole percent", "0.209", 200, "ok", nil, ""},
 		{"the next while the broker is away", "0.21", 200, "ok", errors.New("away"), "session 21 "},
 		{"told again", "0.21", 200, "ok", nil, "session 21 "},
-		{"refusal", "0.21", 429, `{"error":{"type":"rate_limit_error"}}`, nil, " <nil> exhausted"},
+		{"refusal", "0.21", 429, `{"error":{"type":"rate_limit_error"}}`, nil, "session 21 | - exhausted"},
 		{"the same refusal", "0.21", 429, `{"error":{"type":"rate_limit_error"}}`, nil, ""},
 		{"no header that is understood", "?", 200, "ok", nil, ""},
 	} {
@@ -72,18 +80,45 @@ func TestObservingTransport(t *testing.T) {
 	}
 }
 
-func TestObservationsKeepWhatIsTold(t *testing.T) {
+// TestModelOf: the model is read from a copy of the request, whatever stands around it.
+func TestModelOf(t *testing.T) {
 	t.Parallel()
-	at := time.UnixMilli(1_780_000_000_000)
-	h := http.Header{
-		"Anthropic-Ratelimit-Tokens-Limit": {"100"}, "Anthropic-Ratelimit-Tokens-Remaining": {"30"}, "Retry-After": {"7"},
+	for body, want := range map[string]string{
+		`{"max_tokens":5,"messages":[{"model":"inner"}],"model":"claude-opus-5"}`: "claude-opus-5",
+		`{"model":7}`: "", `{"model":"cut`: "", `[1]`: "", "": "", `{}`: "", "no json": "",
+	} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://provider.invalid", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := modelOf(request); got != want {
+			t.Errorf("%s: model %q, want %q", body, got, want)
+		}
+		if left, err := io.ReadAll(request.Body); err != nil || string(left) != body {
+			t.Errorf("%s: the request's own body is %q, %v", body, left, err)
+		}
 	}
-	requests := Observations("api", observe.Response(429, h, []byte(`{"error":{"type":"tokens"}}`), at), at)
-	if len(requests) != 1 {
-		t.Fatalf("%d requests", len(requests))
+	if got := modelOf(nil); got != "" {
+		t.Errorf("no request: %q", got)
 	}
-	r := requests[0]
-	if r.Window != "tokens_per_minute" || *r.Used != 70 || *r.Capacity != 100 || r.Signal != "exhausted" || r.RetryAfterMS != 7000 {
-		t.Errorf("%+v", r)
+}
+
+// TestOnlyWhatTellsOfLimitsIsSent: headers that concern nobody stay here, and a refusal's body stays readable.
+func TestOnlyWhatTellsOfLimitsIsSent(t *testing.T) {
+	t.Parallel()
+	body := strings.Repeat("x", 2*observe.MaxBody) + "end"
+	response := &http.Response{
+		StatusCode: http.StatusTooManyRequests, Body: io.NopCloser(strings.NewReader(body)),
+		Header: http.Header{"Set-Cookie": {"secret"}, "Retry-After": {" 7"}, "X-Ratelimit-Limit-Tokens": {"100"}, "X-Api-Key": {"secret"}},
+	}
+	raw := rawResponse(response)
+	if len(raw.Headers) != 2 || raw.Headers["retry-after"] != "7" || raw.Status != 429 || len(raw.Body) != observe.MaxBody {
+		t.Errorf("%+v", raw.Headers)
+	}
+	if again, err := io.ReadAll(response.Body); err != nil || string(again) != body {
+		t.Errorf("the body is read as %d bytes, %v", len(again), err)
+	}
+	if rawResponse(&http.Response{StatusCode: http.StatusOK, Header: http.Header{"Set-Cookie": {"secret"}}}) != nil {
+		t.Error("an answer that says nothing is sent")
 	}
 }

@@ -11,13 +11,13 @@ import (
 	"github.com/bursarhq/bursar/pkg/wire"
 )
 
-// observePatience bounds what one response's observations may take to hand in.
+// observePatience bounds what one response's observation may take to hand in.
 const observePatience = 10 * time.Second
 
 // ObservingTransport is an http.RoundTripper that hands in what the provider says with each response. The request and
-// its response pass unchanged and wait for nothing. Only what changed is handed in: a window's whole percent, its reset
-// (to the minute), or a refusal. One response is handed in at a time; what comes meanwhile is left out, and the next
-// response tells it again, since a window counts as told only when the broker has answered.
+// its response pass unchanged and wait for nothing. It is handed in only where something changed: a window's whole percent,
+// its reset (to the minute), or a refusal. One response is handed in at a time; what comes meanwhile is left out, and the
+// next response tells it again, since a window counts as told only when the broker has answered.
 type ObservingTransport struct {
 	base    http.RoundTripper
 	account string
@@ -26,7 +26,7 @@ type ObservingTransport struct {
 
 	mu   sync.Mutex
 	busy bool
-	told map[string]saidOf // by window
+	told map[string]saidOf // by model and window
 	work sync.WaitGroup
 }
 
@@ -34,7 +34,7 @@ type ObservingTransport struct {
 type saidOf struct {
 	percent int64 // whole; -1 where not told
 	minute  int64 // of the reset
-	signal  string
+	signal  observe.Signal
 }
 
 // Observing wraps base (nil: http.DefaultTransport) so that the responses tell of this account. Call
@@ -61,8 +61,9 @@ func newObserving(account string, base http.RoundTripper, log *slog.Logger, send
 func (t *ObservingTransport) RoundTrip(request *http.Request) (*http.Response, error) {
 	response, err := t.base.RoundTrip(request)
 	if err == nil {
-		now := time.Now()
-		t.handIn(request.Context(), readResponse(response, now), now)
+		if raw := rawResponse(response); raw != nil {
+			t.handIn(request, raw, time.Now())
+		}
 	}
 	return response, err //nolint:wrapcheck // the caller's own error, untouched
 }
@@ -70,51 +71,66 @@ func (t *ObservingTransport) RoundTrip(request *http.Request) (*http.Response, e
 // Wait returns when nothing is being handed in.
 func (t *ObservingTransport) Wait() { t.work.Wait() }
 
-// handIn sends in the background what changed.
-func (t *ObservingTransport) handIn(ctx context.Context, said *observe.Said, now time.Time) {
+// handIn sends in the background what has something new.
+func (t *ObservingTransport) handIn(request *http.Request, raw *wire.RawObservation, now time.Time) {
+	r := responseRequest(t.account, request, raw, now)
+	news := newsOf(&r, now)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	var changed []wire.ObserveRequest
-	for _, r := range Observations(t.account, said, now) {
-		if tells(&r) && t.told[r.Window] != differenceOf(&r) {
-			changed = append(changed, r)
-		}
+	changed := false
+	for window, said := range news {
+		changed = changed || t.told[window] != said
 	}
-	if t.busy || len(changed) == 0 {
+	if t.busy || !changed {
 		return
 	}
 	t.busy = true
-	ctx = context.WithoutCancel(ctx) // a caller who is done with the response has not taken it back
-	t.work.Go(func() { t.send(ctx, changed) })
+	ctx := context.WithoutCancel(request.Context()) // a caller who is done with the response has not taken it back
+	t.work.Go(func() { t.send(ctx, r, news) })
 }
 
-func (t *ObservingTransport) send(ctx context.Context, requests []wire.ObserveRequest) {
+func (t *ObservingTransport) send(ctx context.Context, r wire.ObserveRequest, news map[string]saidOf) {
 	ctx, cancel := context.WithTimeout(ctx, observePatience)
 	defer cancel()
-	for i := range requests {
-		err := t.observe(ctx, requests[i])
-		if err != nil {
-			t.log.WarnContext(ctx, "observation not handed in", "account", t.account, "window", requests[i].Window, "error", err)
-			continue
-		}
-		t.mu.Lock()
-		if len(t.told) < 2*observe.MaxWindows || t.told[requests[i].Window] != (saidOf{}) {
-			t.told[requests[i].Window] = differenceOf(&requests[i])
-		}
-		t.mu.Unlock()
-	}
+	err := t.observe(ctx, r)
 	t.mu.Lock()
+	defer t.mu.Unlock()
 	t.busy = false
-	t.mu.Unlock()
+	if err != nil {
+		t.log.WarnContext(ctx, "observation not handed in", "account", t.account, "error", err)
+		return
+	}
+	for window, said := range news {
+		if _, known := t.told[window]; known || len(t.told) < maxTold {
+			t.told[window] = said
+		}
+	}
 }
 
-func differenceOf(r *wire.ObserveRequest) saidOf {
-	s := saidOf{percent: -1, minute: r.ResetsAt.Time().Unix() / 60, signal: r.Signal}
+// maxTold bounds the windows that a transport remembers; beyond it they are handed in with every response.
+const maxTold = 16 * observe.MaxWindows
+
+// newsOf is what an observation tells of each window. It is read here only to see whether it is new.
+func newsOf(r *wire.ObserveRequest, now time.Time) map[string]saidOf {
+	said := observe.Raw{Status: int(r.Raw.Status), Headers: r.Raw.Headers, Body: []byte(r.Raw.Body)}
+	read := said.Read(now)
+	news := map[string]saidOf{}
+	for i := range read.Windows {
+		news[r.Model+"\x00"+read.Windows[i].Name] = differenceOf(&read.Windows[i])
+	}
+	if read.Signal != "" {
+		news[r.Model] = saidOf{percent: -1, signal: read.Signal}
+	}
+	return news
+}
+
+func differenceOf(w *observe.Window) saidOf {
+	s := saidOf{percent: -1, minute: w.ResetAt.Unix() / 60, signal: w.Signal}
 	switch {
-	case r.UsedPercent != nil:
-		s.percent = int64(*r.UsedPercent) / 1000
-	case r.Used != nil && r.Capacity != nil && *r.Capacity > 0:
-		s.percent = *r.Used / max(1, *r.Capacity/100)
+	case w.PercentMilli != nil:
+		s.percent = *w.PercentMilli / 1000
+	case w.Remaining != nil && w.Limit != nil && *w.Limit > 0:
+		s.percent = (*w.Limit - *w.Remaining) / max(1, *w.Limit/100)
 	}
 	return s
 }

@@ -259,6 +259,7 @@ func appendResult(b []byte, r *quota.Result) []byte {
 	f.bool(61, r.Unknown)
 	f.int(62, int64(r.ClosedUntil))
 	f.int(63, r.HeldBack)
+	f.told(110, r.Told)
 	return f.end()
 }
 

@@ -36,12 +36,22 @@ func Response(status int, h http.Header, body []byte, at time.Time) *Said {
 }
 
 func (r *reader) headers(h http.Header, at time.Time) {
+	r.flatHeaders(flatten(h), at)
+}
+
+// flatten lower-cases the names; of one that stands in several spellings the first in order counts.
+func flatten(h http.Header) map[string]string {
 	flat := map[string]string{}
-	for name, values := range h {
-		if len(values) > 0 {
-			flat[strings.ToLower(name)] = strings.TrimSpace(values[0])
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		lower := strings.ToLower(name)
+		if _, twice := flat[lower]; !twice && len(h[name]) > 0 {
+			flat[lower] = strings.TrimSpace(h[name][0])
 		}
 	}
+	return flat
+}
+
+func (r *reader) flatHeaders(flat map[string]string, at time.Time) {
 	for _, name := range slices.Sorted(maps.Keys(flat)) {
 		r.header(name, flat[name], at)
 	}

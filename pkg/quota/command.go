@@ -142,6 +142,7 @@ type Observe struct {
 	Signal       Signal  // that it refused, and why
 	RetryAfter   Millis  // what it asked to wait from At on; 0 where not told
 	Length       Millis  // how long windows of this name last, for unknown ones; 0 where not told
+	Model        string  // that the provider was asked for, where limits are per model group; may be empty
 }
 
 // Signal says that the provider refused a request, and why.

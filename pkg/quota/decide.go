@@ -32,6 +32,8 @@ func Decide(s *State, cmd Command, env Env) ([]Event, Result) {
 		return d.extend(c)
 	case Observe:
 		return d.observe(c)
+	case ObserveAll:
+		return d.observeAll(c)
 	case Acknowledge:
 		return d.acknowledge(c)
 	case Revoke:

@@ -23,6 +23,11 @@ func (d decider) observe(c Observe) ([]Event, Result) {
 		return nil, *problem
 	}
 	l := d.state.windowOfAccount(c.Account, c.Window)
+	if l == nil {
+		if l = d.state.windowOfModel(c.Account, c.Window, c.Model); l == nil {
+			c.Window = d.state.groupedName(c.Account, c.Window, c.Model)
+		}
+	}
 	if l == nil || c.Signal == SignalOverloaded {
 		return d.observeAccount(&c, l)
 	}
@@ -153,7 +158,7 @@ func (d decider) checkObserve(c *Observe) *Result {
 		r := invalid(format, args...)
 		return &r
 	}
-	if err := checkText("account", c.Account, "window", c.Window, "tier", c.Tier, "source", c.Source); err != nil {
+	if err := checkText("account", c.Account, "window", c.Window, "model", c.Model, "tier", c.Tier, "source", c.Source); err != nil {
 		return fail("%v", err)
 	}
 	if _, ok := d.state.Config.Account(c.Account); !ok {

@@ -137,6 +137,9 @@ func drawCommand(t *rapid.T, l *ledger) Command {
 	case 7:
 		return Extend{Actor: actor, Reservation: id, Amount: drawAmount(t), Lifetime: drawMillis(t)}
 	case 8:
+		if rapid.Bool().Draw(t, "several") {
+			return ObserveAll{Actor: actor, Account: account, Said: []Observe{drawObservation(t, l, account), drawObservation(t, l, account)}}
+		}
 		return drawObservation(t, l, account)
 	case 9:
 		return rapid.SampledFrom([]Command{
@@ -179,7 +182,7 @@ func drawItems(t *rapid.T, l *ledger) []UsageItem {
 	return items
 }
 
-func drawObservation(t *rapid.T, l *ledger, account string) Command {
+func drawObservation(t *rapid.T, l *ledger, account string) Observe {
 	o := Observe{Account: account, Window: rapid.SampledFrom([]string{"session", "weekly", "b", "x"}).Draw(t, "window"), At: l.now.Add(-drawMillis(t))}
 	if rapid.Bool().Draw(t, "percent") {
 		p := rapid.SampledFrom([]int64{0, 500, 40_000, 100_000, 120_000, -1}).Draw(t, "percentMilli")

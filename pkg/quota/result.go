@@ -59,6 +59,8 @@ type Result struct {
 	Queue *Place `cbor:"40,keyasint,omitempty"`
 	// Alternatives are what would be granted instead of what was refused, best first.
 	Alternatives []Alternative `cbor:"41,keyasint,omitempty"`
+	// Told is what became of each window of an observation of several.
+	Told []Told `cbor:"110,keyasint,omitempty"`
 }
 
 // OK tells whether the command did what it asked for.

@@ -106,6 +106,10 @@ type ObserveRequest struct {
 	Signal       string `json:"signal,omitzero"`
 	RetryAfterMS int64  `json:"retry_after_ms,omitzero"` // what it asked to wait, from observed_at on
 	WindowMS     int64  `json:"window_ms,omitzero"`      // how long windows of this name last, for unknown ones
+	// Model is what the provider was asked for: its limits of API accounts are per model group.
+	Model string `json:"model,omitzero"`
+	// Raw is what the provider said as it came, of all its windows, in place of the readings above.
+	Raw *RawObservation `json:"raw,omitzero"`
 }
 
 // ObserveReply answers an observation.
@@ -119,6 +123,12 @@ type ObserveReply struct {
 	Unknown     bool     `json:"unknown,omitzero"`      // the window is not configured: kept and shown, without effect
 	ClosedUntil Time     `json:"closed_until,omitzero"` // nothing is granted on it until then
 	Notices     []Notice `json:"notices,omitzero"`
+	// Of a raw observation: each window, what could not be read, and of a refusal the provider's reason, and whether no
+	// wait cures it.
+	Windows  []ObservedWindow `json:"windows,omitzero"`
+	Problems []ObserveProblem `json:"problems,omitzero"`
+	Terminal bool             `json:"terminal,omitzero"`
+	Reason   string           `json:"reason,omitzero"`
 }
 
 // Verb is estimate.
@@ -151,27 +161,32 @@ func (r *ListRequest) decode(d *decoder)     { listObject.decode(d, r) }
 
 func (r *ObserveRequest) decode(d *decoder) {
 	observeObject.decode(d, r)
-	if d.failed != nil || r.Signal != "" {
+	readings := r.Used != nil || r.UsedPercent != nil || r.Capacity != nil || r.ResetsAt != 0 || r.Tier != "" || r.Signal != ""
+	if d.failed == nil && r.Raw != nil && (readings || r.Window != "" || r.RetryAfterMS != 0 || r.WindowMS != 0) {
+		d.fail("raw tells of all windows: leave window and its readings out")
+	}
+	if d.failed != nil || r.Signal != "" || r.Raw != nil {
 		return
 	}
 	if r.Window == "" {
 		d.fail("name the window; only a refusal of the provider (signal) may be of none")
 		return
 	}
-	if r.Used == nil && r.UsedPercent == nil && r.Capacity == nil && r.ResetsAt == 0 && r.Tier == "" {
-		d.fail("tell at least one of used, used_percent, capacity, resets_at, tier and signal")
+	if !readings {
+		d.fail("tell at least one of used, used_percent, capacity, resets_at, tier, signal and raw")
 	}
 }
 
 // ParamsHash identifies what is asked for.
 func (r *ObserveRequest) ParamsHash() ParamsHash { return hashOf(VerbObserve, r) }
 
-// Command makes a quota.Observe.
+// Command makes a quota.Observe; of the raw form see [ObserveRequest.ReadRaw].
 func (r *ObserveRequest) Command(by quota.Actor, _ string) quota.Command {
 	return quota.Observe{
 		Actor: by, Account: r.Account, Window: r.Window, Used: r.Used, PercentMilli: (*int64)(r.UsedPercent), Capacity: r.Capacity,
 		ResetAt: r.ResetsAt.Instant(), Tier: r.Tier, Source: r.Source, At: r.ObservedAt.Instant(),
 		Signal: quota.Signal(r.Signal), RetryAfter: quota.Millis(r.RetryAfterMS), Length: quota.Millis(r.WindowMS),
+		Model: r.Model,
 	}
 }
 
@@ -252,4 +267,6 @@ var observeObject = object[ObserveRequest]{
 	choice("signal", []string{string(quota.SignalExhausted), string(quota.SignalOverloaded)}, func(r *ObserveRequest) *string { return &r.Signal }),
 	integer("retry_after_ms", 0, int64(quota.MaxClosed), func(r *ObserveRequest) *int64 { return &r.RetryAfterMS }),
 	integer("window_ms", 0, int64(quota.MaxWindowLength), func(r *ObserveRequest) *int64 { return &r.WindowMS }),
+	name("model", MaxNameBytes, func(r *ObserveRequest) *string { return &r.Model }),
+	rawObservation(func(r *ObserveRequest) **RawObservation { return &r.Raw }),
 }

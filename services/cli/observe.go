@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,8 +16,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/bursarhq/bursar/pkg/client"
 	"github.com/bursarhq/bursar/pkg/observe"
+	"github.com/bursarhq/bursar/pkg/quota"
 	"github.com/bursarhq/bursar/pkg/wire"
 	"github.com/bursarhq/bursar/services/cli/internal/screen"
 )
@@ -31,6 +32,8 @@ type observeCommand struct {
 	codex      string
 	body       string
 	status     int
+	model      string
+	provider   string
 	window     string
 	used       int64
 	percent    float64
@@ -61,6 +64,8 @@ func (a *app) observe() *cobra.Command {
 	flags.StringVar(&c.codex, "codex", "", "`FILE` of a rate_limits object of Codex; - is standard input")
 	flags.StringVar(&c.body, "body", "", "`FILE` of the body of a refusal; - is standard input")
 	flags.IntVar(&c.status, "status", 0, "`STATUS` of the response, such as 429; default: what the headers say")
+	flags.StringVar(&c.model, "model", "", "`MODEL` that was asked for, where limits are per model group")
+	flags.StringVar(&c.provider, "provider", "", "`NAME` whose headers count: anthropic, openai or codex; default: all")
 	flags.StringVar(&c.window, "window", "", "`NAME` of the one window that is told by hand")
 	flags.Int64Var(&c.used, "used", 0, "of --window: `N` units used")
 	flags.Float64Var(&c.percent, "percent", 0, "of --window: `P` percent used")
@@ -73,30 +78,31 @@ func (c *observeCommand) run(cmd *cobra.Command) error {
 		return usagef("give --account (see `bursar accounts`)")
 	}
 	now := time.Now()
-	requests, problems, err := c.requests(cmd, now)
+	request, err := c.request(cmd, now)
 	if err != nil {
 		return err
 	}
 	return c.asAgent(cmd.Context(), func(ctx context.Context, b *remote) error {
-		told := observeView{Account: c.account, Windows: []observedWindow{}, Problems: problems}
-		var failed []error
-		for _, r := range requests {
-			reply, err := b.Agent(c.agent.name).Observe(ctx, r)
-			if err != nil {
-				failed = append(failed, fmt.Errorf("window %q: %w", r.Window, err))
-				continue
-			}
-			told.Windows = append(told.Windows, observedWindow{r, *reply})
+		reply, err := b.Agent(c.agent.name).Observe(ctx, request)
+		if err != nil {
+			return fmt.Errorf("hand in the observation: %w", err)
 		}
-		if err := c.show(told, func() { c.showObserved(&told, now) }); err != nil {
+		told := observed(&request, reply)
+		if err := c.show(told, func() { c.showObserved(told, now) }); err != nil {
 			return err
 		}
-		return errors.Join(failed...)
+		var refused []error
+		for i := range reply.Windows {
+			if w := &reply.Windows[i]; w.Code != "" {
+				refused = append(refused, fmt.Errorf("window %q: %w", w.Window, wire.NewError(quota.Code(w.Code), "%s", w.Message)))
+			}
+		}
+		return errors.Join(refused...)
 	})
 }
 
-// requests makes what is to be handed in out of the flags.
-func (c *observeCommand) requests(cmd *cobra.Command, now time.Time) ([]wire.ObserveRequest, []observeProblem, error) {
+// request makes what is to be handed in out of the flags.
+func (c *observeCommand) request(cmd *cobra.Command, now time.Time) (wire.ObserveRequest, error) {
 	ways := 0
 	for _, given := range []bool{c.headers != "" || c.body != "" || c.status != 0, c.statusLine != "", c.codex != "", c.window != ""} {
 		if given {
@@ -104,46 +110,84 @@ func (c *observeCommand) requests(cmd *cobra.Command, now time.Time) ([]wire.Obs
 		}
 	}
 	if ways != 1 {
-		return nil, nil, usagef("say what the provider said in one way: --headers (with --status and --body), --status-line, --codex or --window")
+		return wire.ObserveRequest{}, usagef("say what the provider said in one way: --headers (with --status and --body), --status-line, --codex or --window")
 	}
 	if c.window != "" {
-		r, err := c.byHand(cmd, now)
-		return []wire.ObserveRequest{r}, []observeProblem{}, err
+		return c.byHand(cmd, now)
 	}
-	said, err := c.said(now)
-	if err != nil {
-		return nil, nil, err
-	}
-	problems := []observeProblem{}
-	for _, p := range said.Problems {
-		problems = append(problems, observeProblem(p))
-	}
-	if said.Terminal {
-		problems = append(problems, observeProblem{"refusal", said.Reason, "a limit of a window: this one is no matter of waiting"})
-	}
-	return client.Observations(c.account, said, now), problems, nil
+	raw, err := c.raw()
+	return wire.ObserveRequest{Account: c.account, Model: c.model, Raw: raw, ObservedAt: wireTime(now)}, err
 }
 
-// said reads the files.
-func (c *observeCommand) said(now time.Time) (*observe.Said, error) {
-	switch {
-	case c.statusLine != "":
-		document, err := c.read(c.statusLine)
-		return observe.StatusLine(document), err
-	case c.codex != "":
-		document, err := c.read(c.codex)
-		return observe.CodexLimits(document, now), err
+// raw reads the files; what is in them is understood by the allocator.
+func (c *observeCommand) raw() (*wire.RawObservation, error) {
+	raw := &wire.RawObservation{Provider: c.provider}
+	for name, into := range map[string]*json.RawMessage{c.statusLine: &raw.StatusLine, c.codex: &raw.CodexLimits} {
+		if name == "" {
+			continue
+		}
+		document, err := c.read(name)
+		if err != nil {
+			return nil, err
+		}
+		var object map[string]json.RawMessage
+		if err := json.Unmarshal(document, &object); err != nil || object == nil {
+			return nil, usagef("%s is not a JSON object", name)
+		}
+		*into = bytes.TrimSpace(document)
+		return raw, nil
 	}
 	headers, err := c.read(c.headers)
 	if err != nil {
 		return nil, err
 	}
 	body, err := c.read(c.body)
+	if err != nil {
+		return nil, err
+	}
 	status, h := parseHeaders(headers)
 	if c.status != 0 {
 		status = c.status
 	}
-	return observe.Response(status, h, body, now), err
+	raw.Headers = observe.Relevant(h)
+	if raw.Status = int64(status); status != 0 {
+		raw.Body = strings.ToValidUTF8(string(body), "?")
+		raw.Body = wire.Clip(raw.Body, wire.MaxRawBytes)
+	} else if len(body) > 0 {
+		return nil, usagef("give the --status of the refusal that %s is the body of, such as 429", c.body)
+	}
+	return raw, nil
+}
+
+// observed is the command's document of a reply.
+func observed(request *wire.ObserveRequest, reply *wire.ObserveReply) *observeView {
+	told := &observeView{Account: request.Account, Windows: []observedWindow{}, Problems: []observeProblem{}}
+	if request.Raw == nil {
+		told.Windows = append(told.Windows, observedWindow{*request, *reply})
+		return told
+	}
+	for i := range reply.Windows {
+		w := &reply.Windows[i]
+		said := wire.ObserveRequest{
+			Identified: request.Identified, Account: request.Account, Window: w.Window, Used: w.Said.Used, UsedPercent: w.Said.UsedPercent,
+			ResetsAt: w.Said.ResetsAt, Tier: w.Said.Tier, Source: w.Said.Source, ObservedAt: w.Said.ObservedAt, Signal: w.Said.Signal,
+			RetryAfterMS: w.Said.RetryAfterMS, WindowMS: w.Said.WindowMS, Model: request.Model,
+		}
+		if w.Said.Capacity > 0 {
+			said.Capacity = &w.Said.Capacity
+		}
+		told.Windows = append(told.Windows, observedWindow{said, wire.ObserveReply{
+			Account: request.Account, LimitID: w.LimitID, Recorded: w.Code == "", Effective: w.Effective, Capacity: w.Capacity,
+			Message: w.Message, Unknown: w.Unknown, ClosedUntil: w.ClosedUntil,
+		}})
+	}
+	for _, p := range reply.Problems {
+		told.Problems = append(told.Problems, observeProblem(p))
+	}
+	if reply.Terminal {
+		told.Problems = append(told.Problems, observeProblem{"refusal", reply.Reason, "a limit of a window: this one is no matter of waiting"})
+	}
+	return told
 }
 
 // read reads a file of at most observe.MaxBody, or standard input; no name is an empty file.
@@ -192,7 +236,7 @@ func parseHeaders(data []byte) (status int, h http.Header) {
 
 // byHand makes the observation of one window out of flags.
 func (c *observeCommand) byHand(cmd *cobra.Command, now time.Time) (wire.ObserveRequest, error) {
-	r := wire.ObserveRequest{Account: c.account, Window: c.window, Source: "command line", ObservedAt: wireTime(now)}
+	r := wire.ObserveRequest{Account: c.account, Window: c.window, Model: c.model, Source: "command line", ObservedAt: wireTime(now)}
 	flags := cmd.Flags()
 	if flags.Changed("used") {
 		r.Used = &c.used
@@ -294,6 +338,8 @@ func effect(w *observedWindow, now time.Time) screen.Cell {
 	switch r := &w.Reply; {
 	case r.ClosedUntil != 0:
 		return screen.Toned(screen.Bad, "closed until "+screen.When(r.ClosedUntil.Time().Local(), now))
+	case !r.Recorded:
+		return screen.Toned(screen.Bad, "not taken")
 	case r.Unknown:
 		return screen.Toned(screen.Caution, "kept; no limit of this name")
 	case r.Effective:

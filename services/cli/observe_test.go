@@ -40,6 +40,8 @@ func TestObserveUsage(t *testing.T) {
 		"--account a --window w --percent NaN":   "from 0 to 1000",
 		"--account a --window w --headers h.txt": "in one way",
 		"--account a --headers nowhere.txt":      "nowhere.txt",
+		"--account a --status-line observe.go":   "is not a JSON object",
+		"--account a --body observe.go":          "--status",
 	} {
 		got := bursar(t, nil, append([]string{"observe"}, strings.Fields(args)...)...)
 		if got.status != ExitUsage || !strings.Contains(got.stderr, want) {
@@ -62,6 +64,17 @@ func TestObserve(t *testing.T) {
 	}
 	if unknown, session := doc.Windows[0].Reply, doc.Windows[1].Reply; !unknown.Unknown || !session.Effective || session.LimitID == "" {
 		t.Errorf("replies %+v", doc.Windows)
+	}
+	status := filepath.Join(t.TempDir(), "status.json")
+	i.write(status, `{"model":{"id":"claude-opus-5"},"rate_limits":{"five_hour":{"used_percentage":12.5},"seven_day":{"used_percentage":"many"}}}`)
+	doc = ask[observeView](i, "observe", "--account", demoAccount, "--status-line", status)
+	if len(doc.Windows) != 1 || len(doc.Problems) != 1 || doc.Windows[0].Said.UsedPercent.String() != "12.5" || !doc.Windows[0].Reply.Recorded {
+		t.Errorf("a status line: %+v", doc)
+	}
+	// One window that cannot be taken does not keep the other back.
+	i.write(headers, "anthropic-ratelimit-unified-5h-utilization: 0.13\nanthropic-ratelimit-unified-7d-reset: 2031-01-01T00:00:00Z\n")
+	if text := i.do(ExitFailure, "observe", "--account", demoAccount, "--headers", headers); !strings.Contains(text, "counts") || !strings.Contains(text, "not taken") {
+		t.Errorf("half of it: %q", text)
 	}
 	if text := i.do(ExitOK, "observe", "--account", demoAccount, "--window", "session", "--percent", "13"); !strings.Contains(text, "counts") {
 		t.Errorf("by hand: %q", text)

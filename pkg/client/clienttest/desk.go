@@ -204,6 +204,10 @@ func (d *Desk) reply(by quota.Actor, request wire.Request) []byte {
 	notices := d.state.Notices(by)
 	switch r := request.(type) {
 	case wire.Commanding:
+		read := rawOf(by, r)
+		if read != nil && len(read.Command.Said) == 0 {
+			return wire.AppendReply(nil, read.Reply(new(quota.Result), wire.NoticesOf(notices)))
+		}
 		key := answerKey{by.Principal, r.ID()}
 		known, ok := d.answered[key]
 		if ok && known.hash != r.ParamsHash() {
@@ -211,8 +215,15 @@ func (d *Desk) reply(by quota.Actor, request wire.Request) []byte {
 		}
 		if !ok {
 			d.decided++
-			known = answer{r.ParamsHash(), d.decide(r.Command(by, fmt.Sprintf("r-%d", d.decided)))}
+			command := r.Command(by, fmt.Sprintf("r-%d", d.decided))
+			if read != nil {
+				command = read.Command
+			}
+			known = answer{r.ParamsHash(), d.decide(command)}
 			d.answered[key] = known
+		}
+		if read != nil && known.result.OK() {
+			return wire.AppendReply(nil, read.Reply(&known.result, wire.NoticesOf(d.state.Notices(by))))
 		}
 		return wire.AppendResult(nil, r, &known.result, d.state.Notices(by))
 	case *wire.EstimateRequest:
@@ -223,6 +234,14 @@ func (d *Desk) reply(by quota.Actor, request wire.Request) []byte {
 		return wire.AppendReply(nil, wire.ReservationsReply{Now: wire.TimeOf(d.state.Now), Reservations: d.held(by), Notices: wire.NoticesOf(notices)})
 	}
 	return wire.AppendError(nil, wire.NewError(quota.CodeInvalid, "the desk does not serve %s", request.Verb()), notices)
+}
+
+// rawOf reads a raw observation; nil for anything else.
+func rawOf(by quota.Actor, r wire.Commanding) *wire.Observed {
+	if o, ok := r.(*wire.ObserveRequest); ok && o.Raw != nil {
+		return o.ReadRaw(by, time.Now())
+	}
+	return nil
 }
 
 func (d *Desk) held(by quota.Actor) []wire.ReservationView {

@@ -53,5 +53,10 @@ func (a *agent) observe() {
 		percent := w.rand.Int64N(60_000)
 		o.PercentMilli = &percent
 	}
+	if w.rand.IntN(4) == 0 {
+		busy := quota.Observe{Window: "unheard-of", Signal: quota.SignalOverloaded}
+		a.add("observe "+o.Window+" and more", quota.ObserveAll{Actor: o.Actor, Account: o.Account, Said: []quota.Observe{o, busy}})
+		return
+	}
 	a.add("observe "+o.Window, o)
 }

@@ -210,6 +210,8 @@ func (f *Front) handle(kind wire.Kind, verb string, m micro.Request) {
 	switch b := body.(type) {
 	case *wire.ApplyRequest:
 		f.apply(r, b)
+	case *wire.ObserveRequest:
+		f.observe(r, b)
 	case wire.Commanding:
 		f.command(r, b, b.Command(r.actor, reservationID(verb)))
 	case *wire.VerifyRequest:
@@ -233,21 +235,28 @@ func reservationID(verb string) string {
 	return id.String()
 }
 
-// command submits a mutation.
+// command submits a mutation that is answered with the reply of its verb.
 func (f *Front) command(r *request, m wire.Mutation, cmd quota.Command) {
+	f.commandAs(r, m, cmd, func(buffer []byte, result *quota.Result, notices []quota.Notice) []byte {
+		return wire.AppendResult(buffer, m, result, notices)
+	})
+}
+
+// commandAs submits a mutation; reply appends the reply where it is not refused.
+func (f *Front) commandAs(r *request, m wire.Mutation, cmd quota.Command, reply func([]byte, *quota.Result, []quota.Notice) []byte) {
 	id, hash := m.ID(), m.ParamsHash()
 	f.opt.Engine.Submit(&engine.Call{
 		Request: writer.Request{
 			Actor: r.actor, Key: ledger.KeyOf(r.actor.Principal, string(id[:])), IssuedAt: id.Made(), Command: cmd,
 			Params: ledger.ParamsOf([]byte(r.actor.Agent), hash[:]),
 		},
-		Done: func(reply *writer.Reply) {
-			if !reply.Result.OK() {
-				f.refuse(r, wire.ErrorOfResult(reply.Result, reply.Version > 0), reply.Notices)
+		Done: func(done *writer.Reply) {
+			if !done.Result.OK() {
+				f.refuse(r, wire.ErrorOfResult(done.Result, done.Version > 0), done.Notices)
 				return
 			}
 			buffer := f.buffers.Get().(*[]byte)
-			*buffer = wire.AppendResult((*buffer)[:0], m, reply.Result, reply.Notices)
+			*buffer = reply((*buffer)[:0], done.Result, done.Notices)
 			f.send(r, *buffer, quota.CodeOK)
 			f.buffers.Put(buffer)
 		},

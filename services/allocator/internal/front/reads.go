@@ -85,6 +85,9 @@ func (f *Front) answerRead(r *request, reply *writer.Reply) {
 		v.Notices = notices
 	case *wire.StatusReply:
 		v.Notices, v.LedgerID = notices, reply.Ledger.String()
+	case *wire.Observed:
+		observed := v.Reply(new(quota.Result), notices)
+		reply.Value = &observed
 	case *wire.ReservationsReply:
 		if r.actor.Agent != "" {
 			v.Notices = notices
