@@ -99,7 +99,7 @@ func overAdmitted(l *ledger) (over int64) {
 // spends tells whether a command may rightly push a limit over: what has happened is recorded, and limits can shrink.
 func spends(cmd Command) bool {
 	switch cmd.(type) {
-	case Report, Settle, Observe, ApplyConfig:
+	case Report, Settle, Observe, ObserveAll, ApplyConfig:
 		return true
 	}
 	return false
