@@ -53,6 +53,8 @@ const (
 	RoleAnalyticsFront Role = "analytics-front"
 	// RoleSuggestion reads commits, publishes suggestions and keeps the current ones.
 	RoleSuggestion Role = "suggestion"
+	// RoleNotification reads public events through consumers of its own and tells endpoints.
+	RoleNotification Role = "notification"
 	// RoleReader reads streams by hand: events of the past, suggestions, the ledger's log.
 	RoleReader Role = "reader"
 	// RoleMaintenance trims the ledger and removes old keyframes.
@@ -65,7 +67,7 @@ const (
 func ServiceRoles() []Role {
 	return []Role{
 		RoleAllocatorFront, RoleAllocatorStore, RoleRelay, RoleAnalytics, RoleAnalyticsFront,
-		RoleSuggestion, RoleReader, RoleMaintenance, RoleProvisioning,
+		RoleSuggestion, RoleNotification, RoleReader, RoleMaintenance, RoleProvisioning,
 	}
 }
 

@@ -85,6 +85,9 @@ func serviceRow(role Role, inbox string) Permissions {
 			writes(wire.BucketSuggestions).reads(wire.StreamSuggestions).scans(wire.StreamSuggestions).
 			writes(wire.BucketEstimates).reads(wire.StreamEstimates).
 			reads(wire.StreamEvents) // which suggestion it told last
+	case RoleNotification:
+		return Permissions{Subscribe: []string{inbox}}.
+			reads(wire.StreamEvents).scans(wire.StreamEvents).publishes("$JS.ACK." + wire.StreamEvents + ".>")
 	case RoleReader:
 		return Permissions{Subscribe: []string{inbox}}.
 			reads(wire.StreamLedger).reads(wire.StreamKeyframes).reads(wire.StreamLease).

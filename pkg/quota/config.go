@@ -1,6 +1,9 @@
 package quota
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // AccountKind tells a flat-rate subscription from a metered API organisation.
 type AccountKind string
@@ -152,7 +155,7 @@ type Limit struct {
 	// Capacity in Unit; 0 means not configured: it is learned from observations and does not bind before.
 	Capacity int64   `cbor:"6,keyasint,omitempty"`
 	Weights  Weights `cbor:"7,keyasint,omitempty"`
-	// Thresholds are the percentages at which a warning is raised, ascending; none means Policy.Thresholds.
+	// Thresholds are the percentages at which a warning is raised, ascending; none means Policy.Thresholds. [ExhaustedPercent] comes of itself.
 	Thresholds []int64 `cbor:"8,keyasint,omitempty"`
 	// Unwarned raises no warning at all, whatever the thresholds say. The record cannot tell an empty list from none.
 	Unwarned bool `cbor:"90,keyasint,omitempty"`
@@ -245,16 +248,22 @@ func (p *Provider) InGroup(group, model string) bool {
 	return false
 }
 
-// thresholds gives the percentages at which the limit warns.
+// ExhaustedPercent is the threshold that every limit has which warns at all: nothing is left of it.
+const ExhaustedPercent = 100
+
+// thresholds gives the percentages at which the limit warns, ascending.
 func (c *Config) thresholds(l *Limit) []int64 {
-	switch {
-	case l.Unwarned:
+	if l.Unwarned {
 		return nil
-	case len(l.Thresholds) > 0:
-		return l.Thresholds
-	default:
-		return c.Policy.Thresholds
 	}
+	thresholds := c.Policy.Thresholds
+	if len(l.Thresholds) > 0 {
+		thresholds = l.Thresholds
+	}
+	if n := len(thresholds); n > 0 && thresholds[n-1] < ExhaustedPercent {
+		return append(slices.Clone(thresholds), ExhaustedPercent)
+	}
+	return thresholds
 }
 
 // burst is the most the limit's bucket holds, in units.

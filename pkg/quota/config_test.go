@@ -12,9 +12,10 @@ func TestThresholdsOfALimit(t *testing.T) {
 		change func(*Limit)
 		want   string
 	}{
-		{"those of the policy", func(*Limit) {}, "[75 90 95]"},
-		{"an empty list is none", func(l *Limit) { l.Thresholds = []int64{} }, "[75 90 95]"},
-		{"its own", func(l *Limit) { l.Thresholds = []int64{50} }, "[50]"},
+		{"those of the policy", func(*Limit) {}, "[75 90 95 100]"},
+		{"an empty list is none", func(l *Limit) { l.Thresholds = []int64{} }, "[75 90 95 100]"},
+		{"its own", func(l *Limit) { l.Thresholds = []int64{50} }, "[50 100]"},
+		{"its own with all of it", func(l *Limit) { l.Thresholds = []int64{50, 100} }, "[50 100]"},
 		{"unwarned", func(l *Limit) { l.Unwarned = true }, "[]"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -73,7 +73,7 @@ func TestProtocolTables(t *testing.T) {
 		codes = append(codes, string(code))
 	}
 	sameSet(t, "codes", submatches("(?m)^\\| `([a-z_]+)` \\|", text), codes)
-	sameSet(t, "events", submatches("(?m)^\\| `([a-z]+\\.[a-z]+)` \\|", text), eventKinds())
+	sameSet(t, "events", submatches("(?m)^\\| `([a-z]+\\.[a-z]+)` \\|", text), eventKinds(t))
 	sameSet(t, "codes in the schema", schemaCodes(t), codes)
 	for _, fact := range []string{
 		fmt.Sprintf("at most %d KiB, an apply %d KiB", MaxRequestBytes>>10, MaxApplyBytes>>10), fmt.Sprintf("at most %d bytes and no control", MaxNameBytes),
@@ -94,11 +94,14 @@ func schemaCodes(t *testing.T) (codes []string) {
 	return codes
 }
 
-func eventKinds() []string {
+// eventKinds are the kinds of [everyEvent], which are those that [EventKinds] lists.
+func eventKinds(t *testing.T) []string {
+	t.Helper()
 	kinds := []string{KindSuggestionMade}
 	for _, e := range everyEvent() {
 		kinds = append(kinds, e.Kind())
 	}
+	sameSet(t, "listed kinds", EventKinds(), kinds)
 	return kinds
 }
 
@@ -210,7 +213,7 @@ func wantedChannels(t *testing.T) map[string]wantedChannel {
 		}
 	}
 	add("notice", "send", "push", Subject{Kind: KindNotice}, "notice.push")
-	for _, kind := range eventKinds() {
+	for _, kind := range eventKinds(t) {
 		add("event."+kind, "send", "event", Subject{Kind: KindEvent, Verb: kind}, "event."+kind)
 	}
 	return want

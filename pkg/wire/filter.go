@@ -48,6 +48,22 @@ func KindFilter(workspace string, kind Kind) (string, error) {
 	return prefix + ".>", nil
 }
 
+// EventFilter returns the filter of the events of one kind, whomever they concern,
+// quota.v1.<workspace>.event.*.*.<kind>; workspace * is all of them. Errors: [ErrName], [ErrSubject].
+func EventFilter(workspace, kind string) (string, error) {
+	if err := checkVerb(kind, true); err != nil {
+		return "", err
+	}
+	prefix := SubjectRoot + "." + SubjectVersion + ".*." + string(KindEvent)
+	if workspace != "*" {
+		var err error
+		if prefix, err = kindPrefix(workspace, KindEvent); err != nil {
+			return "", err
+		}
+	}
+	return prefix + ".*.*." + kind, nil
+}
+
 // PrincipalFilter returns the filter of everything of a kind that belongs to one principal,
 // quota.v1.<workspace>.<kind>.<principal>.>.
 func PrincipalFilter(workspace string, kind Kind, principal string) (string, error) {

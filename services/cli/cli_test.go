@@ -56,6 +56,7 @@ func TestExitStatuses(t *testing.T) {
 		{"hold what", []string{"hold"}, ExitUsage, "workspace"},
 		{"hold a workspace with a name", []string{"hold", "workspace", "x"}, ExitUsage, "workspace"},
 		{"hold an account without a name", []string{"hold", "account"}, ExitUsage, "name of one account"},
+		{"notify whom", []string{"notify"}, ExitUsage, "endpoints.yaml"},
 		{"apply what", []string{"apply"}, ExitUsage, "-f FILE"},
 		{"a span that is none", []string{"watch", "--since", "soon"}, ExitUsage, "soon"},
 		{"an end without a start", []string{"history", "--to", "2026-01-01T00:00:00Z"}, ExitUsage, "--from"},

@@ -46,6 +46,7 @@ func (a *app) up() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&c.config.ConfigFile, "config", "", "`FILE` to apply, if it says something else than what holds; default for a new ledger: the built-in one")
+	flags.StringVar(&c.config.NotifyFile, "notify", "", "`FILE` that says which webhooks are told of what; see bursar notify")
 	flags.IntVar(&c.config.NATSPort, "nats-port", 4222, "`PORT` of NATS on 127.0.0.1; 0 is any free one")
 	flags.IntVar(&c.config.ClickHousePort, "clickhouse-port", 8123, "`PORT` of ClickHouse on 127.0.0.1; 0 is any free one")
 	flags.IntVar(&c.config.MetricsPort, "metrics-port", 0, "`PORT` of /metrics, /healthz and /readyz on 127.0.0.1; 0 is any free one")

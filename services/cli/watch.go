@@ -43,18 +43,8 @@ func (a *app) watch() *cobra.Command {
 	flags.StringSliceVar(&c.types, "type", nil, "only this `TYPE` of event (reservation.granted), or all of a kind (reservation); may be repeated")
 	flags.StringVar(&c.agent, "agent", "", "only what concerns the agent `NAME`")
 	flags.IntVar(&c.count, "count", 0, "end after `N` events")
-	complete(cmd, "type", eventKinds())
+	complete(cmd, "type", wire.EventKinds())
 	return cmd
-}
-
-// eventKinds lists the types that there are.
-func eventKinds() []string {
-	return []string{
-		quota.KindReservationGranted, quota.KindReservationDenied, quota.KindReservationExtended, quota.KindReservationRenewed,
-		quota.KindReservationExpiring, quota.KindReservationPreempting, quota.KindReservationClosed, quota.KindUsageRecorded, quota.KindWindowOpened,
-		quota.KindWindowRolled, quota.KindLimitWarning, quota.KindObservationRecorded, quota.KindBlockPlaced,
-		quota.KindBlockLifted, quota.KindNoticesAcknowledged, quota.KindConfigApplied, quota.KindEpochClaimed, wire.KindSuggestionMade,
-	}
 }
 
 func (c *watchCommand) run(ctx context.Context) error {

@@ -73,11 +73,12 @@ func madeByNatsConf(t *testing.T, name string) bool {
 func TestAServiceSeesItsOwnSeedsOnly(t *testing.T) {
 	t.Parallel()
 	want := map[string]string{
-		"provision":  "provisioning.nk",
-		"allocator":  "allocator-front.nk allocator-store.nk relay.nk",
-		"analytics":  "analytics-front.nk analytics.nk",
-		"suggestion": "suggestion.nk",
-		"trim":       "maintenance.nk",
+		"provision":    "provisioning.nk",
+		"allocator":    "allocator-front.nk allocator-store.nk relay.nk",
+		"analytics":    "analytics-front.nk analytics.nk",
+		"suggestion":   "suggestion.nk",
+		"notification": "notification.nk",
+		"trim":         "maintenance.nk",
 	}
 	for name, service := range loadCompose(t).Services {
 		var seeds []string

@@ -11,6 +11,7 @@ import (
 	"github.com/bursarhq/bursar/pkg/runner"
 	"github.com/bursarhq/bursar/services/allocator"
 	"github.com/bursarhq/bursar/services/analytics"
+	"github.com/bursarhq/bursar/services/notification"
 	"github.com/bursarhq/bursar/services/suggestion"
 )
 
@@ -86,5 +87,18 @@ func (s *system) suggestion() runner.Part {
 			return err
 		}
 		return suggestion.Run(ctx, suggestion.Config{NATS: cfg, Telemetry: s.telemetry}, s.log.With("service", "suggestion"))
+	})
+}
+
+// notification tells webhooks what happens.
+func (s *system) notification() runner.Part {
+	return s.service("notification", func(ctx context.Context) error {
+		cfg, err := s.connection(natsauth.Service(natsauth.RoleNotification))
+		if err != nil {
+			return err
+		}
+		return notification.Run(ctx, notification.Config{
+			NATS: cfg, Telemetry: s.telemetry, Endpoints: s.endpointsTold,
+		}, s.log.With("service", "notification"))
 	})
 }

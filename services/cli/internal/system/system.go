@@ -26,6 +26,7 @@ import (
 	"github.com/bursarhq/bursar/pkg/runner"
 	"github.com/bursarhq/bursar/pkg/telemetry"
 	"github.com/bursarhq/bursar/services/cli/internal/datadir"
+	"github.com/bursarhq/bursar/services/notification"
 )
 
 // serviceName is what telemetry calls the process.
@@ -42,6 +43,8 @@ type Config struct {
 	// ConfigFile is applied when the system starts, if it says something else than what holds; empty applies the
 	// built-in configuration to a ledger that has none.
 	ConfigFile string
+	// NotifyFile says which webhooks are told of what; empty tells nobody.
+	NotifyFile string
 	// Ports of 127.0.0.1; 0 is any free one.
 	NATSPort, ClickHousePort, MetricsPort int
 	Sync                                  natsembed.Sync
@@ -79,7 +82,11 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	s := &system{cfg: cfg, document: document, log: log, started: time.Now(), telemetry: telemetry.New(serviceName, cfg.Version, log)}
+	told, err := cfg.told()
+	if err != nil {
+		return err
+	}
+	s := &system{cfg: cfg, document: document, endpointsTold: told, log: log, started: time.Now(), telemetry: telemetry.New(serviceName, cfg.Version, log)}
 	return runner.Run(ctx, log, runner.DrainTime, s.parts()...)
 }
 
@@ -99,13 +106,27 @@ func (c *Config) document() (*configuration, error) {
 	return d, err
 }
 
+// told reads and checks who is told before anything is started.
+func (c *Config) told() ([]notification.Endpoint, error) {
+	if c.NotifyFile == "" {
+		return nil, nil
+	}
+	text, err := readFile(c.NotifyFile)
+	if err != nil {
+		return nil, err
+	}
+	return notification.ParseEndpoints(c.NotifyFile, text, c.Getenv)
+}
+
 // system is what the parts share. Each field is set by the part that starts it and read by later ones.
 type system struct {
-	cfg       Config
-	document  *configuration
-	log       *slog.Logger
-	started   time.Time
-	telemetry *telemetry.Telemetry
+	cfg      Config
+	document *configuration
+	// endpointsTold are the webhooks; none starts no notification service.
+	endpointsTold []notification.Endpoint
+	log           *slog.Logger
+	started       time.Time
+	telemetry     *telemetry.Telemetry
 
 	release    func() error
 	metrics    *telemetry.Server
@@ -120,7 +141,7 @@ type system struct {
 
 // parts lists everything in the order of the start.
 func (s *system) parts() []runner.Part {
-	return []runner.Part{
+	parts := []runner.Part{
 		s.directory(),
 		s.watching(),
 		s.natsServer(),
@@ -131,8 +152,11 @@ func (s *system) parts() []runner.Part {
 		s.allocator(),
 		s.admitting(),
 		s.trimming(),
-		s.announcing(),
 	}
+	if len(s.endpointsTold) > 0 {
+		parts = append(parts, s.notification())
+	}
+	return append(parts, s.announcing())
 }
 
 // directory takes the data directory.
