@@ -31,6 +31,7 @@ import (
 	"github.com/bursarhq/bursar/services/analytics/internal/compare"
 	"github.com/bursarhq/bursar/services/analytics/internal/consume"
 	"github.com/bursarhq/bursar/services/analytics/internal/query"
+	"github.com/bursarhq/bursar/services/analytics/internal/rollup"
 	"github.com/bursarhq/bursar/services/analytics/internal/store"
 )
 
@@ -117,6 +118,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		runner.Part{Name: "clickhouse", Start: s.openClickHouse, Stop: func(context.Context) error { return s.conn.Close() }},
 		runner.Part{Name: "nats", Start: s.connect, Stop: s.disconnect},
 		runner.Part{Name: "queries", Start: s.serve, Stop: func(ctx context.Context) error { return s.queries.Stop(ctx) }},
+		runner.Part{Name: "rollups", Start: s.prepareRollups, Run: func(ctx context.Context) error { return s.rollups.Run(ctx) }},
 		runner.Part{Name: "consumer", Start: s.prepare, Run: func(ctx context.Context) error { return s.consumer.Run(ctx) }},
 	)
 }
@@ -131,6 +133,8 @@ type service struct {
 	front    *nats.Conn
 	queries  *query.Service
 	consumer *consume.Consumer
+	progress *rollup.Progress
+	rollups  *rollup.Builder
 }
 
 func (s *service) openClickHouse(context.Context) (err error) {
@@ -159,6 +163,12 @@ func (s *service) serve(context.Context) (err error) {
 	return err
 }
 
+func (s *service) prepareRollups(context.Context) (err error) {
+	s.progress = rollup.NewProgress()
+	s.rollups, err = rollup.New(s.conn, s.progress, s.cfg.Telemetry.Registerer(), s.log)
+	return err
+}
+
 func (s *service) prepare(context.Context) error {
 	js, err := jetstream.New(s.ledger)
 	if err != nil {
@@ -169,9 +179,11 @@ func (s *service) prepare(context.Context) error {
 		return err
 	}
 	gate := s.cfg.Telemetry.Gate("clickhouse")
+	writer := consume.NewWriter(store.New(s.conn), s.cfg.Failpoints, metrics, s.log)
+	writer.Progress = s.progress
 	s.consumer = &consume.Consumer{
 		JetStream: js, Stream: wire.StreamLedger, Name: wire.ConsumerAnalytics, Metrics: metrics, Log: s.log,
-		Writer: consume.NewWriter(store.New(s.conn), s.cfg.Failpoints, metrics, s.log),
+		Writer: writer,
 		Ready: func(err error) {
 			if err == nil {
 				gate.Open()

@@ -25,6 +25,7 @@ func TestExamplesOfTheDocsRun(t *testing.T) {
 	s.fleet = fleet.New(9, time.Minute)
 	s.send(2500, 2)
 	_ = s.compare()
+	s.awaitSums()
 	analyst := chtest.Open(t, s.server, chembed.UserAnalyst)
 	examples := 0
 	for i, block := range strings.Split(string(raw), "```sql\n")[1:] {
@@ -50,4 +51,16 @@ func TestExamplesOfTheDocsRun(t *testing.T) {
 	if examples < 10 {
 		t.Errorf("%d examples, want at least 10", examples)
 	}
+}
+
+// awaitSums waits until the sums by the hour tell of the last commit.
+func (s *site) awaitSums() {
+	s.t.Helper()
+	conn := chtest.Open(s.t, s.server, chembed.UserAnalyst)
+	last := s.commits[len(s.commits)-1].Number
+	await(s.t, "summed by the hour", func() bool {
+		var through uint64
+		err := conn.QueryRow(s.t.Context(), "SELECT max(through_commit) FROM analyst.summed").Scan(&through)
+		return err == nil && through == last
+	})
 }

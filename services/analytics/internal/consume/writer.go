@@ -12,6 +12,7 @@ import (
 	"github.com/bursarhq/bursar/pkg/ledger"
 	"github.com/bursarhq/bursar/pkg/wire"
 	"github.com/bursarhq/bursar/services/analytics/internal/record"
+	"github.com/bursarhq/bursar/services/analytics/internal/rollup"
 	"github.com/bursarhq/bursar/services/analytics/internal/store"
 )
 
@@ -44,6 +45,8 @@ type Writer struct {
 	points  *failpoint.Set
 	metrics *Metrics
 	log     *slog.Logger
+	// Progress, if not nil, is told how far each ledger is stored.
+	Progress *rollup.Progress
 
 	batch      *record.Batch
 	unreadable []store.Unreadable
@@ -85,7 +88,9 @@ func (w *Writer) Resume(ctx context.Context) error {
 	}
 	w.stored = make(map[string]uint64, len(ledgers))
 	w.runs = make(map[string][]store.Run, len(ledgers))
+	w.Progress.Restart()
 	for id, l := range ledgers {
+		w.Progress.Stored(rollup.Ledger{Workspace: l.Workspace, ID: id}, l.Runs[0].Last)
 		w.ledgers[l.Workspace] = id
 		w.stored[id] = l.Runs[0].Last
 		w.runs[id] = l.Runs[1:]
@@ -254,6 +259,9 @@ func (w *Writer) flush(ctx context.Context) error {
 		}
 	}
 	maps.Copy(w.stored, w.reached)
+	for workspace, id := range w.ledgers {
+		w.Progress.Stored(rollup.Ledger{Workspace: workspace, ID: id}, w.stored[id])
+	}
 	return nil
 }
 

@@ -2,8 +2,6 @@ package query
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -11,37 +9,34 @@ import (
 	"github.com/bursarhq/bursar/pkg/wire"
 )
 
-const (
-	amount = "input_tokens + cache_read_tokens + cache_write_5m_tokens + cache_write_1h_tokens + output_tokens"
-
-	// decided are the kinds of events that decisions counts.
-	decided = "kind IN ('reservation.granted', 'reservation.extended', 'reservation.denied', 'reservation.closed', 'usage.recorded')"
-)
-
 // decisions counts what was decided in the period.
 func (r *Reader) decisions(ctx context.Context, f filter) (wire.Decisions, error) {
-	const counts = `SELECT
-		countIf(kind = 'reservation.granted'), countIf(kind = 'reservation.denied'),
-		countIf(kind = 'reservation.denied' AND code IN ('insufficient_quota', 'concurrent_limit_exceeded') AND reason != 'held_back'),
-		countIf(kind = 'reservation.closed' AND outcome = 'settled'), countIf(kind = 'reservation.closed' AND outcome = 'released'),
-		countIf(kind = 'reservation.closed' AND outcome = 'expired'), countIf(kind = 'reservation.closed' AND outcome = 'revoked'),
-		countIf(kind = 'reservation.closed' AND outcome = 'preempted'),
-		sumIf(` + amount + `, kind IN ('reservation.granted', 'reservation.extended')),
-		sumIf(greatest(0, granted_tokens - (` + amount + `)), kind = 'reservation.closed'),
-		sumIf(overrun_tokens, kind = 'usage.recorded')
-	FROM bursar.ledger_events FINAL
-	WHERE `
-	var n [8]uint64
-	var d wire.Decisions
-	err := r.conn.QueryRow(f.context(ctx), counts+f.decisions()+" AND "+decided).
-		Scan(&n[0], &n[1], &n[2], &n[3], &n[4], &n[5], &n[6], &n[7], &d.ReservedTokens, &d.ReturnedTokens, &d.OverrunTokens)
-	if err != nil {
-		return wire.Decisions{}, fmt.Errorf("counting decisions: %w", err)
-	}
-	for i, to := range []*int64{&d.Granted, &d.Denied, &d.Exhausted, &d.Settled, &d.Released, &d.Expired, &d.Revoked, &d.Preempted} {
-		*to = int64(n[i])
-	}
-	return d, nil
+	var all wire.Decisions
+	_, err := r.each(ctx, f, decisionSource(), question{
+		topic: "counting decisions",
+		what: `sumIf(events, kind = 'reservation.granted'), sumIf(events, kind = 'reservation.denied'),
+			sumIf(events, kind = 'reservation.denied' AND code IN ('insufficient_quota', 'concurrent_limit_exceeded') AND reason != 'held_back'),
+			sumIf(events, kind = 'reservation.closed' AND outcome = 'settled'), sumIf(events, kind = 'reservation.closed' AND outcome = 'released'),
+			sumIf(events, kind = 'reservation.closed' AND outcome = 'expired'), sumIf(events, kind = 'reservation.closed' AND outcome = 'revoked'),
+			sumIf(events, kind = 'reservation.closed' AND outcome = 'preempted'),
+			sumIf(tokens, kind IN ('reservation.granted', 'reservation.extended')),
+			sumIf(returned_tokens, kind = 'reservation.closed'),
+			sumIf(overrun_tokens, kind IN ('usage.recorded', 'usage.overrun'))`,
+		row: func() ([]any, func()) {
+			var n [8]uint64
+			var reserved, returned, overrun int64
+			counts := []*int64{&all.Granted, &all.Denied, &all.Exhausted, &all.Settled, &all.Released, &all.Expired, &all.Revoked, &all.Preempted}
+			return []any{&n[0], &n[1], &n[2], &n[3], &n[4], &n[5], &n[6], &n[7], &reserved, &returned, &overrun}, func() {
+				for i, count := range counts {
+					*count += int64(n[i])
+				}
+				all.ReservedTokens += reserved
+				all.ReturnedTokens += returned
+				all.OverrunTokens += overrun
+			}
+		},
+	})
+	return all, err
 }
 
 // History answers usage over time. Errors as of Summary.
@@ -69,13 +64,14 @@ func (r *Reader) History(ctx context.Context, workspace string, q *wire.HistoryR
 	}
 	f := filterOf(workspace, q.Scope, p)
 	f.parameters["starts"] = startsOf(bounds)
-	if err := r.fillUsage(ctx, f, reply, byStart); err != nil {
+	done, err := r.fillUsage(ctx, f, reply, byStart)
+	if err != nil {
 		return nil, err
 	}
 	if err := r.fillDecisions(ctx, f, reply, byStart); err != nil {
 		return nil, err
 	}
-	reply.Through, err = r.through(ctx, workspace)
+	reply.Through, err = r.through(ctx, f, done)
 	return reply, err
 }
 
@@ -88,28 +84,23 @@ func startsOf(bounds []time.Time) string {
 	return "[" + strings.Join(texts, ",") + "]"
 }
 
-// startOf is the start of the interval that a column's time is in.
-func startOf(column string) string {
-	return "toInt64(roundDown(toUnixTimestamp64Milli(" + column + "), {starts:Array(Int64)}))"
-}
+// starting is the start of the interval that a row's time is in.
+const starting = "toInt64(roundDown(toUnixTimestamp64Milli(time), {starts:Array(Int64)})) AS start"
 
-func (r *Reader) fillUsage(ctx context.Context, f filter, reply *wire.HistoryReply, byStart map[int64]int) error {
-	rows, err := r.conn.Query(f.context(ctx), "SELECT "+startOf("occurred_at")+" AS start, "+sums+
-		" FROM bursar.ledger_events FINAL WHERE "+f.usage()+" GROUP BY start")
-	if err != nil {
-		return fmt.Errorf("summing usage over time: %w", err)
-	}
-	for rows.Next() {
-		var start int64
-		var spent wire.Spent
-		if err := rows.Scan(append([]any{&start}, targets(&spent)...)...); err != nil {
-			return errors.Join(err, rows.Close())
-		}
-		spent = finished(spent)
-		reply.Points[byStart[start]].Spent = spent
-		reply.Totals = plus(reply.Totals, spent)
-	}
-	return errors.Join(rows.Err(), rows.Close())
+func (r *Reader) fillUsage(ctx context.Context, f filter, reply *wire.HistoryReply, byStart map[int64]int) (summed, error) {
+	return r.each(ctx, f, usageSource(), question{
+		topic: "summing usage over time", what: starting + ", " + sums, groupBy: "start",
+		row: func() ([]any, func()) {
+			var start int64
+			var spent wire.Spent
+			return append([]any{&start}, targets(&spent)...), func() {
+				spent := finished(spent)
+				point := &reply.Points[byStart[start]]
+				point.Spent = plus(point.Spent, spent)
+				reply.Totals = plus(reply.Totals, spent)
+			}
+		},
+	})
 }
 
 func plus(a, b wire.Spent) wire.Spent {
@@ -125,19 +116,19 @@ func plus(a, b wire.Spent) wire.Spent {
 }
 
 func (r *Reader) fillDecisions(ctx context.Context, f filter, reply *wire.HistoryReply, byStart map[int64]int) error {
-	rows, err := r.conn.Query(f.context(ctx), "SELECT "+startOf("at")+" AS start, countIf(kind = 'reservation.granted'), countIf(kind = 'reservation.denied')"+
-		" FROM bursar.ledger_events FINAL WHERE "+f.decisions()+" AND kind IN ('reservation.granted', 'reservation.denied') GROUP BY start")
-	if err != nil {
-		return fmt.Errorf("counting decisions over time: %w", err)
-	}
-	for rows.Next() {
-		var start int64
-		var granted, denied uint64
-		if err := rows.Scan(&start, &granted, &denied); err != nil {
-			return errors.Join(err, rows.Close())
-		}
-		point := &reply.Points[byStart[start]]
-		point.Granted, point.Denied = int64(granted), int64(denied)
-	}
-	return errors.Join(rows.Err(), rows.Close())
+	_, err := r.each(ctx, f, decisionSource(), question{
+		topic:   "counting decisions over time",
+		what:    starting + ", sumIf(events, kind = 'reservation.granted'), sumIf(events, kind = 'reservation.denied')",
+		groupBy: "start",
+		row: func() ([]any, func()) {
+			var start int64
+			var granted, denied uint64
+			return []any{&start, &granted, &denied}, func() {
+				point := &reply.Points[byStart[start]]
+				point.Granted += int64(granted)
+				point.Denied += int64(denied)
+			}
+		},
+	})
+	return err
 }

@@ -2,13 +2,11 @@ package query
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"github.com/bursarhq/bursar/pkg/quota"
@@ -34,7 +32,7 @@ func (r *Reader) Summary(ctx context.Context, workspace string, q *wire.SummaryR
 		return nil, err
 	}
 	f := filterOf(workspace, q.Scope, p)
-	parts, err := r.breakdown(ctx, f)
+	parts, done, err := r.breakdown(ctx, f, dimensions()...)
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +40,7 @@ func (r *Reader) Summary(ctx context.Context, workspace string, q *wire.SummaryR
 	if err != nil {
 		return nil, err
 	}
-	through, err := r.through(ctx, workspace)
+	through, err := r.through(ctx, f, done)
 	if err != nil {
 		return nil, err
 	}
@@ -66,11 +64,12 @@ func (r *Reader) Peaks(ctx context.Context, workspace string, q *wire.PeaksReque
 	if err != nil {
 		return nil, err
 	}
-	parts, err := r.breakdown(ctx, filterOf(workspace, q.Scope, p))
+	f := filterOf(workspace, q.Scope, p)
+	parts, done, err := r.breakdown(ctx, f)
 	if err != nil {
 		return nil, err
 	}
-	through, err := r.through(ctx, workspace)
+	through, err := r.through(ctx, f, done)
 	if err != nil {
 		return nil, err
 	}
@@ -85,57 +84,44 @@ func (r *Reader) Peaks(ctx context.Context, workspace string, q *wire.PeaksReque
 	}, nil
 }
 
-// part is what one member of one breakdown spent.
-type part struct {
+// member is one member of one breakdown: an agent of the agents, an hour of the hours.
+type member struct {
 	dimension, name string
-	hour            time.Time
-	spent           wire.Spent
+	hour            int64 // Unix seconds
 }
 
-// parts are the members of all breakdowns of a query.
-type parts []part
+// parts are what the members of all breakdowns of a query spent.
+type parts map[member]wire.Spent
 
-// breakdown sums usage in every way at once, in one pass over the data.
-func (r *Reader) breakdown(ctx context.Context, f filter) (parts, error) {
-	query := `SELECT
-		multiIf(grouping(provider) = 0, 'provider', grouping(account) = 0, 'account', grouping(team) = 0, 'team',
-			grouping(agent) = 0, 'agent', grouping(task_type) = 0, 'task_type', grouping(model) = 0, 'model',
-			grouping(hour) = 0, 'hour', '') AS dimension,
-		multiIf(dimension = 'provider', provider, dimension = 'account', account, dimension = 'team', team,
-			dimension = 'agent', agent, dimension = 'task_type', task_type, dimension = 'model', model, '') AS name,
-		hour, ` + sums + `
-	FROM
-	(
-		SELECT
-			CAST(provider, 'String') AS provider, CAST(account, 'String') AS account, CAST(team, 'String') AS team,
-			CAST(agent, 'String') AS agent, CAST(task_type, 'String') AS task_type, CAST(model, 'String') AS model,
-			toStartOfHour(toDateTime(occurred_at, {zone:String})) AS hour, ` + summed + `
-		FROM bursar.ledger_events FINAL
-		WHERE ` + f.usage() + `
-	)
-	GROUP BY GROUPING SETS ((), (provider), (account), (team), (agent), (task_type), (model), (hour))`
-	rows, err := r.conn.Query(f.context(ctx), query)
-	if err != nil {
-		return nil, fmt.Errorf("summing usage: %w", err)
+// dimensions are the breakdowns of a summary.
+func dimensions() []string { return strings.Split(labels, ", ") }
+
+// breakdown sums usage in every way at once: as a whole, by the hour, and in the given dimensions.
+func (r *Reader) breakdown(ctx context.Context, f filter, dimensions ...string) (parts, summed, error) {
+	var dimension, name, sets strings.Builder
+	for _, d := range dimensions {
+		dimension.WriteString("grouping(" + d + ") = 0, '" + d + "', ")
+		name.WriteString("grouping(" + d + ") = 0, CAST(" + d + ", 'String'), ")
+		sets.WriteString("(" + d + "), ")
 	}
-	var all parts
-	for rows.Next() {
-		var p part
-		if err := rows.Scan(append([]any{&p.dimension, &p.name, &p.hour}, targets(&p.spent)...)...); err != nil {
-			return nil, errors.Join(err, rows.Close())
-		}
-		all = append(all, p)
-	}
-	return all, errors.Join(rows.Err(), rows.Close())
+	all := parts{}
+	done, err := r.each(ctx, f, usageSource(), question{
+		topic: "summing usage",
+		what: "multiIf(" + dimension.String() + "grouping(local_hour) = 0, 'hour', ''), multiIf(" + name.String() + "1 = 0, '', ''), " +
+			"toInt64(toUnixTimestamp(toStartOfHour(toDateTime(time, {zone:String})) AS local_hour)), " + sums,
+		groupBy: "GROUPING SETS ((), " + sets.String() + "(local_hour))",
+		row: func() ([]any, func()) {
+			var m member
+			var spent wire.Spent
+			return append([]any{&m.dimension, &m.name, &m.hour}, targets(&spent)...), func() { all[m] = plus(all[m], spent) }
+		},
+	})
+	return all, done, err
 }
 
-// sums and summed are the sums of a Spent and the columns that they are made of; targets are where they
-// are scanned to.
-const (
-	sums = `sum(input_tokens), sum(cache_read_tokens), sum(cache_write_5m_tokens), sum(cache_write_1h_tokens), sum(output_tokens),
-		sum(requests), sum(cost_micro_usd), sumIf(input_tokens + cache_read_tokens + cache_write_5m_tokens + cache_write_1h_tokens + output_tokens, unpriced)`
-	summed = `input_tokens, cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens, output_tokens, requests, cost_micro_usd, unpriced`
-)
+// sums are the sums of a Spent; targets are where they are scanned to.
+const sums = `sum(input_tokens), sum(cache_read_tokens), sum(cache_write_5m_tokens), sum(cache_write_1h_tokens), sum(output_tokens),
+	sum(requests), sum(cost_micro_usd), sum(unpriced_tokens)`
 
 func targets(s *wire.Spent) []any {
 	return []any{
@@ -146,12 +132,7 @@ func targets(s *wire.Spent) []any {
 
 // totals returns the grand total; zeros if there was no usage.
 func (all parts) totals() wire.Spent {
-	for _, p := range all {
-		if p.dimension == "" {
-			return finished(p.spent)
-		}
-	}
-	return wire.Spent{}
+	return finished(all[member{}])
 }
 
 func finished(s wire.Spent) wire.Spent {
@@ -162,13 +143,13 @@ func finished(s wire.Spent) wire.Spent {
 // slices returns one breakdown, the largest parts first.
 func (all parts) slices(dimension string, totals wire.Spent) []wire.Slice {
 	found := []wire.Slice{}
-	for _, p := range all {
-		if p.dimension != dimension {
+	for m, spent := range all {
+		if m.dimension != dimension {
 			continue
 		}
-		spent := finished(p.spent)
+		spent = finished(spent)
 		found = append(found, wire.Slice{
-			Name: p.name, Spent: spent,
+			Name: m.name, Spent: spent,
 			TokensPercent: wire.PercentOf(spent.TotalTokens, totals.TotalTokens),
 			CostPercent:   wire.PercentOf(spent.CostMicroUSD, totals.CostMicroUSD),
 		})
@@ -182,18 +163,19 @@ func (all parts) slices(dimension string, totals wire.Spent) []wire.Slice {
 // peaks returns the busiest hours, cut off at the ends of the period.
 func (all parts) peaks(p Period, totals wire.Spent, limit int) []wire.Peak {
 	found := []wire.Peak{}
-	for _, part := range all {
-		if part.dimension != "hour" {
+	for m, spent := range all {
+		if m.dimension != "hour" {
 			continue
 		}
-		from, to := part.hour, part.hour.Add(time.Hour)
+		from := time.Unix(m.hour, 0).In(p.Zone)
+		to := from.Add(time.Hour)
 		if from.Before(p.From) {
 			from = p.From
 		}
 		if to.After(p.To) {
 			to = p.To
 		}
-		spent := finished(part.spent)
+		spent = finished(spent)
 		found = append(found, wire.Peak{
 			From: timeOf(from), To: timeOf(to), Spent: spent, TokensPercent: wire.PercentOf(spent.TotalTokens, totals.TotalTokens),
 		})
@@ -222,12 +204,12 @@ func order(a, b int64) int {
 
 func timeOf(t time.Time) wire.Time { return wire.TimeOf(quota.InstantOf(t)) }
 
-// through returns the ledger time of the last commit that is stored.
-func (r *Reader) through(ctx context.Context, workspace string) (wire.Time, error) {
-	const query = `SELECT toUnixTimestamp64Milli(max(committed_at)) FROM bursar.ledger_events WHERE workspace = {workspace:String} AND idx = -1`
+// through returns the ledger time of the last commit that is stored. done, if it is known, is how far the ledgers are
+// summed: no commit before that is the last one.
+func (r *Reader) through(ctx context.Context, f filter, done summed) (wire.Time, error) {
+	query := "SELECT toUnixTimestamp64Milli(max(committed_at)) FROM bursar.ledger_events WHERE workspace = {workspace:String} AND idx = -1 AND " + done.from(f)
 	var ms int64
-	ctx = clickhouse.Context(ctx, clickhouse.WithParameters(clickhouse.Parameters{"workspace": workspace}))
-	if err := r.conn.QueryRow(ctx, query).Scan(&ms); err != nil {
+	if err := r.conn.QueryRow(f.context(ctx), query).Scan(&ms); err != nil {
 		return 0, fmt.Errorf("looking how far the ledger is stored: %w", err)
 	}
 	return wire.Time(ms), nil

@@ -2,6 +2,7 @@ package query
 
 import (
 	"encoding/json"
+	"log/slog"
 	"math"
 	"os"
 	"reflect"
@@ -10,12 +11,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/bursarhq/bursar/pkg/chembed"
 	"github.com/bursarhq/bursar/pkg/quota"
 	"github.com/bursarhq/bursar/pkg/wire"
 	"github.com/bursarhq/bursar/services/analytics/internal/chtest"
 	"github.com/bursarhq/bursar/services/analytics/internal/fleet"
 	"github.com/bursarhq/bursar/services/analytics/internal/record"
+	"github.com/bursarhq/bursar/services/analytics/internal/rollup"
 	"github.com/bursarhq/bursar/services/analytics/internal/schema"
 	"github.com/bursarhq/bursar/services/analytics/internal/store"
 )
@@ -33,7 +37,12 @@ type world struct {
 	now    time.Time
 }
 
-func newWorld(t *testing.T) *world {
+// worldCommits is how many commits newWorld makes.
+const worldCommits = 2000
+
+// newWorld makes a world in which the first commits are summed by the hour: some of them twice, so that rows are there
+// again.
+func newWorld(t *testing.T, summed int) *world {
 	t.Helper()
 	conn := chtest.Open(t, chtest.Start(t), chembed.UserWriter)
 	if err := schema.Migrate(t.Context(), conn); err != nil {
@@ -49,7 +58,12 @@ func newWorld(t *testing.T) *world {
 		batch.Reset()
 	}
 	f := fleet.New(5, 2*time.Minute)
-	for range 2000 {
+	progress := rollup.NewProgress()
+	sums, err := rollup.New(conn, progress, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range worldCommits {
 		commit, _, err := f.Next(2)
 		if err != nil {
 			t.Fatal(err)
@@ -65,8 +79,17 @@ func newWorld(t *testing.T) *world {
 				w.usage = append(w.usage, u)
 			}
 		}
+		if i+1 == summed || i+1 == summed/2 {
+			flush()
+			progress.Stored(rollup.Ledger{Workspace: "acme", ID: f.Ledger().String()}, commit.Number)
+			if err := sums.Round(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
-	flush()
+	if batch.Rows() > 0 {
+		flush()
+	}
 	return w
 }
 
@@ -91,12 +114,23 @@ func within(u *quota.UsageRecorded, from, to wire.Time) bool {
 
 func TestAnswersEqualSumsInGo(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	for name, summed := range map[string]int{"nothing is summed": 0, "half is summed": worldCommits / 2, "all is summed": worldCommits} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			testAnswers(t, newWorld(t, summed))
+		})
+	}
+}
+
+func testAnswers(t *testing.T, w *world) {
+	t.Helper()
 	for name, scope := range map[string]wire.Scope{
 		"a day":            {},
 		"a week":           {Timeframe: "7d"},
 		"yesterday":        {Timeframe: "yesterday", Zone: "Europe/Berlin"},
 		"a half-hour zone": {Timeframe: "36h", Zone: "Asia/Kolkata"},
+		"whole hours":      {From: wire.TimeOf(quota.InstantOf(w.now.Truncate(time.Hour).Add(-30 * time.Hour))), To: wire.TimeOf(quota.InstantOf(w.now.Truncate(time.Hour)))},
+		"within an hour":   {From: wire.TimeOf(quota.InstantOf(w.now.Truncate(time.Hour).Add(-5*time.Hour))) + 60_000, To: wire.TimeOf(quota.InstantOf(w.now.Truncate(time.Hour).Add(-4 * time.Hour)))},
 		"one team":         {Timeframe: "7d", Team: "core"},
 		"one agent, model": {Timeframe: "7d", Agent: "agent-3", Model: "gpt-5"},
 		"one account":      {Timeframe: "7d", Account: "max-1", Provider: "claude", TaskType: "analysis"},

@@ -150,6 +150,28 @@ func (p Period) next(t time.Time, interval string) time.Time {
 	return t.Add(shift).UTC().Truncate(time.Hour).Add(time.Hour - shift).In(p.Zone)
 }
 
+// wholeHours returns the whole hours of the period: from the first to before the last. ok is false where there are none,
+// and where the hours of the zone are not those of UTC.
+func (p Period) wholeHours() (first, last time.Time, ok bool) {
+	for t := p.From; t.Before(p.To); {
+		if _, offset := t.Zone(); offset%secondsPerHour != 0 {
+			return first, last, false
+		}
+		_, end := t.ZoneBounds()
+		if end.IsZero() {
+			break
+		}
+		t = end
+	}
+	first, last = p.From.Truncate(time.Hour), p.To.Truncate(time.Hour)
+	if first.Before(p.From) {
+		first = first.Add(time.Hour)
+	}
+	return first, last, first.Before(last)
+}
+
+const secondsPerHour = 3600
+
 // String is for logs.
 func (p Period) String() string {
 	return fmt.Sprintf("%s to %s", p.From.Format(time.RFC3339), p.To.Format(time.RFC3339))

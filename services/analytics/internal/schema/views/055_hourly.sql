@@ -1,42 +1,52 @@
 CREATE OR REPLACE VIEW analyst.usage_hourly
-COMMENT 'Usage by hour (UTC) of what happened, and by every label. Fast: made for dashboards'
+COMMENT 'Usage by hour (UTC) of what happened, and by every label. Fast, some seconds behind the events. An hour and labels may have several rows: sum them'
 AS SELECT
-    workspace,
-    toStartOfHour(occurred_at) AS hour,
-    provider, account, team, principal, agent, model, task_type, project,
-    count() AS usage_events,
-    sum(e.input_tokens) AS input_tokens,
-    sum(e.cache_read_tokens) AS cache_read_tokens,
-    sum(e.cache_write_5m_tokens) AS cache_write_5m_tokens,
-    sum(e.cache_write_1h_tokens) AS cache_write_1h_tokens,
-    sum(e.output_tokens) AS output_tokens,
-    sum(e.input_tokens + e.cache_read_tokens + e.cache_write_5m_tokens + e.cache_write_1h_tokens + e.output_tokens) AS total_tokens,
-    sum(e.requests) AS requests,
-    sum(e.cost_micro_usd) AS cost_micro_usd,
-    sumIf(e.input_tokens + e.cache_read_tokens + e.cache_write_5m_tokens + e.cache_write_1h_tokens + e.output_tokens, e.unpriced) AS unpriced_tokens,
-    sum(e.overrun_tokens) AS overrun_tokens
-FROM bursar.ledger_events AS e FINAL
-WHERE kind = 'usage.recorded'
-GROUP BY ALL;
+    h.workspace AS workspace,
+    h.hour AS hour,
+    h.provider AS provider, h.account AS account, h.team AS team, h.principal AS principal, h.agent AS agent,
+    h.model AS model, h.task_type AS task_type, h.project AS project,
+    h.events AS usage_events,
+    h.input_tokens AS input_tokens,
+    h.cache_read_tokens AS cache_read_tokens,
+    h.cache_write_5m_tokens AS cache_write_5m_tokens,
+    h.cache_write_1h_tokens AS cache_write_1h_tokens,
+    h.output_tokens AS output_tokens,
+    h.input_tokens + h.cache_read_tokens + h.cache_write_5m_tokens + h.cache_write_1h_tokens + h.output_tokens AS total_tokens,
+    h.requests AS requests,
+    h.cost_micro_usd AS cost_micro_usd,
+    h.unpriced_tokens AS unpriced_tokens,
+    h.overrun_tokens AS overrun_tokens
+FROM bursar.hourly AS h FINAL
+WHERE h.kind = 'usage.recorded';
 
 CREATE OR REPLACE VIEW analyst.decisions_hourly
-COMMENT 'Decisions by hour (UTC), by every label, by what was decided and by the limit that bound. Fast: made for dashboards'
+COMMENT 'Decisions by hour (UTC), by every label, by what was decided and by the limit that bound. Fast, some seconds behind the events. An hour and labels may have several rows: sum them'
 AS SELECT
-    workspace,
-    toStartOfHour(at) AS hour,
-    provider, account, team, principal, agent, model, task_type,
-    multiIf(kind = 'reservation.closed', CAST(outcome, 'String'), kind = 'reservation.dequeued', concat('queue_', outcome),
-        replaceOne(kind, 'reservation.', '')) AS decision, -- granted, extended, denied, queued; settled, released, expired, revoked, preempted; queue_granted, queue_timed_out, …
-    code,
-    limit_id,
-    if(kind = 'reservation.denied', e.reason, '') AS reason,
-    kind = 'reservation.denied' AND CAST(code, 'String') IN ('insufficient_quota', 'concurrent_limit_exceeded') AND e.reason != 'held_back' AS exhausted,
-    count() AS decisions,
-    sum(e.input_tokens + e.cache_read_tokens + e.cache_write_5m_tokens + e.cache_write_1h_tokens + e.output_tokens) AS tokens, -- granted, asked for or, of a close, used
-    sum(e.granted_tokens) AS granted_tokens, -- of a close: granted in all
-    sumIf(greatest(0, e.granted_tokens - (e.input_tokens + e.cache_read_tokens + e.cache_write_5m_tokens + e.cache_write_1h_tokens + e.output_tokens)), kind = 'reservation.closed') AS returned_tokens,
-    sumIf(e.cost_micro_usd, kind = 'reservation.closed') AS cost_micro_usd, -- of a close: what it cost in all
-    sumIf(dateDiff('millisecond', e.occurred_at, e.at), kind = 'reservation.dequeued') AS waited_ms
-FROM bursar.ledger_events AS e FINAL
-WHERE kind IN ('reservation.granted', 'reservation.extended', 'reservation.denied', 'reservation.queued', 'reservation.dequeued', 'reservation.closed')
-GROUP BY ALL;
+    h.workspace AS workspace,
+    h.hour AS hour,
+    h.provider AS provider, h.account AS account, h.team AS team, h.principal AS principal, h.agent AS agent,
+    h.model AS model, h.task_type AS task_type,
+    -- granted, extended, denied, queued; settled, released, expired, revoked, preempted; queue_granted, queue_timed_out, …
+    multiIf(h.kind = 'reservation.closed', CAST(h.outcome, 'String'), h.kind = 'reservation.dequeued', concat('queue_', h.outcome),
+        substring(h.kind, length('reservation.') + 1)) AS decision,
+    h.code AS code,
+    h.limit_id AS limit_id,
+    h.reason AS reason,
+    h.kind = 'reservation.denied' AND h.code IN ('insufficient_quota', 'concurrent_limit_exceeded') AND h.reason != 'held_back' AS exhausted,
+    h.events AS decisions,
+    -- granted, asked for or, of a close, used
+    h.input_tokens + h.cache_read_tokens + h.cache_write_5m_tokens + h.cache_write_1h_tokens + h.output_tokens AS tokens,
+    h.granted_tokens AS granted_tokens, -- of a close: granted in all
+    h.returned_tokens AS returned_tokens, -- of a close: granted and not used
+    if(h.kind = 'reservation.closed', h.cost_micro_usd, 0) AS cost_micro_usd, -- of a close: what it cost in all
+    h.waited_ms AS waited_ms -- of the end of a wait
+FROM bursar.hourly AS h FINAL
+WHERE h.kind IN ('reservation.granted', 'reservation.extended', 'reservation.denied', 'reservation.queued', 'reservation.dequeued',
+    'reservation.closed');
+
+CREATE OR REPLACE VIEW analyst.summed
+COMMENT 'How far each ledger is in usage_hourly and decisions_hourly'
+AS SELECT h.workspace AS workspace, h.ledger_id AS ledger_id, max(h.through) AS through_commit
+FROM bursar.hourly AS h
+WHERE h.kind = ''
+GROUP BY h.workspace, h.ledger_id;

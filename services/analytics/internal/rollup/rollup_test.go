@@ -1,0 +1,206 @@
+package rollup
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/bursarhq/bursar/pkg/chembed"
+	"github.com/bursarhq/bursar/services/analytics/internal/chtest"
+	"github.com/bursarhq/bursar/services/analytics/internal/fleet"
+	"github.com/bursarhq/bursar/services/analytics/internal/record"
+	"github.com/bursarhq/bursar/services/analytics/internal/schema"
+	"github.com/bursarhq/bursar/services/analytics/internal/store"
+)
+
+func TestMain(m *testing.M) {
+	chembed.MaybeRunChild()
+	os.Exit(m.Run())
+}
+
+// testBlock is a block so small that a test has many.
+const testBlock = 100
+
+// bench is a ClickHouse with two fleets.
+type bench struct {
+	t        *testing.T
+	conn     driver.Conn
+	fleets   map[string]*fleet.Fleet
+	stored   map[string]uint64
+	progress *Progress
+}
+
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	b := &bench{
+		t: t, conn: chtest.Open(t, chtest.Start(t), chembed.UserWriter), progress: NewProgress(), stored: map[string]uint64{},
+		fleets: map[string]*fleet.Fleet{"acme": fleet.New(1, time.Minute), "other": fleet.New(2, 3*time.Minute)},
+	}
+	if err := schema.Migrate(t.Context(), b.conn); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func (b *bench) builder() *Builder {
+	b.t.Helper()
+	builder, err := New(b.conn, b.progress, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	builder.blockCommits = testBlock
+	return builder
+}
+
+// grow stores n more commits of every fleet and tells of them.
+func (b *bench) grow(n int) {
+	b.t.Helper()
+	s, batch := store.New(b.conn), record.NewBatch()
+	flush := func() {
+		if err := s.Insert(b.t.Context(), batch); err != nil {
+			b.t.Fatal(err)
+		}
+		batch.Reset()
+	}
+	for workspace, f := range b.fleets {
+		for range n {
+			commit, _, err := f.Next(2)
+			if err != nil {
+				b.t.Fatal(err)
+			}
+			if !batch.Fits(commit) {
+				flush()
+			}
+			batch.Add(workspace, commit)
+		}
+		flush()
+		b.stored[workspace] += uint64(n)
+		b.progress.Stored(Ledger{workspace, f.Ledger().String()}, b.stored[workspace])
+	}
+}
+
+func (b *bench) count(query string) (n uint64) {
+	b.t.Helper()
+	chtest.Read(b.t, func(ctx context.Context) error { return b.conn.QueryRow(ctx, query).Scan(&n) })
+	return n
+}
+
+// check wants every sum that analysts see to be that of the events, by every label.
+func (b *bench) check() {
+	b.t.Helper()
+	const (
+		usageLabels  = "workspace, %s AS hour, provider, account, team, principal, agent, model, task_type, project"
+		usageEvents  = "SELECT " + usageLabels + ", toInt64(count()), sum(input_tokens), sum(output_tokens), sum(total_tokens), sum(requests), sum(cost_micro_usd), sumIf(total_tokens, unpriced), sum(overrun_tokens) FROM analyst.usage GROUP BY ALL"
+		usageSums    = "SELECT " + usageLabels + ", toInt64(sum(usage_events)), sum(input_tokens), sum(output_tokens), sum(total_tokens), sum(requests), sum(cost_micro_usd), sum(unpriced_tokens), sum(overrun_tokens) FROM analyst.usage_hourly GROUP BY ALL"
+		denialEvents = "SELECT workspace, toStartOfHour(denied_at), team, agent, code, limit_id, CAST(reason, 'String'), exhausted, toInt64(count()), sum(asked_tokens) FROM analyst.denials GROUP BY ALL"
+		denialSums   = "SELECT workspace, hour, team, agent, code, limit_id, CAST(reason, 'String'), exhausted, toInt64(sum(decisions)), sum(tokens) FROM analyst.decisions_hourly WHERE decision = 'denied' GROUP BY ALL"
+		closeEvents  = "SELECT workspace, toStartOfHour(assumeNotNull(closed_at)), team, agent, CAST(outcome, 'String'), toInt64(count()), sum(granted_tokens), sum(returned_tokens) FROM analyst.reservations WHERE outcome != 'live' GROUP BY ALL"
+		closeSums    = "SELECT workspace, hour, team, agent, decision, toInt64(sum(decisions)), sum(granted_tokens), sum(returned_tokens) FROM analyst.decisions_hourly WHERE decision IN ('settled', 'released', 'expired', 'revoked', 'preempted') GROUP BY ALL"
+		waitEvents   = "SELECT workspace, toStartOfHour(ended_at), team, concat('queue_', outcome), limit_id, toInt64(count()), sum(waited_ms), sum(wanted_tokens) FROM analyst.waits GROUP BY ALL"
+		waitSums     = "SELECT workspace, hour, team, decision, limit_id, toInt64(sum(decisions)), sum(waited_ms), sum(tokens) FROM analyst.decisions_hourly WHERE startsWith(decision, 'queue_') GROUP BY ALL"
+	)
+	for name, pair := range map[string][2]string{
+		"usage":   {fmt.Sprintf(usageEvents, "toStartOfHour(occurred_at)"), fmt.Sprintf(usageSums, "hour")},
+		"denials": {denialEvents, denialSums},
+		"closes":  {closeEvents, closeSums},
+		"waits":   {waitEvents, waitSums},
+	} {
+		events, sums := b.count("SELECT count() FROM ("+pair[0]+")"), b.count("SELECT count() FROM ("+pair[1]+")")
+		both := b.count("SELECT count() FROM (" + pair[0] + " INTERSECT " + pair[1] + ")")
+		if events != sums || both != events || events == 0 {
+			b.t.Errorf("%s: %d rows by the events, %d by the sums, %d of them equal", name, events, sums, both)
+		}
+	}
+}
+
+func TestSumsAreThoseOfTheEvents(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	builder := b.builder()
+	if err := builder.Round(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []int{1, testBlock - 2, 1, 1, testBlock/2 + 3*testBlock, 700} {
+		b.grow(n)
+		for range 2 {
+			if err := builder.Round(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for workspace, stored := range b.stored {
+			if got := b.count("SELECT through_commit FROM analyst.summed WHERE workspace = '" + workspace + "'"); got != stored {
+				t.Errorf("workspace %s is summed through %d, want %d", workspace, got, stored)
+			}
+		}
+	}
+	b.check()
+}
+
+// A builder that was killed, or whose INSERT has an outcome that nobody knows, sums again what was summed.
+func TestSumsSurviveRepeats(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	if err := b.conn.Exec(t.Context(), "SYSTEM STOP MERGES bursar.hourly"); err != nil {
+		t.Fatal(err)
+	}
+	b.grow(350)
+	for range 2 {
+		forgetful := b.builder()
+		forgetful.known = true
+		forgetful.built = map[Ledger]uint64{}
+		if err := forgetful.Round(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		b.grow(250)
+	}
+	if err := b.builder().Round(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if rows, distinct := b.count("SELECT count() FROM bursar.hourly"), b.count("SELECT count() FROM bursar.hourly FINAL"); rows <= distinct {
+		t.Errorf("%d rows, %d of them distinct: nothing was summed again", rows, distinct)
+	}
+	b.check()
+}
+
+// Sums and the mark that tells of them must be stored together: one INSERT is one part, however many threads read.
+func TestOneRoundIsOnePart(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	delete(b.fleets, "other")
+	if err := b.conn.Exec(t.Context(), "SYSTEM STOP MERGES bursar.hourly"); err != nil {
+		t.Fatal(err)
+	}
+	b.grow(3000)
+	if err := b.builder().Round(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	parts := b.count("SELECT count() FROM system.parts WHERE database = 'bursar' AND table = 'hourly' AND active")
+	if rows := b.count("SELECT count() FROM bursar.hourly"); parts != 1 || rows < 500 {
+		t.Errorf("%d rows in %d parts, want one part", rows, parts)
+	}
+}
+
+func TestRestartReadsHowFarItIsSummed(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	builder := b.builder()
+	b.grow(50)
+	if err := builder.Round(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.conn.Exec(t.Context(), "TRUNCATE TABLE bursar.hourly"); err != nil {
+		t.Fatal(err)
+	}
+	b.progress.Restart() // as the writer does when it resumes
+	b.grow(50)
+	if err := builder.Round(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.check()
+}
