@@ -226,7 +226,7 @@ func TestWhatIsNotWantedOrNotReadableIsLeftOut(t *testing.T) {
 func TestSlack(t *testing.T) {
 	t.Parallel()
 	advice, err := wire.NewForeignEvent("acme", wire.KindSuggestionMade, "s1", "x", at, &wire.Suggestion{
-		Title: "Reservations hold <3> times", Advice: "Reserve less.", SavingMicroUSD: 10_120_000, SavingBasis: "freed_budget", ConfidencePercent: 71,
+		Title: "Reservations hold <3> times", Advice: "Reserve less.", SavingMicroUSD: 10_120_000, SavingBasis: "freed_budget", ConfidencePercent: 71_500,
 		WindowStartsAt: wire.TimeOf(at), WindowEndsAt: wire.TimeOf(at), MadeAt: wire.TimeOf(at),
 	})
 	if err != nil {
@@ -249,7 +249,7 @@ func TestSlack(t *testing.T) {
 	}{
 		{&passed, "Limit max/&lt;session&gt; of team R&amp;D has passed 75 %: 101 % are spent (acme)"},
 		{&all, "Limit max/&lt;session&gt; of team R&amp;D is exhausted: 101 % are spent (acme)"},
-		{&advice, "Reservations hold &lt;3&gt; times\nReserve less.\nWorth $10.12 (freed budget), confidence 71 % (acme)"},
+		{&advice, "Reservations hold &lt;3&gt; times\nReserve less.\nWorth $10.12 (freed budget), confidence 71.5 % (acme)"},
 		{&held, "block.lifted freeze (acme)"},
 		{&long, strings.Repeat("é", maxSlackRunes) + "… (acme)"},
 	} {

@@ -83,8 +83,8 @@ func advised(event *wire.Event) string {
 	}
 	text := data.Title + "\n" + data.Advice
 	if data.SavingMicroUSD > 0 {
-		text += fmt.Sprintf("\nWorth $%.2f (%s), confidence %d %%", float64(data.SavingMicroUSD)/1e6,
-			strings.ReplaceAll(data.SavingBasis, "_", " "), int64(data.ConfidencePercent))
+		text += fmt.Sprintf("\nWorth $%.2f (%s), confidence %s %%", float64(data.SavingMicroUSD)/1e6,
+			strings.ReplaceAll(data.SavingBasis, "_", " "), data.ConfidencePercent)
 	}
 	return text
 }
