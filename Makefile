@@ -73,6 +73,10 @@ test-fault: setup ## Kill, pause and cut off running processes (minutes)
 	cd services && $(GO) test -tags fault -count 1 -timeout 20m -v ./allocator | (grep -v ' level=' || true)
 	cd services && $(GO) test -tags fault -count 1 -timeout 20m -v -run Killed ./cli
 
+.PHONY: test-page
+test-page: setup ## Run the tests that look at the page in a real Chromium
+	cd services && $(GO) test -tags page -count 1 -timeout 5m -run Page ./cli
+
 .PHONY: test-data
 test-data: setup ## Run the tests that read real traces (BURSAR_TEST_DATA)
 	BURSAR_TEST_DATA="$(BURSAR_TEST_DATA)" GO="$(GO)" scripts/test-data

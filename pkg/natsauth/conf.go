@@ -15,22 +15,24 @@ import (
 // It is made with the seeds (bursar-nkeys) and not part of the repository.
 const KeysInclude = "secrets/nkeys.conf"
 
-// DefaultWorkspace, DefaultAgent and DefaultOperator name the principals of deployments/nats.conf as
+// DefaultWorkspace, DefaultAgent, DefaultOperator and DefaultViewer name the principals of deployments/nats.conf as
 // it lies in the repository, and of `bursar up`.
 const (
 	DefaultWorkspace = "default"
 	DefaultAgent     = "agents"
 	DefaultOperator  = "operator"
+	DefaultViewer    = "bursar-page"
 )
 
 // DefaultIdentities returns everybody in deployments/nats.conf: our services, one principal for
-// agents and one operator.
+// agents, one operator and the viewer of the page.
 func DefaultIdentities() []Identity {
 	var ids []Identity
 	for _, role := range ServiceRoles() {
 		ids = append(ids, Service(role))
 	}
-	return append(ids, Agent(DefaultWorkspace, DefaultAgent), Operator(DefaultWorkspace, DefaultOperator))
+	return append(ids, Agent(DefaultWorkspace, DefaultAgent), Operator(DefaultWorkspace, DefaultOperator),
+		Viewer(DefaultWorkspace, DefaultViewer))
 }
 
 // Conf returns a configuration file of nats-server for the given identities. It holds no key: the

@@ -178,7 +178,7 @@ func Admit(srv UserSetter, keys *Keys, id Identity) error {
 // principalsIn finds the principals that have a seed in a directory.
 func principalsIn(dir string) ([]Identity, error) {
 	var found []Identity
-	for _, role := range []Role{RoleAgent, RoleOperator} {
+	for _, role := range principalRoles() {
 		files, err := filepath.Glob(filepath.Join(dir, string(role)+"s", "*", "*"+seedSuffix))
 		if err != nil {
 			return nil, fmt.Errorf("find keys: %w", err)

@@ -32,14 +32,17 @@ import (
 // Role is a row of the permission table.
 type Role string
 
-// The roles. Agent and operator are principals of a workspace, the others are connections of our own
-// services and tools.
+// The roles. Agent, operator and viewer are principals of a workspace, the others are connections of our
+// own services and tools.
 const (
 	// RoleAgent: whoever runs agents. Sends agent requests under its own name.
 	RoleAgent Role = "agent"
 	// RoleOperator: a person who administers a workspace. Everything an agent may, admin requests,
 	// queries, and all events of the workspace as they happen.
 	RoleOperator Role = "operator"
+	// RoleViewer: whoever looks on, such as the page. Asks how everything stands and what was spent, hears the
+	// events of the workspace as they happen, and changes nothing.
+	RoleViewer Role = "viewer"
 
 	// RoleAllocatorFront answers agents and operators, and pushes notices. It touches no stream.
 	RoleAllocatorFront Role = "allocator-front"
@@ -57,6 +60,8 @@ const (
 	RoleNotification Role = "notification"
 	// RoleReader reads streams by hand: events of the past, suggestions, the ledger's log.
 	RoleReader Role = "reader"
+	// RolePage reads the history of events and the suggestions for the page.
+	RolePage Role = "page"
 	// RoleMaintenance trims the ledger and removes old keyframes.
 	RoleMaintenance Role = "maintenance"
 	// RoleProvisioning makes streams, buckets and consumers. No service holds it.
@@ -67,11 +72,13 @@ const (
 func ServiceRoles() []Role {
 	return []Role{
 		RoleAllocatorFront, RoleAllocatorStore, RoleRelay, RoleAnalytics, RoleAnalyticsFront,
-		RoleSuggestion, RoleNotification, RoleReader, RoleMaintenance, RoleProvisioning,
+		RoleSuggestion, RoleNotification, RoleReader, RolePage, RoleMaintenance, RoleProvisioning,
 	}
 }
 
-func (r Role) principal() bool { return r == RoleAgent || r == RoleOperator }
+func principalRoles() []Role { return []Role{RoleAgent, RoleOperator, RoleViewer} }
+
+func (r Role) principal() bool { return slices.Contains(principalRoles(), r) }
 
 func (r Role) service() bool { return slices.Contains(ServiceRoles(), r) }
 
@@ -81,7 +88,7 @@ var ErrIdentity = errors.New("invalid identity")
 // Identity is somebody who may connect.
 type Identity struct {
 	Role Role
-	// Workspace and Principal name an agent's or operator's credentials; empty for services.
+	// Workspace and Principal name a principal's credentials; empty for services.
 	Workspace, Principal string
 }
 
@@ -92,6 +99,9 @@ func Agent(workspace, principal string) Identity { return Identity{RoleAgent, wo
 func Operator(workspace, principal string) Identity {
 	return Identity{RoleOperator, workspace, principal}
 }
+
+// Viewer returns the identity of a principal that looks on.
+func Viewer(workspace, principal string) Identity { return Identity{RoleViewer, workspace, principal} }
 
 // Service returns the identity of one of our own services' connections.
 func Service(role Role) Identity { return Identity{Role: role} }

@@ -27,7 +27,7 @@ func For(id Identity) (Permissions, error) {
 }
 
 // principalRow: whatever a principal publishes carries its own name, whatever it hears is its own;
-// only events of the workspace are open to all its operators.
+// only events of the workspace are open to all its operators and viewers.
 func principalRow(id Identity, inbox string) (Permissions, error) {
 	agent, err := wire.PrincipalFilter(id.Workspace, wire.KindAgent, id.Principal)
 	if err != nil {
@@ -42,8 +42,11 @@ func principalRow(id Identity, inbox string) (Permissions, error) {
 		return Permissions{}, err
 	}
 	p := Permissions{Publish: []string{agent}, Subscribe: []string{inbox + ".>", notices, events}}
-	if id.Role == RoleAgent {
+	switch id.Role {
+	case RoleAgent:
 		return p, nil
+	case RoleViewer:
+		return viewerRow(id, inbox, notices)
 	}
 	admin, err := wire.PrincipalFilter(id.Workspace, wire.KindAdmin, id.Principal)
 	if err != nil {
@@ -59,6 +62,29 @@ func principalRow(id Identity, inbox string) (Permissions, error) {
 	}
 	p.Publish = append(p.Publish, admin, query, discovery)
 	p.Subscribe = []string{inbox + ".>", notices, allEvents}
+	return p, nil
+}
+
+// viewerRow: the questions that an operator may ask, and none of the orders.
+func viewerRow(id Identity, inbox, notices string) (Permissions, error) {
+	var p Permissions
+	for _, verb := range wire.ViewerVerbs() {
+		subject, err := wire.AdminSubject(id.Workspace, id.Principal, verb)
+		if err != nil {
+			return Permissions{}, err
+		}
+		p.Publish = append(p.Publish, subject)
+	}
+	query, err := wire.PrincipalFilter(id.Workspace, wire.KindQuery, id.Principal)
+	if err != nil {
+		return Permissions{}, err
+	}
+	events, err := wire.KindFilter(id.Workspace, wire.KindEvent)
+	if err != nil {
+		return Permissions{}, err
+	}
+	p.Publish = append(p.Publish, query)
+	p.Subscribe = []string{inbox + ".>", notices, events}
 	return p, nil
 }
 
@@ -93,6 +119,9 @@ func serviceRow(role Role, inbox string) Permissions {
 			reads(wire.StreamLedger).reads(wire.StreamKeyframes).reads(wire.StreamLease).
 			reads(wire.StreamSuggestions).reads(wire.StreamEvents).
 			scans(wire.StreamLedger).scans(wire.StreamKeyframes).scans(wire.StreamSuggestions).scans(wire.StreamEvents)
+	case RolePage:
+		return Permissions{Subscribe: []string{inbox}}.
+			reads(wire.StreamSuggestions).reads(wire.StreamEvents).scans(wire.StreamEvents)
 	case RoleMaintenance:
 		return Permissions{Subscribe: []string{inbox}}.
 			reads(wire.StreamLedger).reads(wire.StreamKeyframes).scans(wire.StreamLedger).scans(wire.StreamKeyframes).

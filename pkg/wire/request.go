@@ -46,6 +46,10 @@ func AdminVerbs() []string {
 	return []string{VerbApply, VerbGetConfig, VerbAccounts, VerbReservations, VerbQueue, VerbRevoke, VerbHold, VerbResume, VerbVerify}
 }
 
+// ViewerVerbs lists the verbs of operators that viewers may send too: how everything stands, and nothing that changes
+// it or costs much.
+func ViewerVerbs() []string { return []string{VerbAccounts, VerbReservations, VerbQueue} }
+
 // Request is the body of a request, a pointer to one of the …Request structs of this package.
 type Request interface {
 	// Verb is the last token of the request's subject.

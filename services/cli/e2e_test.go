@@ -58,7 +58,7 @@ func up(t *testing.T, dir string, args ...string) *instance {
 	status := make(chan int, 1)
 	go func() {
 		status <- Run(ctx, Process{
-			Args:  append([]string{"up", "--nats-port", "0", "--clickhouse-port", "0", "--sync", "2m", "--json", "--log-level", "warn"}, args...),
+			Args:  append([]string{"up", "--nats-port", "0", "--clickhouse-port", "0", "--page-listen", "127.0.0.1:0", "--sync", "2m", "--json", "--log-level", "warn"}, args...),
 			Stdin: strings.NewReader(""), Stdout: in, Stderr: t.Output(), Version: "test",
 			Getenv: func(name string) string { return i.env[name] },
 		})
@@ -189,7 +189,7 @@ func (i *instance) emptyViews() {
 
 func (i *instance) secondUpIsRefused() {
 	i.t.Helper()
-	got := bursar(i.t, i.env, "up", "--nats-port", "0", "--clickhouse-port", "0")
+	got := bursar(i.t, i.env, "up", "--nats-port", "0", "--clickhouse-port", "0", "--page-listen", "127.0.0.1:0")
 	if got.status != ExitFailure || !strings.Contains(got.stderr, "choose another --data-dir") {
 		i.t.Errorf("a second up: status %d, %q", got.status, got.stderr)
 	}
@@ -389,7 +389,7 @@ func TestPortsInUse(t *testing.T) {
 	for flag := range ports {
 		t.Run(flag, func(t *testing.T) {
 			t.Parallel()
-			args := []string{"up", "--data-dir", t.TempDir(), "--sync", "2m"}
+			args := []string{"up", "--data-dir", t.TempDir(), "--sync", "2m", "--page-listen", "off"}
 			for other, free := range ports {
 				if other != flag {
 					args = append(args, other, free)

@@ -82,7 +82,7 @@ func TestUpRefusedElsewhere(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got := bursar(t, nil, append([]string{"up", "--data-dir", t.TempDir(), "--sync", "2m"}, tc.args...)...)
+			got := bursar(t, nil, append([]string{"up", "--data-dir", t.TempDir(), "--sync", "2m", "--page-listen", "off"}, tc.args...)...)
 			if got.status != ExitFailure || !strings.Contains(got.stderr, tc.want) {
 				t.Errorf("status %d, %q; want %q", got.status, got.stderr, tc.want)
 			}

@@ -30,7 +30,7 @@ type process struct {
 // launch starts a process on a directory and a port that stay the same across launches.
 func launch(t *testing.T, dir string, port int) *process {
 	t.Helper()
-	cmd := exec.Command(os.Args[0], "up", "--data-dir", dir, "--nats-port", strconv.Itoa(port), "--clickhouse-port", "0", "--json", "--log-level", "warn")
+	cmd := exec.Command(os.Args[0], "up", "--data-dir", dir, "--nats-port", strconv.Itoa(port), "--clickhouse-port", "0", "--page-listen", "off", "--json", "--log-level", "warn")
 	cmd.Env = append(os.Environ(), envRunBursar+"=1")
 	cmd.Stderr = t.Output()
 	cmd.WaitDelay = 10 * time.Second // its ClickHouse holds the same output and ends a moment later

@@ -29,7 +29,11 @@ type readyEvent struct {
 	NATS       string `json:"nats"`
 	ClickHouse string `json:"clickhouse"`
 	Metrics    string `json:"metrics"`
+	Page       string `json:"page,omitzero"`
 }
+
+// defaultPage is where the page is served.
+const defaultPage = "127.0.0.1:8420"
 
 func (a *app) up() *cobra.Command {
 	c := &upCommand{app: a}
@@ -53,6 +57,7 @@ func (a *app) up() *cobra.Command {
 	flags.StringVar(&c.sync, "sync", string(natsembed.SyncAlways), "durability: always, or what a power cut may take: 1s or 2m")
 	flags.StringVar(&c.config.NATSURL, "nats-url", "", "use the NATS server at `URL`, which knows the keys in the data directory")
 	flags.StringVar(&c.config.ClickHouseURL, "clickhouse-url", "", "use the ClickHouse server at `URL`")
+	flags.StringVar(&c.config.PageListen, "page-listen", defaultPage, "`ADDRESS` of the page, or off; port 0 is any free one")
 	complete(cmd, "sync", []string{string(natsembed.SyncAlways), string(natsembed.SyncSecond), string(natsembed.SyncTwoMinutes)})
 	return cmd
 }
@@ -81,7 +86,7 @@ func (c *upCommand) foundByDefault() bool {
 // ready tells that everything serves: a line for scripts, or what to type next.
 func (c *upCommand) ready(e datadir.Endpoints) error {
 	if c.options.json {
-		event := readyEvent{Event: "ready", NATS: e.NATS, ClickHouse: e.ClickHouse, Metrics: e.Metrics}
+		event := readyEvent{Event: "ready", NATS: e.NATS, ClickHouse: e.ClickHouse, Metrics: e.Metrics, Page: e.Page}
 		if err := json.NewEncoder(c.process.Stdout).Encode(event); err != nil {
 			return fmt.Errorf("tell that the system is ready: %w", err)
 		}
@@ -89,6 +94,9 @@ func (c *upCommand) ready(e datadir.Endpoints) error {
 	}
 	s := c.screen
 	s.Printf("\n%s\n", s.Paint(screen.Good, "Bursar is ready."))
+	if e.Page != "" {
+		c.line("page", e.Page)
+	}
 	c.line("nats", e.NATS)
 	c.line("clickhouse", e.ClickHouse+"/play")
 	c.line("metrics", e.Metrics+"/metrics")

@@ -11,9 +11,9 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 
+	"github.com/bursarhq/bursar/pkg/follow"
 	"github.com/bursarhq/bursar/pkg/quota"
 	"github.com/bursarhq/bursar/pkg/wire"
-	"github.com/bursarhq/bursar/services/cli/internal/follow"
 	"github.com/bursarhq/bursar/services/cli/internal/screen"
 )
 

@@ -18,6 +18,7 @@ var (
 	mallory = agent("mallory")                          // an agent of the workspace
 	oscar   = operator("oscar")                         // an operator of the workspace
 	eve     = natsauth.Agent(otherWorkspace, "eve")     // an agent of another one
+	vera    = natsauth.Viewer(workspace, "vera")        // a viewer of the workspace
 	olga    = natsauth.Operator(otherWorkspace, "olga") // an operator of another one
 )
 
@@ -43,6 +44,12 @@ func impersonations() []attack {
 		request("administer another workspace", olga, subjectOf(workspace, wire.KindAdmin, "olga", wire.VerbHold)),
 		request("query another workspace", olga, subjectOf(workspace, wire.KindQuery, "olga", wire.VerbSummary)),
 		request("reserve as an agent, being an operator", oscar, subjectOf(workspace, wire.KindAgent, victimName, "w", wire.VerbReserve)),
+		request("apply as a viewer", vera, subjectOf(workspace, wire.KindAdmin, "vera", wire.VerbApply)),
+		request("hold back as a viewer", vera, subjectOf(workspace, wire.KindAdmin, "vera", wire.VerbHold)),
+		request("revoke as a viewer", vera, subjectOf(workspace, wire.KindAdmin, "vera", wire.VerbRevoke)),
+		request("verify as a viewer", vera, subjectOf(workspace, wire.KindAdmin, "vera", wire.VerbVerify)),
+		request("look as another viewer", vera, subjectOf(workspace, wire.KindAdmin, natsauth.DefaultViewer, wire.VerbAccounts)),
+		request("reserve as a viewer", vera, subjectOf(workspace, wire.KindAgent, "vera", "w", wire.VerbReserve)),
 		request("another name spelled in a second way", mallory, subjectOf(workspace, wire.KindAgent, "=61gents", "w", wire.VerbReserve)),
 		request("a wildcard for a name", mallory, subjectOf(workspace, wire.KindAgent, "*", "w", wire.VerbReserve)),
 		request("the empty name", mallory, subjectOf(workspace, wire.KindAgent, "=", "w", wire.VerbReserve)),
@@ -72,6 +79,9 @@ func sniffing() []attack {
 		spying("sniff events of all workspaces", olga, wire.FilterEvents, ""),
 		spying("sniff notices of another principal", mallory, own(wire.KindNotice, victimName), ""),
 		spying("sniff notices of others as an operator", oscar, subjectOf(workspace, wire.KindNotice, ">"), ""),
+		spying("sniff notices as a viewer", vera, subjectOf(workspace, wire.KindNotice, ">"), ""),
+		spying("sniff commits as a viewer", vera, wire.FilterLedger, ""),
+		spying("sniff events of another workspace as a viewer", vera, wire.FilterEvents, ""),
 		spying("sniff commits", mallory, "$KV.>", ""),
 		spying("sniff commits as an operator", oscar, wire.FilterLedger, ""),
 		spying("sniff acknowledgements and advisories", mallory, "$JS.>", ""),
@@ -152,6 +162,8 @@ func forgeries() []attack {
 		publishing("forge an event", mallory, subjectOf(workspace, wire.KindEvent, victimName, "w", "reservation", "granted")),
 		publishing("forge an event about oneself", mallory, subjectOf(workspace, wire.KindEvent, "mallory", "w", "reservation", "granted")),
 		publishing("forge an event as an operator", oscar, subjectOf(workspace, wire.KindEvent, victimName, "w", "reservation", "granted")),
+		publishing("forge an event as a viewer", vera, subjectOf(workspace, wire.KindEvent, victimName, "w", "reservation", "granted")),
+		publishing("write a suggestion as a viewer", vera, "$KV.quota_suggestions.default.x"),
 		publishing("forge a notice", mallory, subjectOf(workspace, wire.KindNotice, victimName, "w")),
 		publishing("forge a notice as an operator", oscar, subjectOf(workspace, wire.KindNotice, victimName, "w")),
 		publishing("write into another inbox", mallory, wire.InboxRoot+"."+workspace+"."+victimName+"."+stolen),
@@ -223,6 +235,12 @@ func compromisedServices() []attack {
 		try(natsauth.RoleReader, "write an estimate", "$KV.quota_estimates.default"),
 		try(natsauth.RoleReader, "purge the ledger", "$JS.API.STREAM.PURGE.KV_quota_ledger"),
 		try(natsauth.RoleReader, "reset a consumer", "$JS.API.CONSUMER.RESET.KV_quota_ledger.analytics"),
+		try(natsauth.RolePage, "write a commit", ledger),
+		try(natsauth.RolePage, "write a suggestion", "$KV.quota_suggestions.default.x"),
+		try(natsauth.RolePage, "forge an event", event),
+		try(natsauth.RolePage, "read the ledger", "$JS.API.STREAM.MSG.GET.KV_quota_ledger"),
+		try(natsauth.RolePage, "purge events", "$JS.API.STREAM.PURGE.QUOTA_EVENTS"),
+		listen(natsauth.RolePage, "hear requests", requests),
 		try(natsauth.RoleMaintenance, "write a commit", ledger),
 		try(natsauth.RoleMaintenance, "delete the ledger", "$JS.API.STREAM.DELETE.KV_quota_ledger"),
 		try(natsauth.RoleProvisioning, "purge the ledger", "$JS.API.STREAM.PURGE.KV_quota_ledger"),

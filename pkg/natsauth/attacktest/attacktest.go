@@ -80,7 +80,7 @@ const (
 // cast returns everybody who may connect: those of the deployment, and the attackers.
 func cast() []natsauth.Identity {
 	return append(natsauth.DefaultIdentities(),
-		agent("mallory"), agent("bystander"), operator("oscar"),
+		agent("mallory"), agent("bystander"), operator("oscar"), vera,
 		natsauth.Agent(otherWorkspace, "eve"), natsauth.Operator(otherWorkspace, "olga"))
 }
 

@@ -30,6 +30,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	workspace := flags.String("workspace", natsauth.DefaultWorkspace, "workspace of the principals")
 	agents := flags.String("agents", natsauth.DefaultAgent, "principals that run agents, with commas between them")
 	operators := flags.String("operators", natsauth.DefaultOperator, "operators, with commas between them")
+	viewers := flags.String("viewers", natsauth.DefaultViewer, "viewers, with commas between them; the page is one")
 	if err := flags.Parse(args); err != nil {
 		return exitUsage
 	}
@@ -46,6 +47,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	for _, name := range names(*operators) {
 		ids = append(ids, natsauth.Operator(*workspace, name))
+	}
+	for _, name := range names(*viewers) {
+		ids = append(ids, natsauth.Viewer(*workspace, name))
 	}
 	keys, err := natsauth.WriteDeployment(*dir, ids)
 	if err != nil {

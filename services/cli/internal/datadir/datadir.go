@@ -113,6 +113,7 @@ type Endpoints struct {
 	NATS       string `json:"nats"`
 	ClickHouse string `json:"clickhouse"`
 	Metrics    string `json:"metrics"`
+	Page       string `json:"page,omitzero"` // absent where it is off
 
 	Workspace string    `json:"workspace"`
 	Sync      string    `json:"sync,omitzero"` // durability class of the embedded NATS server

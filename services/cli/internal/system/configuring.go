@@ -41,10 +41,11 @@ func readFile(name string) (text []byte, err error) {
 	return text, nil
 }
 
-// identities are the principals that the document names, and the operator.
+// identities are the principals that the document names, the operator, and the viewer of the page. A name belongs to
+// one of them: two identities of a name would hear each other's answers.
 func (d *configuration) identities(workspace string) []natsauth.Identity {
-	ids := []natsauth.Identity{natsauth.Operator(workspace, natsauth.DefaultOperator)}
-	operates := map[string]bool{natsauth.DefaultOperator: true}
+	ids := []natsauth.Identity{natsauth.Operator(workspace, natsauth.DefaultOperator), natsauth.Viewer(workspace, natsauth.DefaultViewer)}
+	operates := map[string]bool{natsauth.DefaultOperator: true, natsauth.DefaultViewer: true}
 	for _, name := range d.parsed.Admins {
 		if !operates[name] {
 			ids = append(ids, natsauth.Operator(workspace, name))
@@ -179,8 +180,10 @@ func (s *system) admit(principal string) error {
 		return nil // a server of one's own has its own list of users
 	}
 	agent := natsauth.Agent(s.cfg.Workspace, principal)
-	if s.keys.PublicKey(agent) != "" || s.keys.PublicKey(natsauth.Operator(s.cfg.Workspace, principal)) != "" {
-		return nil
+	for _, id := range []natsauth.Identity{agent, natsauth.Operator(s.cfg.Workspace, principal), natsauth.Viewer(s.cfg.Workspace, principal)} {
+		if s.keys.PublicKey(id) != "" {
+			return nil
+		}
 	}
 	if err := natsauth.Admit(s.nats, s.keys, agent); err != nil {
 		return fmt.Errorf("let principal %q in: %w", principal, err)

@@ -51,7 +51,9 @@ type Config struct {
 	// NATSURL and ClickHouseURL name servers that run already; empty starts one. ClickHouseURL carries user and password
 	// as clickhouse-go's ParseDSN takes them.
 	NATSURL, ClickHouseURL string
-	Getenv                 func(string) string
+	// PageListen is the host and port of the page, or PageOff.
+	PageListen string
+	Getenv     func(string) string
 	// Ready is told once, when everything serves.
 	Ready func(datadir.Endpoints) error
 }
@@ -66,6 +68,9 @@ func (c *Config) Validate() error {
 		if port.number < 0 || port.number > 65535 {
 			errs = append(errs, fmt.Errorf("%s %d is not within 0..65535", port.flag, port.number))
 		}
+	}
+	if err := c.checkPage(); err != nil {
+		errs = append(errs, err)
 	}
 	if _, err := natsembed.ParseSync(string(c.Sync)); err != nil {
 		errs = append(errs, err)
@@ -129,6 +134,7 @@ type system struct {
 	telemetry     *telemetry.Telemetry
 
 	release    func() error
+	page       net.Listener // nil where it is off
 	metrics    *telemetry.Server
 	otel       *telemetry.OTel
 	keys       *natsauth.Keys
@@ -146,6 +152,7 @@ func (s *system) parts() []runner.Part {
 		s.watching(),
 		s.natsServer(),
 		s.provisioning(),
+		s.showing(),
 		s.clickhouseServer(),
 		s.analytics(),
 		s.suggestion(),

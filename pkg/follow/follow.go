@@ -35,6 +35,7 @@ var ErrNoStream = errors.New("this server has no stream " + wire.StreamEvents + 
 type Query struct {
 	Subjects []string  // see [Subjects]
 	Since    time.Time // hand over what was published from then on
+	Last     uint64    // where Since is zero: begin with that many of the last messages of the stream
 	Log      *slog.Logger
 }
 
@@ -168,6 +169,9 @@ func (f *follower) consumer(ctx context.Context) (jetstream.Consumer, error) {
 		config.DeliverPolicy, config.OptStartTime = jetstream.DeliverByStartTimePolicy, &after
 	case f.last > 0:
 		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, f.last+1
+	case f.query.Since.IsZero():
+		last := stream.CachedInfo().State.LastSeq
+		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, last-min(last, f.query.Last)+1
 	default:
 		config.DeliverPolicy, config.OptStartTime = jetstream.DeliverByStartTimePolicy, &f.query.Since
 	}

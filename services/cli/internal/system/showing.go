@@ -1,0 +1,67 @@
+package system
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+
+	"github.com/bursarhq/bursar/pkg/natsauth"
+	"github.com/bursarhq/bursar/pkg/runner"
+	"github.com/bursarhq/bursar/services/page"
+)
+
+// PageOff in place of an address serves no page.
+const PageOff = "off"
+
+func (c *Config) checkPage() error {
+	if c.PageListen == PageOff {
+		return nil
+	}
+	if err := page.CheckAddress(c.PageListen); err != nil {
+		return fmt.Errorf("--page-listen: %w", err)
+	}
+	return nil
+}
+
+// showing serves the page. The address is taken at the start, so that one in use is told before anything serves.
+func (s *system) showing() runner.Part {
+	const name = "page"
+	if s.cfg.PageListen == PageOff {
+		return runner.Part{Name: name, Run: func(ctx context.Context) error { <-ctx.Done(); return nil }}
+	}
+	part := s.service(name, func(ctx context.Context) error {
+		cfg := page.Config{
+			Workspace: s.cfg.Workspace, Viewer: natsauth.DefaultViewer, Listener: s.page, Telemetry: s.telemetry, Version: s.cfg.Version,
+		}
+		var err error
+		if cfg.Asking, err = s.connection(natsauth.Viewer(s.cfg.Workspace, natsauth.DefaultViewer)); err != nil {
+			return err
+		}
+		if cfg.Reading, err = s.connection(natsauth.Service(natsauth.RolePage)); err != nil {
+			return err
+		}
+		return page.Run(ctx, cfg, s.log.With("service", name))
+	})
+	part.Start = func(ctx context.Context) (err error) {
+		if s.page, err = page.Listen(ctx, s.cfg.PageListen); err != nil {
+			return pageHint(err, s.cfg.PageListen)
+		}
+		s.endpoints.Page = "http://" + s.page.Addr().String()
+		return nil
+	}
+	part.Stop = func(context.Context) error {
+		_ = s.page.Close() // once more, unless nothing was ever served
+		return nil
+	}
+	return part
+}
+
+// pageHint says what to do when the address of the page is taken.
+func pageHint(err error, address string) error {
+	if !errors.Is(err, syscall.EADDRINUSE) {
+		return err
+	}
+	return fmt.Errorf("the address of the page, %s, is taken, perhaps by another Bursar: end that one, or give --page-listen 127.0.0.1:0 for any free port, or --page-listen off for no page: %w",
+		address, err)
+}

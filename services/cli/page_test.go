@@ -1,0 +1,208 @@
+//go:build page
+
+package cli
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"github.com/bursarhq/bursar/pkg/wire"
+)
+
+// browserPatience is how long a page may take to show something on a machine that runs other tests.
+const browserPatience = 30 * time.Second
+
+// browser is a tab of a real Chromium, without a window.
+type browser struct {
+	t   *testing.T
+	ctx context.Context
+}
+
+// open starts a Chromium and loads the page of an instance. What the page writes to its console fails the test.
+func open(t *testing.T, address string) *browser {
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(t.Context(), chromedp.WithAllocatorOptions(sandbox()...))
+	t.Cleanup(cancel)
+	b := &browser{t: t, ctx: ctx}
+	if err := chromedp.Do(ctx); err != nil { // the browser ends with the context of the first call
+		t.Fatalf("start Chromium (Debian: apt-get install chromium): %v", err)
+	}
+	b.do(chromedp.EmulateViewport(1440, 1000))
+	b.watchConsole()
+	b.do(chromedp.Navigate(address))
+	return b
+}
+
+// sandbox leaves Chromium's sandbox away where it cannot work: as root, as in a container of CI.
+func sandbox() []chromedp.ExecAllocatorOption {
+	if os.Geteuid() == 0 {
+		return []chromedp.ExecAllocatorOption{chromedp.NoSandbox}
+	}
+	return nil
+}
+
+// watchConsole fails the test for everything that goes wrong in the page, but for requests that find nobody while a
+// Bursar is started again.
+func (b *browser) watchConsole() {
+	messages := chromedp.Console(b.ctx)
+	go func() {
+		for m, err := range messages {
+			if err != nil {
+				return
+			}
+			if text := m.String(); !strings.Contains(text, "ERR_CONNECTION_REFUSED") && !strings.Contains(text, "ERR_INCOMPLETE_CHUNKED_ENCODING") && !strings.Contains(text, "ERR_CONNECTION_RESET") {
+				b.t.Errorf("the page writes: %s", text)
+			}
+		}
+	}()
+}
+
+func (b *browser) do(steps ...chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, browserPatience)
+	defer cancel()
+	if err := chromedp.Do(ctx, steps...); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// await waits until an expression of the page is true.
+func (b *browser) await(what, expression string) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, browserPatience)
+	defer cancel()
+	if _, err := chromedp.Run(ctx, chromedp.Poll[bool](expression, chromedp.WithPollingInterval(50*time.Millisecond), chromedp.WithPollingTimeout(browserPatience))); err != nil {
+		text, _ := chromedp.Run(b.ctx, chromedp.Evaluate[string](`document.body.innerText.slice(0, 3000)`)) // only makes the message better
+		b.t.Fatalf("the page does not show %s: %v\n%s", what, err, text)
+	}
+}
+
+// evaluate evaluates an expression of the page.
+func evaluate[T any](b *browser, expression string) T {
+	b.t.Helper()
+	value, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](expression))
+	if err != nil {
+		b.t.Fatalf("evaluate %s: %v", expression, err)
+	}
+	return value
+}
+
+// showing is an expression that tells whether an element is there that holds a text.
+func showing(selector, text string) string {
+	return fmt.Sprintf(`[...document.querySelectorAll(%q)].some((e) => e.checkVisibility() && e.textContent.includes(%q))`, selector, text)
+}
+
+// evilName is what an agent could call itself to take the page over.
+const evilName = `<img src=x onerror="document.title='taken'">`
+
+// TestThePage goes through the page in a browser: it shows how everything stands, follows an agent that reserves, an
+// exhausted window and a queue, and comes back by itself when Bursar was restarted.
+func TestThePage(t *testing.T) {
+	t.Parallel()
+	i := up(t, t.TempDir(), "--config", pageConfig(t))
+	b := open(t, i.ready.Page)
+	b.await("that it is live", showing("#connection", "Live"))
+	b.await("the account", showing("#accounts h3", "plan"))
+	b.await("that nobody works", showing("#reservations", "No agent holds anything now"))
+
+	granted := ask[wire.ReservationReply](i, "reserve", "--agent", evilName, "--provider", "claude", "--model", "claude-sonnet-5", "--output", "400", "--priority", "high")
+	row := fmt.Sprintf("[data-reservation=%q]", granted.ReservationID)
+	b.await("the reservation", showing(row, evilName))
+	b.await("what is held", showing(`[data-limit="plan/session"] td`, "400"))
+	b.await("what is held back for such work", showing(`[data-limit="plan/session"] td[data-label="Held back"]`, "150"))
+	b.await("the event", showing("#feed li", "granted"))
+
+	i.do(ExitOK, "extend", granted.ReservationID, "--agent", evilName, "--output", "600")
+	i.do(ExitOK, "settle", granted.ReservationID, "--agent", evilName, "--output", "1000")
+	b.await("the exhausted window", showing(`[data-limit="plan/session"][data-level="exhausted"]`, "exhausted"))
+	b.await("the alert", showing("#alerts .alert", "plan/session is exhausted"))
+	b.await("that the reservation is closed", `!document.querySelector('`+row+`')`)
+	i.do(ExitOK, "reserve", "--agent", "patient", "--provider", "claude", "--model", "claude-sonnet-5", "--output", "10", "--max-wait", "10m", "--no-wait")
+	b.await("the queue", showing("#queue tbody tr", "patient"))
+	b.await("usage", `document.querySelector("#usage-card").dataset.ready === "team 24h" && `+showing("#breakdown tbody tr", "builders"))
+	if title := evaluate[string](b, "document.title"); title != "(1) Bursar" {
+		t.Errorf("the title is %q, want one alert and no work of an agent's name", title)
+	}
+	b.survivesARestart(i)
+}
+
+// survivesARestart ends the whole Bursar and starts it again at the same address: the page goes on by itself.
+func (b *browser) survivesARestart(i *instance) {
+	b.t.Helper()
+	address, err := url.Parse(i.ready.Page)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	evaluate[bool](b, "window.stayed = true")
+	i.stop()
+	b.await("that the connection is lost", showing("#connection", "Reconnecting")+" && "+showing("#banner", "connection to Bursar is lost"))
+	again := up(b.t, i.dir, "--page-listen", address.Host)
+	b.await("that it is live again", showing("#connection", "Live")+" && document.querySelector('#banner').hidden")
+	again.do(ExitOK, "reserve", "--agent", "later", "--provider", "openai", "--model", "gpt-5.5", "--output", "100")
+	b.await("what happens after the restart", showing("#reservations tbody tr", "later"))
+	if !evaluate[bool](b, "window.stayed === true") {
+		b.t.Error("the page was loaded anew")
+	}
+}
+
+// TestThePageOnAPhone wants everything within the width of a phone, in the dark too, with the chart and its keyboard.
+func TestThePageOnAPhone(t *testing.T) {
+	t.Parallel()
+	i := up(t, t.TempDir())
+	i.do(ExitOK, "replay", "--demo")
+	b := open(t, i.ready.Page)
+	_, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "dark"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.do(chromedp.EmulateViewport(360, 740, chromedp.EmulateMobile))
+	b.await("accounts", showing("#accounts h3", "claude-max"))
+	b.await("the chart", `document.querySelector("#chart canvas")?.getBoundingClientRect().width > 200`)
+	b.await("advice", `document.querySelectorAll("#suggestions article").length > 0`)
+	b.await("nothing wider than the screen", `document.documentElement.scrollWidth <= 360`)
+	if dark := evaluate[string](b, `getComputedStyle(document.body).backgroundColor`); dark != "rgb(14, 19, 26)" {
+		t.Errorf("the background is %s in the dark", dark)
+	}
+	b.do(chromedp.SetValue("select[name=by]", "model"))
+	evaluate[bool](b, `document.querySelector("#usage-form").elements.by.dispatchEvent(new Event("change", {bubbles: true}))`)
+	b.await("usage by model", `document.querySelector("#usage-card").dataset.ready === "model 24h" && `+showing("#breakdown tbody tr", "claude-"))
+	b.do(chromedp.Focus("#chart"), chromedp.KeyEvent(kb.ArrowLeft))
+	b.await("the last interval", showing("#readout", "claude-"))
+}
+
+// pageConfig writes the configuration of a plan whose session is small enough for one agent to exhaust it.
+func pageConfig(t *testing.T) string {
+	t.Helper()
+	const text = `version: 1
+teams: [builders]
+accounts:
+  - id: plan
+    provider: claude
+    kind: subscription
+    limits:
+      - {name: session, unit: tokens, window: {kind: session, duration: 5h}, capacity: 1000}
+  - id: spare
+    provider: openai
+    kind: api
+    limits:
+      - {name: day, unit: tokens, window: {kind: calendar, period: day}, capacity: 1_000_000}
+principals:
+  - {name: demo, team: builders, max_priority: high}
+  - {name: operator, admin: true}
+`
+	file := filepath.Join(t.TempDir(), "page.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
