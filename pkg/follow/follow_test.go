@@ -124,6 +124,30 @@ func TestNoGapAcrossARestart(t *testing.T) {
 	}
 }
 
+// TestTheLastOnes begins with the last messages of the stream, however many there are.
+func TestTheLastOnes(t *testing.T) {
+	t.Parallel()
+	f := start(t, natstest.Listen())
+	f.publish(t, 1, 5)
+	for last, first := range map[uint64]int{2: 4, 5: 1, 9: 1, 1: 5} {
+		got := make(chan string)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() {
+			query := Query{Subjects: []string{wire.FilterEvents}, Last: last, Log: slog.New(slog.DiscardHandler)}
+			ended <- Events(ctx, f.nc, query, func(body []byte) error {
+				got <- string(body)
+				return nil
+			})
+		}()
+		expect(t, got, first, 5)
+		cancel()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("last %d: ended with %v, want that it was cancelled", last, err)
+		}
+	}
+}
+
 func expect(t *testing.T, got <-chan string, from, to int) {
 	t.Helper()
 	for i := from; i <= to; i++ {
