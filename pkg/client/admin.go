@@ -74,6 +74,11 @@ func (c *Client) Peaks(ctx context.Context, r wire.PeaksRequest) (*wire.PeaksRep
 	return query[wire.PeaksReply](ctx, c, &r)
 }
 
+// Forecast tells when limits run out and what the next week needs.
+func (c *Client) Forecast(ctx context.Context, r wire.ForecastRequest) (*wire.ForecastReply, error) {
+	return query[wire.ForecastReply](ctx, c, &r)
+}
+
 // order sends a request of an operator.
 func order[Reply any](ctx context.Context, c *Client, r wire.Request) (*Reply, error) {
 	subject, err := wire.AdminSubject(c.options.Workspace, c.options.Principal, r.Verb())

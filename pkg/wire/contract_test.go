@@ -33,7 +33,7 @@ func contracts() []contract {
 		"agent.estimate": EstimateReply{}, "agent.status": StatusReply{}, "agent.list": ReservationsReply{}, "agent.observe": ObserveReply{},
 		"admin.apply": ApplyReply{}, "admin.get-config": ConfigReply{}, "admin.accounts": AccountsReply{}, "admin.reservations": ReservationsReply{}, "admin.queue": QueueReply{},
 		"admin.hold": BlockReply{}, "admin.resume": BlockReply{}, "admin.verify": VerifyReply{},
-		"query.summary": SummaryReply{}, "query.history": HistoryReply{}, "query.peaks": PeaksReply{},
+		"query.summary": SummaryReply{}, "query.history": HistoryReply{}, "query.peaks": PeaksReply{}, "query.forecast": ForecastReply{},
 	}
 	for kind, verbs := range map[Kind][]string{KindAgent: AgentVerbs(), KindAdmin: AdminVerbs(), KindQuery: QueryVerbs()} {
 		for _, verb := range verbs {

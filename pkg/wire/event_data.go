@@ -197,6 +197,7 @@ type ObservationRecordedData struct {
 	Capacity    int64       `json:"capacity,omitzero"`     // of the limit, where the observation taught it
 	Window      string      `json:"window,omitzero"`       // the name of a window that is not configured; limit_id is empty then
 	ClosedUntil Time        `json:"closed_until,omitzero"` // nothing is granted on it until then
+	Learned     *Learned    `json:"learned,omitzero"`      // of the limit's capacity after it, where it taught something
 }
 
 // BlockPlacedData: an operator stopped new grants.

@@ -92,7 +92,7 @@ func publicData(e quota.Event) any {
 	case *quota.ObservationRecorded:
 		return &ObservationRecordedData{
 			actorOf(e.Actor), e.Account, e.Limit, observationOf(e.Observation), e.Effective, spanOf(e.Span), e.Capacity,
-			e.Window, TimeOf(e.ClosedUntil),
+			e.Window, TimeOf(e.ClosedUntil), lessonOf(e.Lesson),
 		}
 	case *quota.BlockPlaced:
 		return &BlockPlacedData{actorOf(e.Actor), string(e.Target), e.Name, e.Reason}

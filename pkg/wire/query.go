@@ -8,7 +8,7 @@ const (
 )
 
 // QueryVerbs lists the verbs of queries in the order of the documentation.
-func QueryVerbs() []string { return []string{VerbSummary, VerbHistory, VerbPeaks} }
+func QueryVerbs() []string { return []string{VerbSummary, VerbHistory, VerbPeaks, VerbForecast} }
 
 // Bounds of queries.
 const (
@@ -193,6 +193,8 @@ func newQueryRequest(verb string) Request {
 		return new(HistoryRequest)
 	case VerbPeaks:
 		return new(PeaksRequest)
+	case VerbForecast:
+		return new(ForecastRequest)
 	}
 	return nil
 }

@@ -12,7 +12,8 @@ func TestQueryRequestsAgreeWithTheirTags(t *testing.T) {
 	scope := Scope{"7d", 1_700_000_000_000, 1_700_000_100_000, "Europe/Berlin", "claude", "max-1", "core", "a", "analysis", "m"}
 	for _, r := range []Request{
 		&SummaryRequest{scope}, &HistoryRequest{scope, IntervalDay}, &PeaksRequest{scope, 7},
-		&SummaryRequest{}, &HistoryRequest{}, &PeaksRequest{},
+		&SummaryRequest{}, &HistoryRequest{}, &PeaksRequest{}, &ForecastRequest{},
+		&ForecastRequest{"Europe/Berlin", "max-1", "max-1/session", true},
 	} {
 		ours := r.Append(nil)
 		theirs, err := json.Marshal(r)
@@ -26,7 +27,7 @@ func TestQueryRequestsAgreeWithTheirTags(t *testing.T) {
 	}
 	for _, bad := range []struct{ verb, body string }{
 		{VerbSummary, `{"tieframe":"24h"}`}, {VerbHistory, `{"interval":"week"}`}, {VerbPeaks, `{"limit":0}`},
-		{VerbPeaks, `{"limit":101}`}, {VerbSummary, `{"from":"yesterday"}`}, {"trend", `{}`},
+		{VerbPeaks, `{"limit":101}`}, {VerbSummary, `{"from":"yesterday"}`}, {"trend", `{}`}, {VerbForecast, `{"backtest":"yes"}`}, {VerbForecast, `{"timeframe":"7d"}`},
 	} {
 		if _, err := DecodeRequest(KindQuery, bad.verb, []byte(bad.body)); !errors.Is(err, ErrInvalid) {
 			t.Errorf("%s %s: %v, want it refused", bad.verb, bad.body, err)

@@ -164,7 +164,7 @@ func LimitOf(v *quota.LimitView) Limit {
 		l.HeldFor = v.Limit.HoldBack.Priority.String()
 	}
 	if e := v.Learned; e != nil {
-		l.Learned = &Learned{Low: e.Low, Likely: e.Likely, High: e.High, Decides: e.Enough, Observations: e.Stretches}
+		l.Learned = learnedOf(e)
 	}
 	if v.Observed != nil {
 		o := observationOf(*v.Observed)
@@ -174,6 +174,19 @@ func LimitOf(v *quota.LimitView) Limit {
 		}
 	}
 	return l
+}
+
+// learnedOf converts what was learned of a capacity.
+func learnedOf(e *quota.Estimate) *Learned {
+	return &Learned{Low: e.Low, Likely: e.Likely, High: e.High, Decides: e.Enough, Observations: e.Stretches}
+}
+
+// lessonOf gives what an observation taught of a capacity; nil for nothing.
+func lessonOf(l *quota.Lesson) *Learned {
+	if l == nil || l.Estimate == nil {
+		return nil
+	}
+	return learnedOf(l.Estimate)
 }
 
 // percentOf is a part of a whole in thousandths of a percent, cut off; nil where there is no whole.

@@ -174,7 +174,7 @@ func TestTheWholeLine(t *testing.T) {
 // emptyViews asks for everything before anything has happened: nothing divides by zero.
 func (i *instance) emptyViews() {
 	i.t.Helper()
-	for _, command := range []string{"status", "history", "suggest", "list", "accounts", "verify"} {
+	for _, command := range []string{"status", "history", "forecast", "suggest", "list", "accounts", "verify"} {
 		for _, text := range []string{i.do(ExitOK, command), i.do(ExitOK, command, "--json")} {
 			if strings.Contains(text, "NaN") || strings.Contains(text, "null") || text == "" {
 				i.t.Errorf("bursar %s on empty data: %q", command, text)
@@ -351,7 +351,7 @@ func (i *instance) views() {
 	await(i.t, "the history to have the replay", func() bool {
 		return ask[historyDocument](i, "history", "1h").Summary.Totals.TotalTokens >= 7120+1000
 	})
-	for _, line := range strings.Split(i.do(ExitOK, "status", "--all")+i.do(ExitOK, "history")+i.do(ExitOK, "suggest")+i.do(ExitOK, "list", "--closed")+
+	for _, line := range strings.Split(i.do(ExitOK, "status", "--all")+i.do(ExitOK, "history")+i.do(ExitOK, "forecast", "--backtest")+i.do(ExitOK, "suggest")+i.do(ExitOK, "list", "--closed")+
 		i.do(ExitOK, "accounts")+i.do(ExitOK, "watch", "--since", "1h", "--count", "100")+i.do(ExitOK, "replay", "--demo", "--limit", "20"), "\n") {
 		if n := len([]rune(line)); n > 80 {
 			i.t.Errorf("a line of %d columns: %q", n, line)

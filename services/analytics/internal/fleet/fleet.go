@@ -49,6 +49,18 @@ func (f *Fleet) Ledger() ledger.ID { return f.id }
 // Totals returns the folded totals after the last commit.
 func (f *Fleet) Totals() quota.Totals { return f.state.Totals() }
 
+// Limits returns how every limit stands after the last commit, by its id.
+func (f *Fleet) Limits() map[string]*quota.LimitView {
+	views := map[string]*quota.LimitView{}
+	for _, v := range f.state.Limits(f.now) {
+		views[v.Limit.ID] = &v
+	}
+	return views
+}
+
+// SetStep changes the ledger time between two commits.
+func (f *Fleet) SetStep(step time.Duration) { f.step = quota.MillisOf(step) }
+
 // Next decides the next commit out of the given number of commands, and returns it with its bytes.
 // Zero commands make an empty commit.
 func (f *Fleet) Next(commands int) (*ledger.Commit, []byte, error) {

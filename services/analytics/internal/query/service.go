@@ -148,6 +148,8 @@ func (s *Service) answer(ctx context.Context, subject wire.Subject, body []byte)
 		answer, err = s.reader.History(ctx, subject.Workspace, q, now)
 	case *wire.PeaksRequest:
 		answer, err = s.reader.Peaks(ctx, subject.Workspace, q, now)
+	case *wire.ForecastRequest:
+		answer, err = s.reader.Forecast(ctx, subject.Workspace, q, now)
 	default:
 		err = fmt.Errorf("no answer to %T", request)
 	}

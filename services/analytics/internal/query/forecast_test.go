@@ -1,0 +1,189 @@
+package query
+
+import (
+	"errors"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/bursarhq/bursar/pkg/chembed"
+	"github.com/bursarhq/bursar/pkg/quota"
+	"github.com/bursarhq/bursar/pkg/wire"
+	"github.com/bursarhq/bursar/services/analytics/internal/chtest"
+	"github.com/bursarhq/bursar/services/analytics/internal/fleet"
+	"github.com/bursarhq/bursar/services/analytics/internal/record"
+	"github.com/bursarhq/bursar/services/analytics/internal/schema"
+	"github.com/bursarhq/bursar/services/analytics/internal/store"
+)
+
+// growingWorld is a world that goes on.
+type growingWorld struct {
+	world
+	fleet *fleet.Fleet
+	store *store.Store
+}
+
+func newGrowingWorld(t *testing.T) *growingWorld {
+	t.Helper()
+	conn := chtest.Open(t, chtest.Start(t), chembed.UserWriter)
+	if err := schema.Migrate(t.Context(), conn); err != nil {
+		t.Fatal(err)
+	}
+	return &growingWorld{world: world{reader: NewReader(conn)}, fleet: fleet.New(5, 2*time.Minute), store: store.New(conn)}
+}
+
+// grow adds commits.
+func (w *growingWorld) grow(t *testing.T, commits int) {
+	t.Helper()
+	batch := record.NewBatch()
+	flush := func() {
+		if err := w.store.Insert(t.Context(), batch); err != nil {
+			t.Fatal(err)
+		}
+		batch.Reset()
+	}
+	for range commits {
+		commit, _, err := w.fleet.Next(2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !batch.Fits(commit) {
+			flush()
+		}
+		batch.Add("acme", commit)
+		w.now = commit.At.Time()
+		for _, event := range commit.Events {
+			if u, ok := event.(*quota.UsageRecorded); ok {
+				w.usage = append(w.usage, u)
+			}
+		}
+	}
+	flush()
+}
+
+// TestForecastReadsWindowsAsTheLedgerHasThem compares what the events in ClickHouse tell of each limit with the state that
+// they were decided on: at every tenth of the life of a fleet that observes, rolls windows and is configured anew.
+func TestForecastReadsWindowsAsTheLedgerHasThem(t *testing.T) {
+	t.Parallel()
+	w := newGrowingWorld(t)
+	outside, open := 0, 0
+	for range 10 {
+		w.grow(t, 150)
+		reply, err := w.reader.Forecast(t.Context(), "acme", &wire.ForecastRequest{}, w.now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		views := w.fleet.Limits()
+		for _, f := range reply.Limits {
+			v := views[f.LimitID]
+			if v == nil {
+				t.Fatalf("no limit %q in the ledger", f.LimitID)
+			}
+			type standing struct {
+				starts, resets          wire.Time
+				capacity, used, outside int64
+			}
+			got := standing{f.StartsAt, f.ResetsAt, f.Capacity, f.Used, f.Outside}
+			if want := (standing{wire.TimeOf(v.Start), wire.TimeOf(v.End), v.Capacity, v.Used, v.Outside}); got != want {
+				t.Errorf("%s at %v: %+v, want %+v", f.LimitID, w.now, got, want)
+			}
+			if f.Outside > 0 {
+				outside++
+			}
+			if f.StartsAt != 0 {
+				open++
+			}
+		}
+		if len(reply.Limits) != 3 {
+			t.Errorf("%d limits, want the 3 that count spending in windows", len(reply.Limits))
+		}
+	}
+	if outside == 0 || open == 0 {
+		t.Errorf("%d with use outside, %d open: the fleet does not test it", outside, open)
+	}
+}
+
+func TestForecastWithoutData(t *testing.T) {
+	t.Parallel()
+	conn := chtest.Open(t, chtest.Start(t), chembed.UserWriter)
+	if err := schema.Migrate(t.Context(), conn); err != nil {
+		t.Fatal(err)
+	}
+	now := time.Date(2026, 3, 4, 15, 30, 0, 0, time.UTC)
+	reply, err := NewReader(conn).Forecast(t.Context(), "nobody", &wire.ForecastRequest{Backtest: true}, now)
+	checkEmpty(t, reply, err)
+	for _, bad := range []wire.ForecastRequest{{Zone: "Mars"}, {LimitID: "none"}} {
+		if _, err := NewReader(conn).Forecast(t.Context(), "nobody", &bad, now); !errors.Is(err, wire.ErrInvalid) {
+			t.Errorf("%+v: %v, want it invalid", bad, err)
+		}
+	}
+}
+
+// TestForecastOfAFleet asks for everything of a fleet that has two weeks behind it.
+func TestForecastOfAFleet(t *testing.T) {
+	t.Parallel()
+	w := newGrowingWorld(t)
+	w.fleet.SetStep(12 * time.Minute)
+	w.grow(t, 16*24*5)
+	reply, err := w.reader.Forecast(t.Context(), "acme", &wire.ForecastRequest{Backtest: true}, w.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range reply.Limits {
+		checkForecast(t, w, &f)
+	}
+	one, err := w.reader.Forecast(t.Context(), "acme", &wire.ForecastRequest{LimitID: "api-1/day", Zone: "Europe/Berlin"}, w.now)
+	if err != nil || len(one.Limits) != 1 {
+		t.Fatalf("%+v, %v, want the one limit", one, err)
+	}
+	need := one.Limits[0].NextWeek
+	if len(need.Hours) != 168 || need.Hours[0].From != need.From {
+		t.Fatalf("%d hours from %v, want those of a week", len(need.Hours), need.From)
+	}
+	sum := int64(0)
+	for _, h := range need.Hours {
+		sum += h.Expected
+	}
+	if sum < need.Low/2 || sum > 2*need.High {
+		t.Errorf("the hours need %d, the week %d to %d", sum, need.Low, need.High)
+	}
+}
+
+// checkForecast compares figures with the usage in Go and wants times in order.
+func checkForecast(t *testing.T, w *growingWorld, f *wire.LimitForecast) {
+	t.Helper()
+	var hour, first int64
+	first = math.MaxInt64
+	for _, u := range w.usage {
+		for _, c := range u.Charges {
+			if c.Limit == f.LimitID {
+				first = min(first, int64(u.OccurredAt))
+				if u.OccurredAt >= quota.InstantOf(w.now.Add(-time.Hour)) {
+					hour += c.Amount
+				}
+			}
+		}
+	}
+	if f.BurnPerHour != hour {
+		t.Errorf("%s: %d burned in an hour, want %d", f.LimitID, f.BurnPerHour, hour)
+	}
+	if past := quota.InstantOf(w.now).Sub(quota.Instant(first)); f.HistoryHours < int64(past/quota.Hour)-1 || f.HistoryHours > int64(past/quota.Hour)+1 {
+		t.Errorf("%s: %d hours of history, want about %d", f.LimitID, f.HistoryHours, past/quota.Hour)
+	}
+	if f.NeedsHours != 0 || f.NextWeek == nil || f.Backtest == nil || f.Backtest.Windows == nil || f.Backtest.Weeks == nil {
+		t.Fatalf("%s has too little history: %+v", f.LimitID, f)
+	}
+	if n := f.NextWeek; !(0 < n.Low && n.Low <= n.Likely && n.Likely <= n.High) {
+		t.Errorf("%s: a need of %+v", f.LimitID, n)
+	}
+	if f.StartsAt == 0 {
+		return
+	}
+	e := f.Exhaustion
+	order := []wire.Time{wire.TimeOf(quota.InstantOf(w.now)), e.EarlyAt, e.LikelyAt, e.LateAt, f.ResetsAt}
+	for i, at := range order[1:] {
+		if at != 0 && at < order[i] || order[i] == 0 && i < 3 && at != 0 {
+			t.Errorf("%s runs out at %v, not in order", f.LimitID, order)
+		}
+	}
+}

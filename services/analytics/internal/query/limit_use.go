@@ -1,0 +1,348 @@
+package query
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+
+	"github.com/bursarhq/bursar/pkg/forecast"
+	"github.com/bursarhq/bursar/pkg/quota"
+	"github.com/bursarhq/bursar/pkg/wire"
+)
+
+// limitUse is a limit as the ledger's events tell it, and what was used of it.
+type limitUse struct {
+	spec wire.LimitSpec
+	// The present window; zero while a session is not open. opened is its start as it was first told: an observation may
+	// have moved it, and usage before that is charged to the first.
+	start, end, opened wire.Time
+	windowAt           place
+	observed           *wire.Observation // of the present window
+	told               int64             // capacity by the provider
+	learned            *wire.Learned
+
+	// Figures in the unit of the limit.
+	used     int64 // in the present window
+	before   int64 // of that, up to the observation
+	lastHour int64
+	total    int64
+	byAge    map[int64]int64 // by how many fine steps ago
+	byHour   map[int64]int64 // by the number of the hour since 1970
+}
+
+// place orders events.
+type place struct {
+	at     int64 // ms
+	commit uint64
+	index  int32
+}
+
+func (p place) before(q place) bool {
+	switch {
+	case p.at != q.at:
+		return p.at < q.at
+	case p.commit != q.commit:
+		return p.commit < q.commit
+	}
+	return p.index < q.index
+}
+
+// limits reads the limits that can be forecast, in the order of the configuration, with their windows.
+func (r *Reader) limits(ctx context.Context, workspace string, q *wire.ForecastRequest) ([]*limitUse, error) {
+	ctx = clickhouse.Context(ctx, clickhouse.WithParameters(clickhouse.Parameters{"workspace": workspace}))
+	const latest = `SELECT data, toUnixTimestamp64Milli(committed_at), commit, idx FROM bursar.ledger_events FINAL
+		WHERE workspace = {workspace:String} AND kind = 'config.applied' ORDER BY committed_at DESC, commit DESC, idx DESC LIMIT 1`
+	rows, err := r.conn.Query(ctx, latest)
+	if err != nil {
+		return nil, fmt.Errorf("reading the configuration: %w", err)
+	}
+	var applied wire.ConfigAppliedData
+	var at place
+	for rows.Next() {
+		var data string
+		if err := rows.Scan(&data, &at.at, &at.commit, &at.index); err != nil {
+			return nil, errors.Join(err, rows.Close())
+		}
+		if err := json.Unmarshal([]byte(data), &applied); err != nil {
+			return nil, errors.Join(fmt.Errorf("reading the configuration: %w", err), rows.Close())
+		}
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return nil, err
+	}
+	var limits []*limitUse
+	byID := map[string]*limitUse{}
+	for _, spec := range applied.Config.Limits {
+		kind := quota.WindowKind(spec.Window.Kind)
+		if kind != quota.WindowSession && kind != quota.WindowCalendar || q.LimitID != "" && spec.LimitID != q.LimitID || q.Account != "" && spec.Account != q.Account {
+			continue
+		}
+		l := &limitUse{spec: spec, byAge: map[int64]int64{}, byHour: map[int64]int64{}}
+		limits, byID[spec.LimitID] = append(limits, l), l
+	}
+	for _, span := range applied.Opened {
+		if l := byID[span.LimitID]; l != nil {
+			l.setWindow(span, at)
+		}
+	}
+	return limits, r.readWindows(ctx, byID)
+}
+
+// readWindows folds the last events about the window of each limit.
+func (r *Reader) readWindows(ctx context.Context, limits map[string]*limitUse) error {
+	const last = `SELECT CAST(limit_id, 'String'), CAST(kind, 'String'), data, toUnixTimestamp64Milli(committed_at), commit, idx
+		FROM bursar.ledger_events FINAL
+		WHERE workspace = {workspace:String} AND limit_id != ''
+			AND (kind IN ('window.opened', 'window.rolled') OR kind = 'observation.recorded' AND effective)
+		ORDER BY committed_at DESC, commit DESC, idx DESC
+		LIMIT 1 BY limit_id, kind, JSONHas(data, 'learned'), JSONHas(data, 'observation', 'signal')`
+	rows, err := r.conn.Query(ctx, last)
+	if err != nil {
+		return fmt.Errorf("reading windows: %w", err)
+	}
+	type event struct {
+		limit, kind, data string
+		place
+	}
+	var events []event
+	for rows.Next() {
+		var e event
+		if err := rows.Scan(&e.limit, &e.kind, &e.data, &e.at, &e.commit, &e.index); err != nil {
+			return errors.Join(err, rows.Close())
+		}
+		events = append(events, e)
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return err
+	}
+	slices.Reverse(events) // oldest first
+	for _, e := range events {
+		if l := limits[e.limit]; l != nil {
+			if err := l.apply(e.kind, e.data, e.place); err != nil {
+				return fmt.Errorf("reading %s of limit %s: %w", e.kind, e.limit, err)
+			}
+		}
+	}
+	return nil
+}
+
+// apply folds one event about the window.
+func (l *limitUse) apply(kind, data string, at place) error {
+	switch kind {
+	case "window.opened":
+		var e wire.WindowOpenedData
+		if err := json.Unmarshal([]byte(data), &e); err != nil {
+			return err
+		}
+		l.setWindow(e.Span, at)
+	case "window.rolled":
+		var e wire.WindowRolledData
+		if err := json.Unmarshal([]byte(data), &e); err != nil {
+			return err
+		}
+		l.setWindow(e.Next, at)
+	default:
+		var e wire.ObservationRecordedData
+		if err := json.Unmarshal([]byte(data), &e); err != nil {
+			return err
+		}
+		l.observe(&e, at)
+	}
+	return nil
+}
+
+// setWindow begins a window, unless a later event said otherwise.
+func (l *limitUse) setWindow(span wire.Span, at place) {
+	if at.before(l.windowAt) {
+		return
+	}
+	l.start, l.end, l.opened, l.windowAt = span.StartsAt, span.EndsAt, span.StartsAt, at
+	l.observed = nil
+}
+
+// observe takes in what the provider said: of the capacity for good, of the use for this window.
+func (l *limitUse) observe(e *wire.ObservationRecordedData, at place) {
+	if e.Learned != nil {
+		l.learned = e.Learned
+	}
+	if e.Capacity > 0 {
+		l.told = e.Capacity
+	}
+	if at.before(l.windowAt) {
+		return
+	}
+	if e.Span.StartsAt != 0 {
+		l.start, l.end = e.Span.StartsAt, e.Span.EndsAt
+		if l.opened == 0 {
+			l.opened = l.start
+		}
+	}
+	if e.Observation.Used != nil || e.Observation.UsedPercent != nil {
+		observation := e.Observation
+		l.observed = &observation
+	}
+}
+
+// capacity is what decides: what was learned once that is enough, else what is configured, else what the provider told.
+func (l *limitUse) capacity() int64 {
+	switch {
+	case l.learned != nil && l.learned.Decides && !l.spec.Fixed:
+		return l.learned.Low
+	case l.spec.Capacity > 0:
+		return l.spec.Capacity
+	}
+	return l.told
+}
+
+// outside is spending that the provider saw and we did not, as of the observation.
+func (l *limitUse) outside() int64 {
+	if l.observed == nil {
+		return 0
+	}
+	seen := int64(0)
+	switch {
+	case l.observed.Used != nil:
+		seen = *l.observed.Used
+	case l.observed.UsedPercent != nil:
+		seen = roundedUp(l.capacity(), int64(*l.observed.UsedPercent))
+	}
+	return max(0, seen-l.before)
+}
+
+// roundedUp is a percentage of a number, in thousandths of a percent, as the ledger takes it; cut in two so that the product
+// does not overflow.
+func roundedUp(n, percentMilli int64) int64 {
+	const whole = 100_000
+	return n/whole*percentMilli + (n%whole*percentMilli+whole-1)/whole
+}
+
+// openAt tells whether the window is open.
+func (l *limitUse) openAt(now time.Time) bool {
+	return l.start != 0 && now.Before(l.end.Time())
+}
+
+// length is how long the window lasts; that of a calendar window is the present one's.
+func (l *limitUse) length(now time.Time) time.Duration {
+	switch {
+	case l.spec.Window.DurationMS > 0:
+		return time.Duration(l.spec.Window.DurationMS) * time.Millisecond
+	case l.openAt(now):
+		return l.end.Time().Sub(l.start.Time())
+	case l.spec.Window.Period == string(quota.PeriodDay):
+		return 24 * time.Hour
+	case l.spec.Window.Period == string(quota.PeriodWeek):
+		return forecast.Week
+	}
+	return 30 * 24 * time.Hour
+}
+
+// fillUse reads what was used of the limits: by steps of time back from now, by hours of the clock, in the last hour and in the present windows.
+func (r *Reader) fillUse(ctx context.Context, workspace string, limits []*limitUse, now time.Time) error {
+	byID := map[string]*limitUse{}
+	var ids, opened, seen []string
+	since := now.Add(-forecast.MaxHistory)
+	for _, l := range limits {
+		byID[l.spec.LimitID] = l
+		ids = append(ids, l.spec.LimitID)
+		from, until := l.opened, l.start
+		if !l.openAt(now) {
+			from = wire.TimeOf(quota.InstantOf(now)) // nothing is charged to a window that is not open
+		}
+		if l.observed != nil {
+			until = l.observed.ObservedAt
+		}
+		opened, seen = append(opened, number(from)), append(seen, number(until))
+		if begin := from.Time(); begin.Before(since) {
+			since = begin
+		}
+	}
+	if len(limits) == 0 {
+		return nil
+	}
+	ctx = clickhouse.Context(ctx, clickhouse.WithParameters(clickhouse.Parameters{
+		"workspace": workspace, "ids": textArray(ids), "opened": array(opened), "seen": array(seen),
+		"since": strconv.FormatInt(since.UnixMilli(), 10), "now": strconv.FormatInt(now.UnixMilli(), 10),
+		"step": strconv.FormatInt(forecast.FineStep.Milliseconds(), 10),
+	}))
+	const use = `SELECT CAST(limit_id, 'String') AS id, greatest(0, intDiv({now:Int64} - 1 - toUnixTimestamp64Milli(occurred_at), {step:Int64})) AS age,
+			intDiv(toUnixTimestamp64Milli(occurred_at), 3600000) AS hour, sum(amount),
+			sumIf(amount, toUnixTimestamp64Milli(occurred_at) >= {now:Int64} - 3600000),
+			sumIf(amount, mine), sumIf(amount, mine AND toUnixTimestamp64Milli(occurred_at) <= transform(id, {ids:Array(String)}, {seen:Array(Int64)}, toInt64(0)))
+		FROM
+		(
+			SELECT limit_id, occurred_at, amount,
+				toUnixTimestamp64Milli(ifNull(window_start, toDateTime64(0, 3, 'UTC'))) >= transform(CAST(limit_id, 'String'), {ids:Array(String)}, {opened:Array(Int64)}, toInt64(0)) AS mine
+			FROM analyst.limit_charges
+			WHERE workspace = {workspace:String} AND has({ids:Array(String)}, limit_id)
+				AND occurred_at >= fromUnixTimestamp64Milli({since:Int64}) AND recorded_at >= fromUnixTimestamp64Milli({since:Int64})
+		)
+		GROUP BY id, age, hour`
+	rows, err := r.conn.Query(ctx, use)
+	if err != nil {
+		return fmt.Errorf("summing what was used of limits: %w", err)
+	}
+	for rows.Next() {
+		var id string
+		var age, hour, amount, lastHour, mine, before int64
+		if err := rows.Scan(&id, &age, &hour, &amount, &lastHour, &mine, &before); err != nil {
+			return errors.Join(err, rows.Close())
+		}
+		l := byID[id]
+		l.byAge[age] += amount
+		l.byHour[hour] += amount
+		l.total += amount
+		l.lastHour += lastHour
+		l.used += mine
+		l.before += before
+	}
+	return errors.Join(rows.Err(), rows.Close())
+}
+
+// array and textArray write parameters of ClickHouse.
+func array(numbers []string) string { return "[" + strings.Join(numbers, ",") + "]" }
+
+func textArray(texts []string) string {
+	quoted := make([]string, len(texts))
+	for i, text := range texts {
+		quoted[i] = "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(text) + "'"
+	}
+	return array(quoted)
+}
+
+func number(t wire.Time) string { return strconv.FormatInt(int64(t), 10) }
+
+// history gathers what was used in steps that end now, from the first use on.
+func (l *limitUse) history(step time.Duration, now time.Time) *forecast.History {
+	per, oldest := int64(step/forecast.FineStep), int64(-1)
+	for age := range l.byAge {
+		oldest = max(oldest, age/per)
+	}
+	used := make([]float64, oldest+1)
+	for age, amount := range l.byAge {
+		used[oldest-age/per] += float64(amount)
+	}
+	return forecast.NewHistory(now.Add(-time.Duration(len(used))*step), step, used)
+}
+
+// hourly gathers what was used in hours of the clock, from the first use on up to the last whole hour.
+func (l *limitUse) hourly(now time.Time) *forecast.History {
+	end := now.UnixMilli() / time.Hour.Milliseconds()
+	first := end
+	for hour := range l.byHour {
+		first = min(first, hour)
+	}
+	used := make([]float64, end-first)
+	for hour, amount := range l.byHour {
+		if i := hour - first; i < int64(len(used)) {
+			used[i] = float64(amount)
+		}
+	}
+	return forecast.NewHistory(time.UnixMilli(first*time.Hour.Milliseconds()).In(now.Location()), time.Hour, used)
+}
