@@ -83,8 +83,8 @@ type windowTrial struct {
 	*History
 	n                                     int // steps of a window
 	cases, ranOut, covered, ranOutCovered int
-	errors                 [][]float64 // in steps, by method
-	called                 []int
+	errors                                [][]float64 // in steps, by method
+	called                                []int
 }
 
 // window tries one window with every capacity, at every look.

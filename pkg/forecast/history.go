@@ -11,8 +11,10 @@ const (
 	MinHistory = 48 * time.Hour
 	// MaxHistory is how much past is worth reading: older use says little.
 	MaxHistory = 8 * 7 * 24 * time.Hour
-	// FineStep and CoarseStep are the steps in which use is counted, for windows of up to FineUpTo and for longer ones.
-	FineStep, CoarseStep = 15 * time.Minute, time.Hour
+	// FineStep is the step in which use is counted for windows of up to FineUpTo.
+	FineStep = 15 * time.Minute
+	// CoarseStep is that for longer ones.
+	CoarseStep = time.Hour
 	// FineUpTo is the longest window that is forecast in fine steps.
 	FineUpTo = 48 * time.Hour
 	// Week is the time that a need is forecast for.

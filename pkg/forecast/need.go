@@ -54,9 +54,9 @@ func (h *History) need(origin int) *Need {
 		}
 		return max(0, (likely+floor)*math.Pow(ratio, widen)-floor)
 	}
-	return &Need{
-		From: o.start, To: o.start.Add(Week), Total: Range{stretched(intervalPart), likely, stretched(1 - intervalPart)}, Hours: o.hours(),
-	}
+	// Rounding must not turn an interval around.
+	between := Range{min(likely, stretched(intervalPart)), likely, max(likely, stretched(1-intervalPart))}
+	return &Need{From: o.start, To: o.start.Add(Week), Total: between, Hours: o.hours()}
 }
 
 // usualWeek is the mean use of a week before a moment.

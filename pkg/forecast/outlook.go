@@ -26,6 +26,10 @@ const (
 	recentFloor  = 0.1                 // of the mean use, added before logarithms are taken
 	dayFloor     = 0.2                 // the same for a day
 	leadIn       = 6 * time.Hour       // of past before an analogous moment
+	persists     = 0.5                 // part of the paths in which what goes on now goes on
+	persistSpan  = time.Hour           // in which that is measured
+	persistLeast = 1.0                 // hours in which it fades, at the least
+	persistMost  = 24.0                // and at the most
 	seed         = 0x666f7265          // of the drawing of paths, so that the same past gives the same answer
 	intervalPart = 0.1                 // of the paths lies beyond either end of an interval
 )
@@ -80,6 +84,7 @@ func (d *drawing) path() []float64 {
 	day := d.steps(block)
 	path := make([]float64, 0, d.n)
 	previous, level := -1, 1.0
+	first, firstLevel := 0, 1.0
 	for from := 0; from < d.n; from += day {
 		length := min(day, d.n-from)
 		target := d.slotAt(d.origin + from)
@@ -91,9 +96,28 @@ func (d *drawing) path() []float64 {
 		for _, used := range d.used[at : at+length] {
 			path = append(path, used*level)
 		}
+		if previous < 0 {
+			first, firstLevel = at, level
+		}
 		previous = at
 	}
+	d.persist(path, first, firstLevel)
 	return path
+}
+
+// persist has what goes on now, beyond what went on before the analogous moment, fade over hours instead of vanish, in some
+// of the paths: a burst that nothing in the past is like may last.
+func (d *drawing) persist(path []float64, at int, level float64) {
+	if d.rng.Float64() >= persists {
+		return
+	}
+	excess := d.rate(d.origin, persistSpan) - level*d.rate(at, persistSpan)
+	lasts := persistLeast * math.Pow(persistMost/persistLeast, d.rng.Float64())
+	fade := math.Exp(-d.step.Hours() / lasts)
+	for i := range path {
+		excess *= fade
+		path[i] = max(0, path[i]+excess)
+	}
 }
 
 // draw picks a moment by weight.

@@ -103,7 +103,9 @@ func fillPace(f *wire.LimitForecast, p forecast.Pace) {
 	}
 }
 
-func percentOf(share float64) wire.Percent { return wire.Percent(math.Round(min(share, 1e6) * 100_000)) }
+func percentOf(share float64) wire.Percent {
+	return wire.Percent(math.Round(min(share, 1e6) * 100_000))
+}
 
 // exhaustion forecasts when the present window runs out; nil where there is too little past, which f then tells.
 func exhaustion(f *wire.LimitForecast, past *forecast.History, w forecast.Window) *wire.Exhaustion {

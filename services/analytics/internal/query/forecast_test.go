@@ -173,7 +173,7 @@ func checkForecast(t *testing.T, w *growingWorld, f *wire.LimitForecast) {
 	if f.NeedsHours != 0 || f.NextWeek == nil || f.Backtest == nil || f.Backtest.Windows == nil || f.Backtest.Weeks == nil {
 		t.Fatalf("%s has too little history: %+v", f.LimitID, f)
 	}
-	if n := f.NextWeek; !(0 < n.Low && n.Low <= n.Likely && n.Likely <= n.High) {
+	if n := f.NextWeek; n.Low <= 0 || n.Low > n.Likely || n.Likely > n.High {
 		t.Errorf("%s: a need of %+v", f.LimitID, n)
 	}
 	if f.StartsAt == 0 {
