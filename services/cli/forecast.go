@@ -19,7 +19,7 @@ func (a *app) forecast() *cobra.Command {
 	c := &forecastCommand{app: a}
 	cmd := &cobra.Command{
 		Use:   "forecast [LIMIT]",
-		Short: "Show the pace of windows, when they run out, and the next week's need",
+		Short: "Show when windows run out, and what the next week needs",
 		Long: "Show of each session, day, week or month window how much is used, how much of its time is over, the pace\n" +
 			"(used for elapsed: above 1 it runs out before its end if it goes on so), when it is likely to run out, and\n" +
 			"what the next seven days need. Times and needs are intervals with four chances in five. With a LIMIT, the\n" +

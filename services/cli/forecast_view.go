@@ -135,7 +135,7 @@ func runsOutText(f *wire.LimitForecast, now time.Time) string {
 	case e.EarlyAt == 0:
 		return "not before the reset"
 	case e.LateAt == 0:
-		return clock(e.EarlyAt, now) + " at the earliest" + chanceText(e.ChancePercent)
+		return "from " + clock(e.EarlyAt, now) + chanceText(e.ChancePercent)
 	}
 	return clock(e.EarlyAt, now) + "–" + clock(e.LateAt, now) + chanceText(e.ChancePercent)
 }
@@ -145,7 +145,7 @@ func chanceText(p wire.Percent) string {
 	if p >= almost {
 		return ""
 	}
-	return ", " + percentText(p)
+	return " (" + percentText(p) + ")"
 }
 
 // clock writes a time ahead as the clock on the wall shows it, with the day where it is another.
