@@ -3,7 +3,7 @@
 //
 // It consumes the commits of every workspace from the ledger's stream and stores each exactly once
 // (package consume), keeps the tables and the analysts' views (package schema), answers the queries
-// summary, history and peaks over NATS (package query), and compares ClickHouse with a ledger for
+// summary, history, peaks and forecast over NATS (package query), and compares ClickHouse with a ledger for
 // `bursar verify` (package compare).
 //
 // ClickHouse may be killed, slow, away or replaced by an empty one: the service waits, and brings it up

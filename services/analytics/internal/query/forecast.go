@@ -22,14 +22,15 @@ func (r *Reader) Forecast(ctx context.Context, workspace string, q *wire.Forecas
 		return nil, err
 	}
 	now = now.Truncate(time.Millisecond).In(zone)
-	limits, err := r.limits(ctx, workspace, q)
+	f := filterOf(workspace, wire.Scope{}, Period{From: now.Add(-forecast.MaxHistory), To: now, Zone: zone})
+	limits, err := r.limits(ctx, f, q)
 	if err != nil {
 		return nil, err
 	}
 	if q.LimitID != "" && len(limits) == 0 {
 		return nil, wire.NewError(quota.CodeInvalid, "no limit %q counts spending in a session or calendar window; `bursar accounts` lists the limits", q.LimitID)
 	}
-	if err := r.fillUse(ctx, workspace, limits, now); err != nil {
+	if err := r.fillUse(ctx, f, limits, now); err != nil {
 		return nil, err
 	}
 	reply := &wire.ForecastReply{Now: timeOf(now), Zone: zone.String(), Limits: []wire.LimitForecast{}}
@@ -40,7 +41,7 @@ func (r *Reader) Forecast(ctx context.Context, workspace string, q *wire.Forecas
 		}
 		reply.Limits = append(reply.Limits, l.forecast(q, now))
 	}
-	reply.Through, err = r.through(ctx, workspace)
+	reply.Through, err = r.through(ctx, f, nil)
 	return reply, err
 }
 

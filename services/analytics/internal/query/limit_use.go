@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -55,8 +56,8 @@ func (p place) before(q place) bool {
 }
 
 // limits reads the limits that can be forecast, in the order of the configuration, with their windows.
-func (r *Reader) limits(ctx context.Context, workspace string, q *wire.ForecastRequest) ([]*limitUse, error) {
-	ctx = clickhouse.Context(ctx, clickhouse.WithParameters(clickhouse.Parameters{"workspace": workspace}))
+func (r *Reader) limits(ctx context.Context, f filter, q *wire.ForecastRequest) ([]*limitUse, error) {
+	ctx = f.context(ctx)
 	const latest = `SELECT data, toUnixTimestamp64Milli(committed_at), commit, idx FROM bursar.ledger_events FINAL
 		WHERE workspace = {workspace:String} AND kind = 'config.applied' ORDER BY committed_at DESC, commit DESC, idx DESC LIMIT 1`
 	rows, err := r.conn.Query(ctx, latest)
@@ -244,7 +245,7 @@ func (l *limitUse) length(now time.Time) time.Duration {
 }
 
 // fillUse reads what was used of the limits: by steps of time back from now, by hours of the clock, in the last hour and in the present windows.
-func (r *Reader) fillUse(ctx context.Context, workspace string, limits []*limitUse, now time.Time) error {
+func (r *Reader) fillUse(ctx context.Context, f filter, limits []*limitUse, now time.Time) error {
 	byID := map[string]*limitUse{}
 	var ids, opened, seen []string
 	since := now.Add(-forecast.MaxHistory)
@@ -266,14 +267,14 @@ func (r *Reader) fillUse(ctx context.Context, workspace string, limits []*limitU
 	if len(limits) == 0 {
 		return nil
 	}
-	ctx = clickhouse.Context(ctx, clickhouse.WithParameters(clickhouse.Parameters{
-		"workspace": workspace, "ids": textArray(ids), "opened": array(opened), "seen": array(seen),
-		"since": strconv.FormatInt(since.UnixMilli(), 10), "now": strconv.FormatInt(now.UnixMilli(), 10),
+	f.parameters = maps.Clone(f.parameters)
+	maps.Copy(f.parameters, clickhouse.Parameters{
+		"ids": textArray(ids), "opened": array(opened), "seen": array(seen), "since": strconv.FormatInt(since.UnixMilli(), 10),
 		"step": strconv.FormatInt(forecast.FineStep.Milliseconds(), 10),
-	}))
-	const use = `SELECT CAST(limit_id, 'String') AS id, greatest(0, intDiv({now:Int64} - 1 - toUnixTimestamp64Milli(occurred_at), {step:Int64})) AS age,
+	})
+	const use = `SELECT CAST(limit_id, 'String') AS id, greatest(0, intDiv({to:Int64} - 1 - toUnixTimestamp64Milli(occurred_at), {step:Int64})) AS age,
 			intDiv(toUnixTimestamp64Milli(occurred_at), 3600000) AS hour, sum(amount),
-			sumIf(amount, toUnixTimestamp64Milli(occurred_at) >= {now:Int64} - 3600000),
+			sumIf(amount, toUnixTimestamp64Milli(occurred_at) >= {to:Int64} - 3600000),
 			sumIf(amount, mine), sumIf(amount, mine AND toUnixTimestamp64Milli(occurred_at) <= transform(id, {ids:Array(String)}, {seen:Array(Int64)}, toInt64(0)))
 		FROM
 		(
@@ -284,7 +285,7 @@ func (r *Reader) fillUse(ctx context.Context, workspace string, limits []*limitU
 				AND occurred_at >= fromUnixTimestamp64Milli({since:Int64}) AND recorded_at >= fromUnixTimestamp64Milli({since:Int64})
 		)
 		GROUP BY id, age, hour`
-	rows, err := r.conn.Query(ctx, use)
+	rows, err := r.conn.Query(f.context(ctx), use)
 	if err != nil {
 		return fmt.Errorf("summing what was used of limits: %w", err)
 	}
