@@ -114,12 +114,6 @@ func (b Base) split(baseTotal, total int64, task Task) Estimate {
 	return e
 }
 
-// WithTotal gives the estimate with another total, 0 to MaxTokens, divided in the same ratio: the input is rounded down.
-func (e Estimate) WithTotal(total int64) Estimate {
-	base := Base{InputTokens: e.InputTokens, OutputTokens: e.OutputTokens, Priority: e.Priority, Complexity: e.Complexity}
-	return base.split(e.TotalTokens, min(max(0, total), MaxTokens), Task{Complexity: e.Complexity})
-}
-
 // filesFactor is files/10 in thousandths, held between ×0.5 and ×3.
 func filesFactor(files int64) (int64, error) {
 	if files <= 0 {

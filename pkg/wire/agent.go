@@ -209,11 +209,10 @@ func (r *EstimateRequest) Task() (estimate.Task, error) {
 // Errors: [ErrName].
 func EstimatesKey(workspace string) (string, error) { return EncodeToken(workspace) }
 
-// EstimateReplyOf converts an estimate of the table and, where priced, what it costs at the given rate.
-func EstimateReplyOf(e estimate.Estimate, rate quota.Rate, priced bool, notices []Notice) EstimateReply {
-	tokens := quota.Tokens{Input: e.InputTokens, Output: e.OutputTokens}
+// EstimateReplyOf converts an estimate with the labels of the table's and, where priced, what it costs at the given rate.
+func EstimateReplyOf(e estimate.Estimate, tokens quota.Tokens, rate quota.Rate, priced bool, notices []Notice) EstimateReply {
 	reply := EstimateReply{
-		Tokens: Tokens(tokens), TotalTokens: e.TotalTokens, Priority: string(e.Priority), Complexity: string(e.Complexity),
+		Tokens: Tokens(tokens), TotalTokens: tokens.Total(), Priority: string(e.Priority), Complexity: string(e.Complexity),
 		Unpriced: !priced, Ground: GroundTable, Notices: notices,
 	}
 	if priced {

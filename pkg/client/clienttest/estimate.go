@@ -16,5 +16,6 @@ func estimated(r *wire.EstimateRequest, notices []wire.Notice) []byte {
 		return wire.AppendError(nil, wire.NewError(quota.CodeInvalid, "%v", err), nil)
 	}
 	rate, priced := prices{}.Rate(r.Model, 0, false)
-	return wire.AppendReply(nil, wire.EstimateReplyOf(e, rate, priced, notices))
+	tokens := quota.Tokens{Input: e.InputTokens, Output: e.OutputTokens}
+	return wire.AppendReply(nil, wire.EstimateReplyOf(e, tokens, rate, priced, notices))
 }

@@ -49,10 +49,10 @@ func TestEvidenceOutweighsTheTable(t *testing.T) {
 		read(t, b, settled(1, n+1, quota.OutcomeSettled, 800_000))
 	}
 	k := learn.Key{TaskType: "code_review", Complexity: "medium", Model: "claude-sonnet-5", Agent: "a", Level: learn.Levels}
-	if e, _ := b.Estimate(k, 8000); e.Target < 780_000 || e.Target > 820_000 || e.Ground.Prior > 0.01 || e.Ground.N != 100 {
+	if e, _ := b.Estimate(k, 8000); e.Target < 780_000 || e.Target > 840_000 || e.Ground.Prior > 0.01 || e.Ground.N != 100 {
 		t.Errorf("got %+v, want what 100 tasks used", e)
 	}
-	if e, _ := b.Estimate(learn.Key{TaskType: "analysis", Level: learn.Levels}, 12_000); e.Target < 1_150_000 || e.Target > 1_250_000 || e.Ground.Key.Level != 0 {
+	if e, _ := b.Estimate(learn.Key{TaskType: "analysis", Level: learn.Levels}, 12_000); e.Median < 1_150_000 || e.Median > 1_250_000 || e.Target < e.Median || e.Target > 1_700_000 || e.Ground.Key.Level != 0 {
 		t.Errorf("got %+v, want the table's ratio at the learned scale", e)
 	}
 }
@@ -89,7 +89,7 @@ func TestStoredBookGivesTheSame(t *testing.T) {
 	t.Parallel()
 	b := learn.New(learn.DefaultTarget)
 	for i, x := range traceLab(rand.New(rand.NewPCG(5, 1)), 600) {
-		if err := b.Learn(x.key, tableOf(t, x.key), x.used); err != nil {
+		if err := b.Learn(x.key, tableOf(t, x.key), quota.Tokens{Output: x.used}); err != nil {
 			t.Fatal(i, err)
 		}
 	}
@@ -131,7 +131,7 @@ func TestLearnsByFiles(t *testing.T) {
 			t.Errorf("%d files: %+v, want %d tokens", files, e, want)
 		}
 	}
-	if e, _ := b.Estimate(learn.KeyOf(work(0)), 8000); e.Ground.Key.Level == learn.Levels || e.Low > 11_000 || e.Target < 580_000 {
+	if e, _ := b.Estimate(learn.KeyOf(work(0)), 8000); e.Ground.Key.Level == learn.Levels || e.Low > 11_000 || e.Target < 500_000 {
 		t.Errorf("no files told: %+v, want what all used", e)
 	}
 }
@@ -165,8 +165,8 @@ func TestReadsTheBookOfTheFirstVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	e, ok := b.Estimate(learn.KeyOf(&quota.Labels{TaskType: "analysis", Complexity: "medium", Model: "claude-sonnet-5", Agent: "a"}), 12_000)
-	if !ok || e.Low != 24_371 || e.Median != 48_110 || e.High != 77_754 || e.Ground.N != 30 {
-		t.Errorf("got %+v, it was 24,371, 48,110 and 77,754 of 30 tasks", e)
+	if !ok || e.Low < 24_000 || e.Low > 24_700 || e.Median < 47_600 || e.Median > 48_600 || e.Target < 77_754 || e.Ground.N != 30 || e.Aim != learn.DefaultTarget {
+		t.Errorf("got %+v, it was 24,371 and 48,110 of 30 tasks", e)
 	}
 }
 
@@ -175,7 +175,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	b := learn.New(learn.DefaultTarget)
 	for i := range learn.MaxKeys {
 		k := learn.KeyOf(&quota.Labels{TaskType: "code_review", Agent: fmt.Sprint(i), Files: int64(i)})
-		if err := b.Learn(k, 8000, int64(1+i*i*i)); err != nil {
+		if err := b.Learn(k, 8000, quota.Tokens{Output: int64(1 + i*i*i)}); err != nil {
 			t.Fatal(err)
 		}
 	}

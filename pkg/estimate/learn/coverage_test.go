@@ -76,57 +76,75 @@ func (c *byEvidence) add(before int, covered bool) {
 	}
 }
 
+// outcome is what became of a run.
+type outcome struct {
+	learn.Score
+	types map[string]learn.Score
+	curve byEvidence
+}
+
+func (o *outcome) coverage() float64 { return part(o.Learned.Covered, o.Tasks) }
+func (o *outcome) waste() float64    { return part(o.Learned.Waste, o.Used) }
+
+func part(a, b int64) float64 { return float64(a) / float64(b) }
+
 // run has a Book learn tasks one by one; each is scored before it is learned from.
-func run(t testing.TB, tasks []task) (learn.Score, *byEvidence, float64) {
+func run(t testing.TB, tasks []task) *outcome {
 	t.Helper()
 	b := learn.New(learn.DefaultTarget)
 	before := map[string]int{}
-	var curve byEvidence
+	var o outcome
 	for _, x := range tasks {
 		table := tableOf(t, x.key)
 		e, ok := b.Estimate(x.key, table)
 		if !ok {
 			t.Fatalf("no estimate for %+v", x.key)
 		}
-		curve.add(before[x.key.TaskType], x.used <= e.Target)
+		o.curve.add(before[x.key.TaskType], x.used <= e.Target)
 		before[x.key.TaskType]++
-		if err := b.Learn(x.key, table, x.used); err != nil {
+		if err := b.Learn(x.key, table, quota.Tokens{Output: x.used}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	var sum learn.Score
-	for _, s := range b.Scores() {
-		sum.Tasks += s.Tasks
-		sum.Used += s.Used
-		sum.Learned = plus(sum.Learned, s.Learned)
-		sum.Table = plus(sum.Table, s.Table)
+	o.types = b.Scores()
+	for _, s := range o.types {
+		o.Tasks += s.Tasks
+		o.Used += s.Used
+		o.Learned = plus(o.Learned, s.Learned)
+		o.Table = plus(o.Table, s.Table)
 	}
-	return sum, &curve, fittedWaste(t, tasks)
+	return &o
 }
 
 func plus(a, b learn.Count) learn.Count {
 	return learn.Count{Covered: a.Covered + b.Covered, Waste: a.Waste + b.Waste, Short: a.Short + b.Short}
 }
 
-// fittedWaste is what the table would have wasted, had it been multiplied by the one factor that, in hindsight, covers the
-// target share of each type at each model, as the learned estimates do.
-func fittedWaste(t testing.TB, tasks []task) float64 {
+// fitted is what the table would have wasted, as a part of what was used, had it been multiplied by the one factor that, in
+// hindsight, covers a share of all tasks together; and the least that a type was covered then.
+func fitted(t testing.TB, tasks []task, share float64) (waste, least float64) {
 	t.Helper()
-	ratios := map[[2]string][]float64{}
+	ratios := make([]float64, len(tasks))
+	for i, x := range tasks {
+		ratios[i] = float64(x.used) / float64(tableOf(t, x.key))
+	}
+	slices.Sort(ratios)
+	factor := ratios[min(len(ratios)-1, int(share*float64(len(ratios))))]
+	var used float64
+	all, covered := map[string]float64{}, map[string]float64{}
 	for _, x := range tasks {
-		group := [2]string{x.key.TaskType, x.key.Model}
-		ratios[group] = append(ratios[group], float64(x.used)/float64(tableOf(t, x.key)))
+		estimated := factor * float64(tableOf(t, x.key))
+		waste += max(0, estimated-float64(x.used))
+		used += float64(x.used)
+		if all[x.key.TaskType]++; float64(x.used) <= estimated {
+			covered[x.key.TaskType]++
+		}
 	}
-	factor := 0.0
-	for _, r := range ratios {
-		slices.Sort(r)
-		factor = max(factor, r[int(learn.DefaultTarget*float64(len(r)))])
+	least = 1
+	for name, n := range all {
+		least = min(least, covered[name]/n)
 	}
-	waste := 0.0
-	for _, x := range tasks {
-		waste += max(0, factor*float64(tableOf(t, x.key))-float64(x.used))
-	}
-	return waste
+	return waste / used, least
 }
 
 func tableOf(t testing.TB, k learn.Key) int64 {
@@ -138,8 +156,12 @@ func tableOf(t testing.TB, k learn.Key) int64 {
 	return e.TotalTokens
 }
 
-// TestCoverage holds the promise of the package on generated tasks: out of sample, within 3 points of the target, and
-// with less waste than a table that covers each type at each model. Its log is the table of docs/estimates.md.
+// The seeds that the constants of the package were chosen on begin with 100; these were looked at afterwards.
+const freshSeed, freshSeeds = 5000, 4
+
+// TestCoverage holds the promise of the package on generated tasks: out of sample, within 3 points of the target over all
+// tasks, no type more than 13 points below it, and with less waste than the table at the one factor that covers as many
+// in hindsight. Its log is the table of docs/estimates.md.
 func TestCoverage(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
@@ -149,22 +171,51 @@ func TestCoverage(t *testing.T) {
 	}{{"SWE-bench-like", sweBench, 2000}, {"TraceLab-like", traceLab, 4000}} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			for seed := range uint64(3) {
-				s, curve, fitted := run(t, row.draw(rand.New(rand.NewPCG(seed, 1)), row.n))
-				coverage := float64(s.Learned.Covered) / float64(s.Tasks)
-				waste := float64(s.Learned.Waste) / float64(s.Used)
-				t.Logf("seed %d: learned covers %.1f %%, waste %.2f of use; table × 1.3 covers %.1f %%, waste %.4f; table fitted in hindsight: waste %.2f",
-					seed, 100*coverage, waste, 100*float64(s.Table.Covered)/float64(s.Tasks), float64(s.Table.Waste)/float64(s.Used), fitted/float64(s.Used))
-				for i, from := range []string{"0", "1-9", "10-29", "30-99", "100+"} {
-					t.Logf("  tasks of the type before: %-5s covered %.1f %% of %d", from, 100*float64(curve.covered[i])/float64(curve.tasks[i]), curve.tasks[i])
-				}
-				if math.Abs(coverage-learn.DefaultTarget) > 0.03 {
-					t.Errorf("seed %d: coverage is %.3f, want within 3 points of %.2f", seed, coverage, learn.DefaultTarget)
-				}
-				if float64(s.Learned.Waste) >= fitted {
-					t.Errorf("seed %d: waste %d, the fitted table wastes %.0f", seed, s.Learned.Waste, fitted)
+			var curve byEvidence
+			var ours, table float64
+			for seed := range uint64(freshSeeds) {
+				tasks := row.draw(rand.New(rand.NewPCG(freshSeed+seed, 1)), row.n)
+				o := run(t, tasks)
+				waste, least := fitted(t, tasks, o.coverage())
+				ours, table = ours+o.waste()/freshSeeds, table+waste/freshSeeds
+				t.Logf("seed %d: learned covers %.1f %% (types from %.1f to %.1f %%), waste %.2f of use; table × 1.3 covers %.1f %%, waste %.4f; "+
+					"table × one factor of the same coverage: least type %.1f %%, waste %.2f", freshSeed+seed, 100*o.coverage(), 100*o.least(), 100*o.most(),
+					o.waste(), 100*part(o.Table.Covered, o.Tasks), part(o.Table.Waste, o.Used), 100*least, waste)
+				curve.plus(&o.curve)
+				if math.Abs(o.coverage()-learn.DefaultTarget) > 0.03 || o.least() < learn.DefaultTarget-0.13 {
+					t.Errorf("seed %d: coverage is %.3f, of a type %.3f, want within 3 points of %.2f", seed, o.coverage(), o.least(), learn.DefaultTarget)
 				}
 			}
+			t.Logf("mean waste %.3f, of the table × one factor %.3f", ours, table)
+			for i, from := range []string{"0", "1-9", "10-29", "30-99", "100+"} {
+				t.Logf("  tasks of the type before: %-5s covered %.1f %% of %d", from, 100*float64(curve.covered[i])/float64(curve.tasks[i]), curve.tasks[i])
+			}
+			if ours >= table {
+				t.Errorf("mean waste %.3f, the table with one factor of the same coverage wastes %.3f", ours, table)
+			}
 		})
+	}
+}
+
+func (o *outcome) least() float64 {
+	least := 1.0
+	for _, s := range o.types {
+		least = min(least, part(s.Learned.Covered, s.Tasks))
+	}
+	return least
+}
+
+func (o *outcome) most() float64 {
+	most := 0.0
+	for _, s := range o.types {
+		most = max(most, part(s.Learned.Covered, s.Tasks))
+	}
+	return most
+}
+
+func (c *byEvidence) plus(o *byEvidence) {
+	for i := range c.tasks {
+		c.tasks[i] += o.tasks[i]
+		c.covered[i] += o.covered[i]
 	}
 }

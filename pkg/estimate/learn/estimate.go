@@ -1,7 +1,6 @@
 package learn
 
 import (
-	"cmp"
 	"math"
 	"slices"
 
@@ -22,32 +21,41 @@ type Ground struct {
 	Key   Key     // the one that weighs most; Level 0 is the scale over all types
 	N     float64 // tasks known of Key, the older ones counting less
 	Prior float64 // the weight of the static table, 0 to 1
-	Level float64 // the quantile that was taken to reach the target
+	Level float64 // the quantile that was taken
 }
 
 // Estimate is how many tokens a task will use, in all classes together.
 type Estimate struct {
-	Low, Median, Target, High int64 // 10 %, 50 %, the coverage target, 99 %
+	Low, Median, Target, High int64   // 10 %, 50 %, Aim, 99 %
+	Aim                       float64 // the share of such tasks that are to fit into Target, 0 to 1
+	Shares                    Shares
 	Ground                    Ground
 }
-
-// point is a value with its weight.
-type point struct{ value, weight float64 }
 
 // Estimate answers for a task of which the table says tableTokens (0 where the table does not know the type) and which
 // has a key. ok is false where neither the table nor the evidence says anything. It changes nothing.
 func (b *Book) Estimate(k Key, tableTokens int64) (e Estimate, ok bool) {
-	points, ground := b.predict(k, tableTokens)
-	if len(points) == 0 {
+	m := b.predict(k, tableTokens)
+	if m.total == 0 {
 		return Estimate{}, false
 	}
-	ground.Level = b.level(k.TaskType)
-	q := quantiles(points, []float64{0.1, 0.5, ground.Level, 0.99})
-	return Estimate{Low: q[0], Median: q[1], Target: q[2], High: max(q[2], q[3]), Ground: ground}, true
+	shape := m.shape()
+	e = Estimate{Aim: b.aim(shape), Shares: m.shares, Ground: m.ground}
+	e.Ground.Level = b.steered(k.TaskType, e.Aim)
+	// The mixture's own quantile is true to its shape, and uncertain where few tasks lie; the log-normal's is the other way
+	// round. Their geometric mean errs less than either, and the steering makes up for what is left.
+	target := math.Sqrt(m.quantile(e.Ground.Level) * shape.quantile(e.Ground.Level))
+	e.Low, e.Median, e.Target = tokens(m.quantile(0.1)), tokens(m.quantile(0.5)), tokens(target)
+	e.High = max(e.Target, tokens(m.quantile(0.99)))
+	return e, true
 }
 
+// tokens rounds a figure up to whole tokens.
+func tokens(x float64) int64 { return int64(math.Ceil(min(x, float64(estimate.MaxTokens)))) }
+
 // predict mixes the levels by their weights; the package comment has the formula.
-func (b *Book) predict(k Key, tableTokens int64) (points []point, g Ground) {
+func (b *Book) predict(k Key, tableTokens int64) (m *mixture) {
+	m = &mixture{}
 	left, best := 1.0, 0.0
 	mix := func(key Key, e *evidence, kappa, scale float64) {
 		n := e.n()
@@ -56,46 +64,26 @@ func (b *Book) predict(k Key, tableTokens int64) (points []point, g Ground) {
 		}
 		weight := left * n / (n + kappa)
 		e.sketch.ForEach(func(value, count float64) bool {
-			points = append(points, point{value * scale, weight * count / n})
+			m.add(value*scale, weight*count/n)
 			return false
 		})
+		m.shares.add(&e.classes, weight)
 		left -= weight
 		if weight > best {
-			best, g.Key, g.N = weight, key, n
+			best, m.ground.Key, m.ground.N = weight, key, n
 		}
 	}
 	for _, key := range slices.Backward(k.levels()) {
 		mix(key, b.keys[key], kappa, 1)
 	}
 	if tableTokens <= 0 {
-		return points, g // no prior: the weights are relative anyhow
+		return m // no prior: the weights are relative anyhow
 	}
 	mix(Key{}, b.keys[Key{}], kappaTable, float64(tableTokens))
-	g.Prior = left
+	m.ground.Prior = left
 	for i := range priorPoints {
-		z := math.Sqrt2 * math.Erfinv(2*(float64(i)+0.5)/priorPoints-1)
-		points = append(points, point{float64(tableTokens) * math.Exp(priorSigma*z), left / priorPoints})
+		z := normalQuantile((float64(i) + 0.5) / priorPoints)
+		m.add(float64(tableTokens)*math.Exp(priorSigma*z), left/priorPoints)
 	}
-	return points, g
-}
-
-// quantiles gives the values below which parts of the weight lie, rounded up to whole tokens. It sorts the points.
-func quantiles(points []point, parts []float64) []int64 {
-	slices.SortFunc(points, func(x, y point) int { return cmp.Compare(x.value, y.value) })
-	total := 0.0
-	for _, p := range points {
-		total += p.weight
-	}
-	found := make([]int64, len(parts))
-	for i, part := range parts {
-		sum, at := 0.0, points[len(points)-1].value
-		for _, p := range points {
-			if sum += p.weight; sum >= part*total {
-				at = p.value
-				break
-			}
-		}
-		found[i] = int64(math.Ceil(min(at, float64(estimate.MaxTokens))))
-	}
-	return found
+	return m
 }

@@ -18,6 +18,9 @@ type Key struct {
 // Levels is how many levels there are below the scale: each adds one part of a key.
 const Levels = 5
 
+// modelLevel is the level of task type, complexity and model.
+const modelLevel = 3
+
 // KeyOf gives the finest key of a reservation's work.
 func KeyOf(l *quota.Labels) Key {
 	return Key{

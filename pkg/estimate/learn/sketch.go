@@ -2,10 +2,13 @@ package learn
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/DataDog/sketches-go/ddsketch"
 	"github.com/DataDog/sketches-go/ddsketch/mapping"
 	"github.com/DataDog/sketches-go/ddsketch/store"
+
+	"github.com/bursarhq/bursar/pkg/quota"
 )
 
 const (
@@ -20,8 +23,9 @@ const (
 
 // evidence is what is known of one key.
 type evidence struct {
-	sketch *ddsketch.DDSketch
-	seen   uint64 // the commit that last added to it
+	sketch  *ddsketch.DDSketch
+	seen    uint64         // the commit that last added to it
+	classes [classes]int64 // tokens used
 }
 
 func newEvidence() (*evidence, error) {
@@ -41,8 +45,11 @@ func (e *evidence) n() float64 {
 }
 
 // add takes one task in.
-func (e *evidence) add(value float64, commit uint64) error {
-	if e.n() >= memory {
+func (e *evidence) add(value float64, used quota.Tokens, commit uint64) error {
+	if e.n() >= memory || e.heavy() {
+		for i := range e.classes {
+			e.classes[i] /= 2
+		}
 		if err := e.sketch.Reweight(0.5); err != nil {
 			return fmt.Errorf("forget: %w", err)
 		}
@@ -51,7 +58,16 @@ func (e *evidence) add(value float64, commit uint64) error {
 		return fmt.Errorf("learn %f: %w", value, err)
 	}
 	e.seen = commit
+	for i, n := range classesOf(used) {
+		e.classes[i] += n
+	}
 	return nil
+}
+
+// heavy tells that the tokens would soon be too many to count.
+func (e *evidence) heavy() bool {
+	const most = int64(1) << 60
+	return slices.Max(e.classes[:]) > most
 }
 
 // encoded gives the bytes of the sketch, its mapping included.

@@ -9,14 +9,16 @@ import (
 	"github.com/bursarhq/bursar/pkg/wire"
 )
 
-// Answer is an estimate and what it rests on. Beside Estimate and Ground, fields are zero where the table answers.
+// Answer is an estimate and what it rests on. Beside Table, Total and Ground, fields are zero where the table answers.
 type Answer struct {
-	estimate.Estimate
+	Table estimate.Estimate // what the table says, with its labels
+	Total int64             // tokens of all classes
 
 	Ground            string // wire.GroundTable or wire.GroundLearned
 	Low, Median, High int64  // total tokens: 10 %, 50 % and 99 % of such tasks stay within
 	Samples           int64
 	TargetPercent     wire.Percent
+	shares            learn.Shares
 }
 
 // Asker is who will do a task, with what.
@@ -25,42 +27,44 @@ type Asker struct {
 	Files        int64 // that the task touches; 0 where nobody said
 }
 
-// Estimate answers for a task. Where tasks are known that tell something about it, the total is
-// what the target share of them stays within, divided into classes as the table does; otherwise the table's. The margin
-// of a conservative task is added to either. Errors: those of [estimate.For].
+// Estimate answers for a task. Where tasks are known that tell something about it, the total is what the share of them
+// that is aimed at stays within, and divides into classes as they did; otherwise the table's. The margin of a conservative
+// task is added to either. Errors: those of [estimate.For].
 func (w *Watch) Estimate(task estimate.Task, by Asker) (Answer, error) {
 	table, err := estimate.For(task)
 	if err != nil {
 		return Answer{}, err
 	}
-	answer := Answer{Estimate: table, Ground: wire.GroundTable}
+	answer := Answer{Table: table, Total: table.TotalTokens, Ground: wire.GroundTable}
 	book := w.book.Load()
 	if book == nil {
 		return answer, nil
 	}
-	conservative := task.Conservative
-	task.Conservative = false
-	plain, err := estimate.For(task)
-	if err != nil {
-		return Answer{}, err
-	}
-	labels := quota.Labels{TaskType: string(task.Type), Complexity: string(plain.Complexity), Model: by.Model, Agent: by.Agent, Files: by.Files}
+	labels := quota.Labels{TaskType: string(task.Type), Complexity: string(table.Complexity), Model: by.Model, Agent: by.Agent, Files: by.Files}
 	known, ok := book.Estimate(learn.KeyOf(&labels), learn.Table(&labels))
 	if !ok || known.Ground.N < 1 {
 		return answer, nil
 	}
-	total := known.Target
-	if conservative {
-		total = estimate.Conservative(total)
+	answer.Total = known.Target
+	if task.Conservative {
+		answer.Total = estimate.Conservative(known.Target)
 	}
-	return Answer{
-		Estimate: plain.WithTotal(total), Ground: wire.GroundLearned, Low: known.Low, Median: known.Median, High: known.High,
-		Samples: int64(known.Ground.N), TargetPercent: wire.Percent(math.Round(book.Target() * percentage)),
-	}, nil
+	answer.Ground, answer.shares, answer.Samples = wire.GroundLearned, known.Shares, int64(known.Ground.N)
+	answer.Low, answer.Median, answer.High = known.Low, known.Median, known.High
+	answer.TargetPercent = wire.Percent(math.Round(known.Aim * percentage))
+	return answer, nil
 }
 
 // percentage is the whole in thousandths of a percent.
 const percentage = 100_000
+
+// Tokens divides the total into classes.
+func (a *Answer) Tokens() quota.Tokens {
+	if a.Total == a.Table.TotalTokens && a.Ground == wire.GroundTable {
+		return quota.Tokens{Input: a.Table.InputTokens, Output: a.Table.OutputTokens}
+	}
+	return a.shares.Divide(a.Total, a.Table)
+}
 
 // Into puts what an answer rests on into a reply.
 func (a *Answer) Into(reply *wire.EstimateReply) {

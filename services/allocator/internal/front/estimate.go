@@ -9,12 +9,12 @@ import (
 // estimate makes an answer the reply: capped at what the agent could ever be granted, at the price of a model.
 func (f *Front) estimate(model string, answer estimates.Answer, actor quota.Actor, s *quota.State, now quota.Instant) any {
 	most, capped := grantable(s, actor, now)
-	capped = capped && answer.TotalTokens > most.tokens
+	capped = capped && answer.Total > most.tokens
 	if capped {
-		answer.Estimate = answer.WithTotal(most.tokens)
+		answer.Total = most.tokens
 	}
 	rate, priced := f.opt.Prices(&s.Config).Rate(model, now, false)
-	reply := wire.EstimateReplyOf(answer.Estimate, rate, priced && model != "", nil)
+	reply := wire.EstimateReplyOf(answer.Table, answer.Tokens(), rate, priced && model != "", nil)
 	answer.Into(&reply)
 	if capped {
 		reply.CappedBy = most.limit
