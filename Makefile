@@ -67,6 +67,7 @@ nats-conf: ## Make nats.conf and the keys of its users (deployments/secrets)
 .PHONY: test
 test: setup ## Run every test with the race detector
 	$(GO) test -race -timeout 20m work
+	cd tools && GOWORK=off $(GO) test -tags dashboards -count 1 -timeout 15m ./dashboards
 
 .PHONY: test-fault
 test-fault: setup ## Kill, pause and cut off running processes (minutes)

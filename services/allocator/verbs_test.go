@@ -338,6 +338,7 @@ func TestMetrics(t *testing.T) {
 		`bursar_ledger_epoch{workspace="default"} 1`,
 		`bursar_reservations_live{workspace="default"} 1`,
 		`bursar_agents_live{workspace="default"} 1`,
+		`bursar_reservations_queued{workspace="default"} 0`,
 		`bursar_tokens_held{workspace="default"} 50`,
 		`bursar_tokens_total{what="used",workspace="default"} 1200`,
 		`bursar_tokens_total{what="overrun",workspace="default"} 200`,

@@ -15,6 +15,7 @@ type states struct {
 	list []*state
 
 	leading, epoch, live, agents, held     *prometheus.Desc
+	queued                                 *prometheus.Desc
 	tokens, reservations, requests, events *prometheus.Desc
 	cost                                   *prometheus.Desc
 }
@@ -27,6 +28,7 @@ type state struct {
 	epoch        uint64 // 0 while this process does not lead
 	known        bool   // this process has led and knows the figures
 	live, agents int
+	queued       int
 	totals       quota.Totals
 }
 
@@ -39,6 +41,7 @@ func newStates() *states {
 		epoch:        desc("bursar_ledger_epoch", "Epoch of this process's reign; 0 while it does not lead."),
 		live:         desc("bursar_reservations_live", "Open reservations."),
 		agents:       desc("bursar_agents_live", "Agents that hold at least one reservation."),
+		queued:       desc("bursar_reservations_queued", "Reserves that wait in the queue."),
 		held:         desc("bursar_tokens_held", "Tokens that open reservations still hold."),
 		tokens:       desc("bursar_tokens_total", "Tokens over the life of the ledger: reserved, used, returned, overrun (used beyond reservations), unpriced.", "what"),
 		reservations: desc("bursar_reservations_total", "Reservations over the life of the ledger: granted, denied, exhausted (denied because quota ran out), settled, released, expired, preempted, revoked, overrun.", "what"),
@@ -75,12 +78,12 @@ func (s *state) note(q *quota.State) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.known, s.live, s.agents, s.totals = true, q.Live(), q.LiveAgents(), q.Totals()
+	s.known, s.live, s.agents, s.queued, s.totals = true, q.Live(), q.LiveAgents(), q.Queued(), q.Totals()
 }
 
 // Describe implements prometheus.Collector.
 func (s *states) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{s.leading, s.epoch, s.live, s.agents, s.held, s.tokens, s.reservations, s.requests, s.events, s.cost} {
+	for _, d := range []*prometheus.Desc{s.leading, s.epoch, s.live, s.agents, s.queued, s.held, s.tokens, s.reservations, s.requests, s.events, s.cost} {
 		out <- d
 	}
 }
@@ -98,7 +101,7 @@ func (s *states) Collect(out chan<- prometheus.Metric) {
 
 func (s *states) collect(one *state, out chan<- prometheus.Metric) {
 	one.mu.Lock()
-	epoch, known, live, agents, t := one.epoch, one.known, one.live, one.agents, one.totals
+	epoch, known, live, agents, queued, t := one.epoch, one.known, one.live, one.agents, one.queued, one.totals
 	one.mu.Unlock()
 	send := func(d *prometheus.Desc, kind prometheus.ValueType, n int64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(d, kind, float64(n), append([]string{one.workspace}, labels...)...)
@@ -110,6 +113,7 @@ func (s *states) collect(one *state, out chan<- prometheus.Metric) {
 	}
 	send(s.live, prometheus.GaugeValue, int64(live))
 	send(s.agents, prometheus.GaugeValue, int64(agents))
+	send(s.queued, prometheus.GaugeValue, int64(queued))
 	send(s.held, prometheus.GaugeValue, t.HeldTokens())
 	send(s.requests, prometheus.CounterValue, t.Requests)
 	send(s.events, prometheus.CounterValue, t.UsageEvents)

@@ -74,6 +74,7 @@ func TestForecastReadsWindowsAsTheLedgerHasThem(t *testing.T) {
 			t.Fatal(err)
 		}
 		views := w.fleet.Limits()
+		checkLimitsView(t, w, views)
 		for _, f := range reply.Limits {
 			v := views[f.LimitID]
 			if v == nil {
@@ -100,6 +101,32 @@ func TestForecastReadsWindowsAsTheLedgerHasThem(t *testing.T) {
 	}
 	if outside == 0 || open == 0 {
 		t.Errorf("%d with use outside, %d open: the fleet does not test it", outside, open)
+	}
+}
+
+// checkLimitsView compares the analysts' view of limits with the state that was decided on.
+func checkLimitsView(t *testing.T, w *growingWorld, views map[string]*quota.LimitView) {
+	t.Helper()
+	rows, err := w.reader.conn.Query(t.Context(), `SELECT limit_id, unit, window, ifNull(capacity, 0), toUnixTimestamp64Milli(ifNull(window_start, toDateTime64(0, 3, 'UTC'))),
+		toUnixTimestamp64Milli(ifNull(window_end, toDateTime64(0, 3, 'UTC'))) FROM analyst.limits WHERE workspace = 'acme'`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for rows.Next() {
+		var id, unit, window string
+		var capacity, start, end int64
+		if err := rows.Scan(&id, &unit, &window, &capacity, &start, &end); err != nil {
+			t.Fatal(err)
+		}
+		n++
+		v := views[id]
+		if v == nil || unit != string(v.Limit.Unit) || window != string(v.Limit.Window.Kind) || capacity != v.Capacity || start != int64(v.Start) || end != int64(v.End) {
+			t.Errorf("limit %s of %s in %s: capacity %d, from %d to %d; want %+v", id, unit, window, capacity, start, end, v)
+		}
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil || n != len(views) {
+		t.Errorf("%d limits, want %d, %v", n, len(views), err)
 	}
 }
 
