@@ -93,10 +93,10 @@ type sample struct {
 	value float64
 }
 
-func (s sample) ST() int64                      { return 0 }
-func (s sample) T() int64                       { return s.at }
-func (s sample) F() float64                     { return s.value }
-func (s sample) H() *histogram.Histogram        { return nil }
-func (s sample) FH() *histogram.FloatHistogram  { return nil }
-func (s sample) Type() chunkenc.ValueType       { return chunkenc.ValFloat }
-func (s sample) Copy() chunks.Sample            { return s }
+func (s sample) ST() int64                     { return 0 }
+func (s sample) T() int64                      { return s.at }
+func (s sample) F() float64                    { return s.value }
+func (s sample) H() *histogram.Histogram       { return nil }
+func (s sample) FH() *histogram.FloatHistogram { return nil }
+func (s sample) Type() chunkenc.ValueType      { return chunkenc.ValFloat }
+func (s sample) Copy() chunks.Sample           { return s }
