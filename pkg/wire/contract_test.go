@@ -49,7 +49,7 @@ func contracts() []contract {
 	for _, e := range everyEvent() {
 		list = append(list, eventContract(e.Kind(), publicData(e)))
 	}
-	return append(list, eventContract(KindSuggestionMade, &Suggestion{}), replyContract("suggestions.value", SuggestionList{}))
+	return append(list, eventContract(KindSuggestionMade, &Suggestion{}), replyContract("suggestions.value", SuggestionList{}), replyContract("dismissals.value", SuggestionDismissals{}))
 }
 
 func requestContract(kind Kind, verb string) contract {

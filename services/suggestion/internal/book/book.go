@@ -17,6 +17,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/bursarhq/bursar/pkg/envelope"
@@ -25,6 +26,7 @@ import (
 	"github.com/bursarhq/bursar/pkg/quota"
 	"github.com/bursarhq/bursar/pkg/wire"
 	"github.com/bursarhq/bursar/services/suggestion/internal/rules"
+	"github.com/bursarhq/bursar/services/suggestion/internal/workload"
 )
 
 const (
@@ -53,11 +55,25 @@ type Book struct {
 	made   map[string]quota.Instant // by id, when it was made
 	list   []wire.Suggestion
 	outbox []wire.Suggestion
+
+	plans     []price.Plan
+	jobs      *workload.Log // not stored: see Recall
+	tests     map[string]tested
+	tracks    map[string]*tracked
+	dismissed map[string]bool
+	evaluated quota.Instant // when the rules ran last
 }
 
 // New gives the book of a workspace of which nothing is known.
 func New(workspace string, catalogue *price.Catalogue) *Book {
-	return &Book{workspace: workspace, base: catalogue, prices: catalogue, window: rules.NewWindow(), made: map[string]quota.Instant{}}
+	plans, err := price.Plans()
+	if err != nil {
+		plans = nil // a test of the price list finds that
+	}
+	return &Book{
+		workspace: workspace, base: catalogue, prices: catalogue, window: rules.NewWindow(), made: map[string]quota.Instant{},
+		plans: plans, jobs: workload.New(), tests: map[string]tested{}, tracks: map[string]*tracked{},
+	}
 }
 
 // Workspace names the workspace.
@@ -68,9 +84,14 @@ func (b *Book) Number() uint64 { return b.number }
 
 // List gives the advice that holds now, as it is shown.
 func (b *Book) List() wire.SuggestionList {
-	return wire.SuggestionList{
-		Workspace: b.workspace, AsOf: wire.TimeOf(b.window.Now), Commit: b.number, Suggestions: append([]wire.Suggestion{}, b.list...),
+	list := wire.SuggestionList{
+		Workspace: b.workspace, AsOf: wire.TimeOf(b.window.Now), Commit: b.number, Suggestions: append([]wire.Suggestion{}, b.list...), Past: b.past(),
 	}
+	for i := range list.Suggestions {
+		s := &list.Suggestions[i]
+		s.Realised = b.tracks[keyOf(s.Rule, s.Subject)].realised()
+	}
+	return list
 }
 
 // Outbox gives the advice that is still to be published, in order.
@@ -93,7 +114,9 @@ func (b *Book) Read(c *ledger.Commit) Reading {
 	var r Reading
 	if !b.ledger.IsZero() && c.Ledger != b.ledger {
 		r.Replaced = true
+		dismissed := b.dismissed
 		*b = *New(b.workspace, b.base)
+		b.dismissed = dismissed
 	}
 	if !r.Replaced && c.Number <= b.number {
 		r.Repeated = true
@@ -104,11 +127,13 @@ func (b *Book) Read(c *ledger.Commit) Reading {
 	}
 	b.ledger, b.number = c.Ledger, c.Number
 	b.window.Advance(c.At) // also where nothing in it concerns advice
+	b.jobs.Advance(c.At)
 	for _, e := range c.Events {
 		if applied, ok := e.(*quota.ConfigApplied); ok {
 			r.Fault = errors.Join(r.Fault, b.reprice(applied.Config.Prices))
 		}
 		b.window.Fold(e, b.prices)
+		b.jobs.Fold(e)
 	}
 	return r
 }
@@ -123,16 +148,18 @@ func (b *Book) reprice(overrides []quota.PriceOverride) error {
 	return nil
 }
 
-// Advise brings the list up to date and puts what is new into the outbox. It gives the number of new pieces.
+// Advise brings the list up to date and puts what is new into the outbox. It gives the number of new pieces. Where there
+// are many jobs, it does so only once in a while of ledger time.
 func (b *Book) Advise() int {
 	now := b.window.Now
-	before := len(b.outbox)
-	b.list = nil
-	for _, a := range rules.Evaluate(b.window) {
-		if len(b.list) == MaxList {
-			break
-		}
-		s := b.suggestion(a)
+	if now.Sub(b.evaluated) < quota.Millis(b.jobs.Len()/jobsPerSecond)*quota.Second {
+		return 0
+	}
+	b.evaluated = now
+	before, jobs := len(b.outbox), b.jobs.Jobs()
+	b.list = b.prove(rules.Evaluate(&rules.Input{Window: b.window, Jobs: jobs, Prices: b.prices, Plans: b.plans}), jobs)
+	for i := range b.list {
+		s := &b.list[i]
 		madeAt, known := b.made[s.SuggestionID]
 		if !known {
 			madeAt = now
@@ -140,12 +167,13 @@ func (b *Book) Advise() int {
 		}
 		s.MadeAt = wire.TimeOf(madeAt)
 		if !known {
-			b.outbox = append(b.outbox, s)
+			told := *s
+			told.UpdatedAt = 0
+			b.outbox = append(b.outbox, told)
 		}
-		s.UpdatedAt = wire.TimeOf(now)
-		b.list = append(b.list, s)
 	}
 	b.forget()
+	b.forgetTests()
 	return len(b.outbox) - before
 }
 
@@ -181,11 +209,8 @@ func (b *Book) suggestion(a rules.Advice) wire.Suggestion {
 	s := wire.Suggestion{
 		SuggestionID: b.id(a),
 		Rule:         a.Rule,
-		Subject: wire.SuggestionSubject{
-			Provider: a.Subject.Provider, Account: a.Subject.Account, Target: a.Subject.Target, LimitID: a.Subject.Limit,
-			Team: a.Subject.Team, TaskType: a.Subject.TaskType,
-		},
-		Title: a.Title, Advice: a.Advice, SavingMicroUSD: a.Saving, SavingBasis: string(a.Basis),
+		Subject:      subjectOf(a.Subject),
+		Title:        a.Title, Advice: a.Advice, SavingMicroUSD: a.Saving, SavingBasis: string(a.Basis),
 		ConfidencePercent: wire.Percent(a.Confidence * percentOfThousandth),
 		WindowStartsAt:    wire.TimeOf(b.window.From()), WindowEndsAt: wire.TimeOf(b.window.Now),
 	}
@@ -224,6 +249,9 @@ type stored struct {
 	Made      map[string]quota.Instant `cbor:"5,keyasint,omitempty"`
 	List      []byte                   `cbor:"6,keyasint,omitempty"` // JSON
 	Outbox    []byte                   `cbor:"7,keyasint,omitempty"` // JSON
+	Tests     map[string]tested        `cbor:"8,keyasint,omitempty"`
+	Tracks    map[string]*tracked      `cbor:"9,keyasint,omitempty"`
+	Evaluated quota.Instant            `cbor:"10,keyasint,omitempty"`
 }
 
 // format is how a book is kept.
@@ -242,7 +270,7 @@ func (b *Book) Encode() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode suggestions: %w", err)
 	}
-	data, err := format().Seal(stored{b.workspace, b.ledger, b.number, b.window.Snapshot(), b.made, list, outbox})
+	data, err := format().Seal(stored{b.workspace, b.ledger, b.number, b.window.Snapshot(), b.made, list, outbox, b.tests, b.tracks, b.evaluated})
 	if err != nil {
 		return nil, fmt.Errorf("encode state of workspace %s: %w", b.workspace, err)
 	}
@@ -260,9 +288,14 @@ func Decode(data []byte, catalogue *price.Catalogue) (*Book, error) {
 	}
 	b := New(s.Workspace, catalogue)
 	b.ledger, b.number, b.window = s.Ledger, s.Number, rules.Restore(s.Window)
-	for id, at := range s.Made {
-		b.made[id] = at
+	maps.Copy(b.made, s.Made)
+	maps.Copy(b.tests, s.Tests)
+	for key, t := range s.Tracks {
+		if t != nil {
+			b.tracks[key] = t
+		}
 	}
+	b.evaluated = s.Evaluated
 	if err := errors.Join(json.Unmarshal(s.List, &b.list), json.Unmarshal(s.Outbox, &b.outbox)); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrState, err)
 	}

@@ -7,7 +7,10 @@ import (
 	"math/bits"
 	"slices"
 
+	"github.com/bursarhq/bursar/pkg/price"
 	"github.com/bursarhq/bursar/pkg/quota"
+	"github.com/bursarhq/bursar/services/suggestion/internal/whatif"
+	"github.com/bursarhq/bursar/services/suggestion/internal/workload"
 )
 
 // Advice is what a rule found.
@@ -21,21 +24,28 @@ type Advice struct {
 	Confidence int64 // thousandths
 	Evidence   []Evidence
 	Who        []Occurrence // most often first
+	// Change is what would be done otherwise, for the back-test; advice without one is not made.
+	Change whatif.Change
 }
 
 // Subject says what advice is about: there is at most one advice per rule and subject.
 type Subject struct {
-	Provider, Account, Target, Limit, Team, TaskType string
+	Provider string `cbor:"1,keyasint,omitempty"`
+	Account  string `cbor:"2,keyasint,omitempty"`
+	Target   string `cbor:"3,keyasint,omitempty"`
+	Limit    string `cbor:"4,keyasint,omitempty"`
+	Team     string `cbor:"5,keyasint,omitempty"`
+	TaskType string `cbor:"6,keyasint,omitempty"`
 }
 
 // Basis says in which sense advice saves money.
-type Basis string
+type Basis = whatif.Basis
 
-// The senses. They are the values of saving_basis on the wire.
+// The senses.
 const (
-	AvoidableSpend Basis = "avoidable_spend" // money that would not have been spent
-	FreedBudget    Basis = "freed_budget"    // budget that was held and never used
-	DelayedWork    Basis = "delayed_work"    // work that was refused, at its price
+	AvoidableSpend = whatif.AvoidableSpend
+	FreedBudget    = whatif.FreedBudget
+	DelayedWork    = whatif.DelayedWork
 )
 
 // Evidence is one figure that advice rests on.
@@ -60,17 +70,31 @@ type Occurrence struct {
 	First, Last            quota.Instant
 }
 
-// Rule finds advice in a window. It is pure, and gives advice in an order that depends on the window alone.
-type Rule func(w *Window) []Advice
+// Input is what rules look at.
+type Input struct {
+	*Window
+	Jobs   []workload.Job // of the last days, by arrival; not to be changed
+	Prices quota.Prices
+	Plans  []price.Plan
+}
+
+// Rule finds advice. It is pure, and gives advice in an order that depends on its input alone.
+type Rule func(in *Input) []Advice
 
 // All lists the rules.
-func All() []Rule { return []Rule{ProviderSwitch, QuotaManagement, ReservationSize} }
+func All() []Rule {
+	return []Rule{
+		func(in *Input) []Advice { return ProviderSwitch(in.Window) }, QuotaManagement,
+		func(in *Input) []Advice { return ReservationSize(in.Window) },
+		PlanSize, ModelChoice, CacheUse, PeakShift, WindowStart, IdleFloor, IdleLimit, FanOut, RetryStorm,
+	}
+}
 
-// Evaluate runs all rules; the most valuable advice comes first.
-func Evaluate(w *Window) []Advice {
+// Evaluate runs all rules; the most valuable advice comes first. What it finds is to be back-tested before it is told.
+func Evaluate(in *Input) []Advice {
 	var found []Advice
 	for _, rule := range All() {
-		found = append(found, rule(w)...)
+		found = append(found, rule(in)...)
 	}
 	slices.SortStableFunc(found, func(a, b Advice) int {
 		return cmp.Or(cmp.Compare(b.Saving, a.Saving), cmp.Compare(b.Confidence, a.Confidence))

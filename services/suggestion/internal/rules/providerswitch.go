@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/bursarhq/bursar/pkg/quota"
+	"github.com/bursarhq/bursar/services/suggestion/internal/whatif"
 )
 
 const (
@@ -186,6 +187,7 @@ func (m move) advice() Advice {
 			api.ID, sub.ID, percent(m.saving, m.api.usage.Cost), sub.ID),
 		Saving:     m.saving,
 		Basis:      AvoidableSpend,
+		Change:     whatif.Change{Kind: whatif.PreferAccount, Account: api.ID, Target: sub.ID},
 		Confidence: wilson(m.hits, m.slots) * priced / whole * suitable / whole,
 		Evidence: []Evidence{
 			{"api_spending", m.api.usage.Cost, unitMicroUSD},

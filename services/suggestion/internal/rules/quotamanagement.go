@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/bursarhq/bursar/pkg/quota"
+	"github.com/bursarhq/bursar/services/suggestion/internal/whatif"
 )
 
 const (
@@ -25,7 +26,11 @@ const (
 //
 // The confidence that this will go on is wilson(k, n) over the n slots in which the limit was asked for anything, k of
 // which saw it run out: one bad afternoon in a busy week gives little.
-func QuotaManagement(w *Window) []Advice {
+//
+// What would help depends on whose limit it is: one of our own is raised to what was refused on its worst day, a
+// subscription goes to the next plan, and where neither can be, the work that was refused most often waits in the queue.
+func QuotaManagement(in *Input) []Advice {
+	w := in.Window
 	limits := map[string]*exhaustion{}
 	for _, s := range w.inOrder() {
 		inSlot := map[string]int64{}
@@ -48,7 +53,7 @@ func QuotaManagement(w *Window) []Advice {
 	var found []Advice
 	for _, limit := range slices.Sorted(maps.Keys(limits)) {
 		if e := limits[limit]; e.count > MaxExhaustions {
-			found = append(found, w.exhausted(limit, e))
+			found = append(found, in.exhausted(limit, e))
 		}
 	}
 	return found
@@ -92,24 +97,25 @@ func (e *exhaustion) occurrences() []Occurrence {
 	return list[:min(len(list), maxOccurrences)]
 }
 
-func (w *Window) exhausted(limit string, e *exhaustion) Advice {
-	subject := Subject{Limit: limit}
-	for i := range w.Config.Limits {
-		if l := &w.Config.Limits[i]; l.ID == limit {
-			subject.Account, subject.Team = l.Scope.Account, l.Scope.Team
-		}
+func (in *Input) exhausted(limit string, e *exhaustion) Advice {
+	w, subject := in.Window, Subject{Limit: limit}
+	l := in.limit(limit)
+	if l != nil {
+		subject.Account, subject.Team = l.Scope.Account, l.Scope.Team
 	}
 	who := e.occurrences()
+	change, do := in.relief(l, who[0])
 	const clock = "Mon 15:04"
 	end := e.worstAt.Add(SlotLength)
 	return Advice{
 		Rule:    RuleQuotaManagement,
 		Subject: subject,
 		Title:   fmt.Sprintf("Limit %s ran out %d times in 7 days, most often for %s", limit, e.count, name(who[0])),
-		Advice: fmt.Sprintf("Raise the limit, give %s a limit of its own, or move work away from %s to %s UTC, where it ran out %d times.",
-			name(who[0]), e.worstAt.Time().Format(clock), end.Time().Format(clock), e.worst),
+		Advice: fmt.Sprintf("%s, or move work away from %s to %s UTC, where it ran out %d times.",
+			do, e.worstAt.Time().Format(clock), end.Time().Format(clock), e.worst),
 		Saving:     e.cost,
 		Basis:      DelayedWork,
+		Change:     change,
 		Confidence: wilson(e.hits, max(w.asked(limit), e.hits)),
 		Evidence: []Evidence{
 			{"exhaustions", e.count, unitCount},
@@ -120,6 +126,77 @@ func (w *Window) exhausted(limit string, e *exhaustion) Advice {
 		},
 		Who: who,
 	}
+}
+
+// queueFor is how long refused work is advised to wait in the queue.
+const queueFor = 6 * quota.Hour
+
+// relief finds what would let the refused work in, with the words for it.
+func (in *Input) relief(l *quota.Limit, most Occurrence) (whatif.Change, string) {
+	if l == nil {
+		return whatif.Change{}, "Look at who asks so often"
+	}
+	a, _ := in.Config.Account(l.Scope.Account)
+	if own := a == nil || l.Unit == quota.UnitMicroUSD; own && l.Window.Kind != quota.WindowBucket && l.Capacity > 0 {
+		to := in.needed(l)
+		return whatif.Change{Kind: whatif.SetCapacity, Limit: l.ID, Team: l.Scope.Team, Amount: to},
+			fmt.Sprintf("Raise the limit from %d to %d %s", l.Capacity, to, l.Unit)
+	}
+	if a != nil && a.Kind == quota.KindSubscription {
+		if present, ok := in.planOf(a); ok {
+			for _, p := range in.Plans {
+				if p.Provider == a.Provider && p.Month > present.Month {
+					return whatif.Change{Kind: whatif.ChangeTier, Account: a.ID, Provider: a.Provider, Tier: p.Tier},
+						fmt.Sprintf("Change %s from %s to %s, for %s a month more", a.ID, a.Tier, p.Tier, usd(p.Month-present.Month))
+				}
+			}
+		}
+	}
+	if most.Agent == "" || most.Agent == Other {
+		return whatif.Change{}, "Look at who asks so often"
+	}
+	return whatif.Change{Kind: whatif.WaitInQueue, Principal: most.Principal, Agent: most.Agent, Amount: int64(queueFor)},
+		fmt.Sprintf("Let %s wait in the queue (max_wait of %d hours) instead of being refused", name(most), queueFor/quota.Hour)
+}
+
+// needed is the capacity at which the limit would have let in what it refused on its worst day, rounded up to two digits;
+// twice the present one where that is not known.
+func (in *Input) needed(l *quota.Limit) int64 {
+	refused := map[int64]int64{}
+	var worst int64
+	for i := range in.Jobs {
+		j := &in.Jobs[i]
+		if j.Limit != l.ID || j.Granted {
+			continue
+		}
+		var cost int64
+		if rate, ok := in.Prices.Rate(j.Labels.Model, j.Arrives, false); ok {
+			cost = rate.CostCeil(j.Asked.Tokens)
+		}
+		day := dayOf(j.Arrives)
+		if l.Window.Kind == quota.WindowCalendar && l.Window.Period != quota.PeriodDay {
+			day = 0 // a week or a month takes all of it
+		}
+		if l.Window.Kind == quota.WindowConcurrent {
+			refused[day]++
+		} else {
+			refused[day] += measure(l, j.Asked, cost)
+		}
+		worst = max(worst, refused[day])
+	}
+	if worst == 0 {
+		worst = l.Capacity
+	}
+	return roundUp(l.Capacity + worst)
+}
+
+// roundUp keeps two digits.
+func roundUp(n int64) int64 {
+	unit := int64(1)
+	for n/unit >= 100 {
+		unit *= 10
+	}
+	return (n + unit - 1) / unit * unit
 }
 
 // asked counts the slots in which anything was asked of a limit.

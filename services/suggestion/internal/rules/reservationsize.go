@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/bursarhq/bursar/services/suggestion/internal/whatif"
 )
 
 const (
@@ -68,6 +70,15 @@ func (c Closed) covering() int64 {
 	return 100
 }
 
+// advised is the share of the present size, in percent, that is to be reserved: what covers most of the work, or, where a
+// few large tasks fill their reservation, what such work uses on average and half of that again.
+func (c Closed) advised() int64 {
+	if c.covering() < 100 {
+		return c.covering()
+	}
+	return min(max(percent(c.Used+c.Used/2, c.Granted), 10), 90)
+}
+
 func oversized(k ClosedKey, c Closed) Advice {
 	work := "work of no stated type"
 	if k.TaskType != "" {
@@ -78,7 +89,7 @@ func oversized(k ClosedKey, c Closed) Advice {
 	}
 	advice := fmt.Sprintf("Reserve about %d %% of the present size: that covers 95 %% of the work.", c.covering())
 	if c.covering() == 100 {
-		advice = "Few large tasks fill their reservation and most do not: reserve little and extend, or state the complexity in the estimate."
+		advice = fmt.Sprintf("Few large tasks fill their reservation and most do not: reserve about %d %% of the present size and extend, or state the complexity in the estimate.", c.advised())
 	}
 	return Advice{
 		Rule:       RuleReservationSize,
@@ -87,6 +98,7 @@ func oversized(k ClosedKey, c Closed) Advice {
 		Advice:     advice,
 		Saving:     c.Unused,
 		Basis:      FreedBudget,
+		Change:     whatif.Change{Kind: whatif.ReserveLess, Team: k.Team, TaskType: k.TaskType, Amount: c.advised()},
 		Confidence: wilson(c.Half, c.Count),
 		Evidence: []Evidence{
 			{"reservations", c.Count, unitCount},

@@ -26,21 +26,36 @@ const (
 	ShiftWork     Kind = "shift_work"     // work of Team and TaskType that begins in the hours from FromHour to ToHour begins Shift later
 	OpenWindow    Kind = "open_window"    // a small request opens Account's window at minute Amount of each day
 	ReadCache     Kind = "read_cache"     // Amount percent of the fresh input of Team and TaskType is read from the cache
-	SkipCache     Kind = "skip_cache"     // what Team and TaskType write to the cache is plain input
+	SkipCache     Kind = "skip_cache"     // all input of Team and TaskType is plain: nothing is written to the cache or read from it
 )
 
 // Change is what would be done otherwise. Which fields count depends on the kind.
 type Change struct {
-	Kind             Kind
-	Account, Target  string
-	Provider, Tier   string
-	Limit            string
-	Team, TaskType   string
-	Principal, Agent string
-	Model, ToModel   string
-	Amount           int64
-	Shift            quota.Millis
-	FromHour, ToHour int // UTC; ToHour is excluded
+	Kind      Kind         `cbor:"1,keyasint,omitempty"`
+	Account   string       `cbor:"2,keyasint,omitempty"`
+	Target    string       `cbor:"3,keyasint,omitempty"`
+	Provider  string       `cbor:"4,keyasint,omitempty"`
+	Tier      string       `cbor:"5,keyasint,omitempty"`
+	Limit     string       `cbor:"6,keyasint,omitempty"`
+	Team      string       `cbor:"7,keyasint,omitempty"`
+	TaskType  string       `cbor:"8,keyasint,omitempty"`
+	Principal string       `cbor:"9,keyasint,omitempty"`
+	Agent     string       `cbor:"10,keyasint,omitempty"`
+	Model     string       `cbor:"11,keyasint,omitempty"`
+	ToModel   string       `cbor:"12,keyasint,omitempty"`
+	Amount    int64        `cbor:"13,keyasint,omitempty"`
+	Shift     quota.Millis `cbor:"14,keyasint,omitempty"`
+	FromHour  int          `cbor:"15,keyasint,omitempty"` // UTC
+	ToHour    int          `cbor:"16,keyasint,omitempty"` // excluded; may lie beyond 24
+}
+
+// Configurable tells whether the change is one of the configuration; others are up to the agents.
+func (c *Change) Configurable() bool {
+	switch c.Kind {
+	case PreferAccount, AddAccounts, ChangeTier, SetCapacity, LendFloor, BoundFanOut:
+		return true
+	}
+	return false
 }
 
 // concerns tells whether a job is of the change's team, kind of task and model.
@@ -144,7 +159,8 @@ func (c *Change) rewrite(j *workload.Job) {
 			j.Asked.Tokens = part(j.Asked.Tokens, c.Amount)
 		}
 	case ShiftWork:
-		if hour := j.Arrives.Time().UTC().Hour(); c.concerns(j) && !j.Live && hour >= c.FromHour && hour < c.ToHour {
+		const day = 24
+		if hour := j.Arrives.Time().UTC().Hour(); c.concerns(j) && !j.Live && (hour-c.FromHour+day)%day < c.ToHour-c.FromHour {
 			j.Arrives = j.Arrives.Add(c.Shift)
 		}
 	case WaitInQueue:
@@ -168,8 +184,8 @@ func (c *Change) rewrite(j *workload.Job) {
 // cached moves tokens between the classes of input.
 func (c *Change) cached(t quota.Tokens) quota.Tokens {
 	if c.Kind == SkipCache {
-		t.Input += t.CacheWrite5m + t.CacheWrite1h
-		t.CacheWrite5m, t.CacheWrite1h = 0, 0
+		t.Input += t.CacheRead + t.CacheWrite5m + t.CacheWrite1h
+		t.CacheRead, t.CacheWrite5m, t.CacheWrite1h = 0, 0, 0
 		return t
 	}
 	read := t.Input * c.Amount / percent

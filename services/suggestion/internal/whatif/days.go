@@ -2,6 +2,7 @@ package whatif
 
 import (
 	"github.com/bursarhq/bursar/pkg/quota"
+	"github.com/bursarhq/bursar/services/suggestion/internal/workload"
 )
 
 // Day is what one day of a replay came to; days are those of UTC. What concerns a job counts on the day it arrived, usage
@@ -18,6 +19,7 @@ type Day struct {
 	Waited      quota.Millis // of those that were granted
 	Exhausted   quota.Millis // of windows without anything left, summed over the limits
 	Idle        int64        // micro-USD that was held and not used
+	Exposed     int64        // micro-USD that the limits of teams allow
 }
 
 // Days are consecutive.
@@ -57,6 +59,38 @@ func (d Days) fee(config *quota.Config, month func(provider, tier string) int64)
 		d[i].Fees = int64(float64(sum) / daysOfMonth)
 	}
 }
+
+// expose adds up what the limits of teams allow in a day.
+func (d Days) expose(config *quota.Config, jobs []workload.Job) {
+	var sum int64
+	for i := range config.Limits {
+		sum += Exposure(&config.Limits[i], jobs)
+	}
+	for i := range d {
+		d[i].Exposed = sum
+	}
+}
+
+// Exposure is what a limit of a team alone allows in a day, in micro-USD at the mean price of the tokens that jobs used; 0
+// for other limits.
+func Exposure(l *quota.Limit, jobs []workload.Job) int64 {
+	if l.Scope.Team == "" || l.Scope.Account != "" || l.Window.Kind != quota.WindowCalendar {
+		return 0
+	}
+	price := 1.0
+	if l.Unit != quota.UnitMicroUSD {
+		var cost, tokens int64
+		for i := range jobs {
+			cost += jobs[i].Cost
+			tokens += jobs[i].Used().Tokens.Total()
+		}
+		price = float64(cost) / float64(max(tokens, 1))
+	}
+	days := map[quota.Period]float64{quota.PeriodDay: 1, quota.PeriodWeek: daysOfWeek, quota.PeriodMonth: daysOfMonth}[l.Window.Period]
+	return int64(float64(l.Capacity) * price / max(days, 1))
+}
+
+const daysOfWeek = 7
 
 func (d Days) used(e *quota.UsageRecorded, api bool) {
 	at := e.OccurredAt

@@ -15,6 +15,7 @@ const (
 	AvoidableSpend Basis = "avoidable_spend" // money that would not have been spent, fees of plans included
 	FreedBudget    Basis = "freed_budget"    // budget that was held and never used
 	DelayedWork    Basis = "delayed_work"    // work that was refused, at its price
+	BoundedRisk    Basis = "bounded_risk"    // what limits allow beyond the need, at the mean price of the tokens used
 )
 
 // Proof is what a back-test showed.
@@ -36,6 +37,8 @@ func (b Basis) gain(base, with *Day) int64 {
 	switch b {
 	case FreedBudget:
 		return base.Idle - with.Idle - refused
+	case BoundedRisk:
+		return base.Exposed - with.Exposed - refused
 	case DelayedWork:
 		return base.DeniedWorth - with.DeniedWorth - max(0, with.Fees-base.Fees)
 	default:

@@ -43,8 +43,25 @@ type replay struct {
 	turns   int
 	runs    []run
 	waiting map[string]int // reservations in the queue, and whose run
+	out     Result
 	days    Days
-	api     map[string]bool // accounts that cost money by use
+	api     map[string]bool                   // accounts that cost money by use
+	done    map[string]map[workload.Kind]bool // kinds of work by the provider's name
+}
+
+// Result is what a replay came to.
+type Result struct {
+	Days Days
+	// Same counts the reserves that ended as they really did, granted or not, of Judged.
+	Same, Judged int64
+}
+
+// Agreement is how far the replay of what was does what the ledger says, in thousandths.
+func (r *Result) Agreement() int64 {
+	if r.Judged == 0 {
+		return whole
+	}
+	return r.Same * whole / r.Judged
 }
 
 // run is one job under way.
@@ -58,12 +75,12 @@ type run struct {
 }
 
 // Run replays. change is nil for what was.
-func Run(in *Input, change *Change) Days {
+func Run(in *Input, change *Change) Result {
 	config := with(in.Config, in.Jobs)
 	if change != nil {
 		config = change.configure(config)
 	}
-	r := &replay{in: in, change: change, state: quota.NewState(), now: in.From, waiting: map[string]int{}, api: map[string]bool{}, days: newDays(in.From, in.To)}
+	r := &replay{in: in, change: change, state: quota.NewState(), now: in.From, waiting: map[string]int{}, api: map[string]bool{}, days: newDays(in.From, in.To), done: map[string]map[workload.Kind]bool{}}
 	if len(in.Jobs) > 0 {
 		r.now = min(r.now, in.Jobs[0].Arrives)
 	}
@@ -71,6 +88,7 @@ func Run(in *Input, change *Change) Days {
 		r.api[a.ID] = a.Kind == quota.KindAPI
 	}
 	r.days.fee(&config, in.Month)
+	r.days.expose(&config, in.Jobs)
 	r.do(quota.ApplyConfig{Config: config})
 	r.prepare()
 	for len(r.plans) > 0 && r.plans[0].at <= in.To {
@@ -78,7 +96,8 @@ func Run(in *Input, change *Change) Days {
 		r.advance(p.at)
 		p.do()
 	}
-	return r.days
+	r.out.Days = r.days
+	return r.out
 }
 
 // with adds principals that have gone from the configuration since, so that their work is replayed too.
@@ -101,6 +120,10 @@ func with(config quota.Config, jobs []workload.Job) quota.Config {
 func (r *replay) prepare() {
 	r.runs = make([]run, len(r.in.Jobs))
 	for i, j := range r.in.Jobs {
+		if r.done[j.Labels.Provider] == nil {
+			r.done[j.Labels.Provider] = map[workload.Kind]bool{}
+		}
+		r.done[j.Labels.Provider][j.Kind()] = true
 		if r.change != nil {
 			j.Steps = slices.Clone(j.Steps)
 			r.change.rewrite(&j)
@@ -236,12 +259,18 @@ func (r *replay) better(j *workload.Job) []string {
 	switch {
 	case r.change == nil:
 		return nil
-	case r.change.Kind == PreferAccount && j.Labels.Account == r.change.Account:
+	case r.change.Kind == PreferAccount && j.Labels.Account == r.change.Account && r.suits(j):
 		return []string{r.change.Target}
 	case r.change.Kind == AddAccounts && j.Labels.Provider == r.change.Provider && (r.api[j.Labels.Account] || !j.Granted && !j.Unreserved):
 		return r.change.added()
 	}
 	return nil
+}
+
+// suits tells whether a job may go to the change's target: of another provider only where such work is done there already.
+func (r *replay) suits(j *workload.Job) bool {
+	target, ok := r.state.Config.Account(r.change.Target)
+	return ok && (target.Provider == j.Labels.Provider || j.Labels.TaskType != "" && r.done[target.Provider][j.Kind()])
 }
 
 func (r *replay) reserve(u *run, account string) quota.Reserve {
@@ -280,8 +309,16 @@ func (r *replay) refused(i int, result *quota.Result) {
 	r.plan(next, func() { r.arrive(i) })
 }
 
+func (r *replay) judge(same bool) {
+	r.out.Judged++
+	if same {
+		r.out.Same++
+	}
+}
+
 func (r *replay) giveUp(i int) {
 	u := &r.runs[i]
+	r.judge(!u.job.Granted)
 	day := r.days.at(u.job.Arrives)
 	day.Refusals++
 	day.Denied++
@@ -294,6 +331,9 @@ func (r *replay) giveUp(i int) {
 // granted begins the work.
 func (r *replay) granted(i int) {
 	u := &r.runs[i]
+	if !u.job.Unreserved {
+		r.judge(u.job.Granted)
+	}
 	u.grantedAt = r.now
 	day := r.days.at(u.job.Arrives)
 	day.Granted++

@@ -196,7 +196,7 @@ func TestChanges(t *testing.T) {
 			}
 			in := input(t, config, row.jobs...)
 			before := fmt.Sprint(in.Config, in.Jobs)
-			proof := Compare(Run(in, nil), Run(in, &row.change), row.basis)
+			proof := Compare(Run(in, nil).Days, Run(in, &row.change).Days, row.basis)
 			if diff := proof.Saving - row.saving; diff < -100 || diff > 100 {
 				t.Errorf("saving %d, want %d\nwas  %+v\nwith %+v", proof.Saving, row.saving, proof.Base, proof.With)
 			}

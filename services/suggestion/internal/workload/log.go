@@ -31,6 +31,7 @@ type Log struct {
 	asking map[ask]*Job // refused, and perhaps tried again
 	bins   map[binKey]*Job
 	fresh  int // jobs since the last trim
+	events int64
 }
 
 // ask tells refused reserves apart: the same of the same agent is a further try.
@@ -52,6 +53,12 @@ func New() *Log {
 // Now is the time of the last event.
 func (l *Log) Now() quota.Instant { return l.now }
 
+// Events counts what was folded into jobs.
+func (l *Log) Events() int64 { return l.events }
+
+// Len is the number of jobs that are kept; it may count some that are too long ago.
+func (l *Log) Len() int { return len(l.jobs) }
+
 // From is from when on the log is whole.
 func (l *Log) From() quota.Instant { return max(l.from, l.now.Add(-Days*quota.Day)) }
 
@@ -67,6 +74,7 @@ func (l *Log) Advance(at quota.Instant) {
 
 // Fold takes the next event.
 func (l *Log) Fold(event quota.Event) {
+	l.events++
 	switch e := event.(type) {
 	case *quota.ReservationQueued:
 		l.Advance(e.At)
@@ -92,6 +100,8 @@ func (l *Log) Fold(event quota.Event) {
 	case *quota.ReservationClosed:
 		l.Advance(e.At)
 		l.closed(e)
+	default:
+		l.events--
 	}
 }
 
