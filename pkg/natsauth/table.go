@@ -110,7 +110,8 @@ func serviceRow(role Role, inbox string) Permissions {
 			publishes(anyRequest + "event.*.*.suggestion.>").
 			writes(wire.BucketSuggestions).reads(wire.StreamSuggestions).scans(wire.StreamSuggestions).
 			writes(wire.BucketEstimates).reads(wire.StreamEstimates).
-			reads(wire.StreamEvents) // which suggestion it told last
+			reads(wire.StreamLedger).scans(wire.StreamLedger). // the days that it replays, after a start
+			reads(wire.StreamEvents)                           // which suggestion it told last
 	case RoleNotification:
 		return Permissions{Subscribe: []string{inbox}}.
 			reads(wire.StreamEvents).scans(wire.StreamEvents).publishes("$JS.ACK." + wire.StreamEvents + ".>")
@@ -118,7 +119,8 @@ func serviceRow(role Role, inbox string) Permissions {
 		return Permissions{Subscribe: []string{inbox}}.
 			reads(wire.StreamLedger).reads(wire.StreamKeyframes).reads(wire.StreamLease).
 			reads(wire.StreamSuggestions).reads(wire.StreamEvents).
-			scans(wire.StreamLedger).scans(wire.StreamKeyframes).scans(wire.StreamSuggestions).scans(wire.StreamEvents)
+			scans(wire.StreamLedger).scans(wire.StreamKeyframes).scans(wire.StreamSuggestions).scans(wire.StreamEvents).
+			publishes(wire.KeySubject(wire.BucketSuggestions, wire.AnyDismissals)) // which advice is not wanted
 	case RolePage:
 		return Permissions{Subscribe: []string{inbox}}.
 			reads(wire.StreamSuggestions).reads(wire.StreamEvents).scans(wire.StreamEvents)
@@ -163,7 +165,7 @@ func (p Permissions) reads(stream string) Permissions {
 }
 
 // scans lets a stream be read through ordered consumers of one's own: watches, listings, history. The
-// durable consumers of our services are out of reach.
+// durable consumers of our services are out of reach, but for the one that follows allows.
 func (p Permissions) scans(stream string) Permissions {
 	p = p.publishes(
 		api+"CONSUMER.CREATE."+stream+".>",
@@ -175,9 +177,9 @@ func (p Permissions) scans(stream string) Permissions {
 	if stream != wire.StreamLedger {
 		return p
 	}
+	others := slices.DeleteFunc(perConsumer("CONSUMER.MSG.NEXT"), func(subject string) bool { return slices.Contains(p.Publish, subject) })
 	p.DenyPublish = slices.Concat(p.DenyPublish,
-		perConsumer("CONSUMER.CREATE"), suffixed(perConsumer("CONSUMER.CREATE"), ".>"),
-		perConsumer("CONSUMER.MSG.NEXT"), perConsumer("CONSUMER.DELETE"))
+		perConsumer("CONSUMER.CREATE"), suffixed(perConsumer("CONSUMER.CREATE"), ".>"), others, perConsumer("CONSUMER.DELETE"))
 	return p
 }
 

@@ -149,11 +149,16 @@ type SuggestionDismissals struct {
 	Dismissed []SuggestionDismissal `json:"dismissed"`
 }
 
+// AnyDismissals matches the keys of dismissed advice of all workspaces.
+const AnyDismissals = "*." + dismissed
+
+const dismissed = "dismissed"
+
 // MaxDismissals bounds a list of dismissals.
 const MaxDismissals = 500
 
 // DismissalsKey is the key of a workspace's dismissed advice in [BucketSuggestions]. Errors: [ErrName].
-func DismissalsKey(workspace string) (string, error) { return suggestionKey(workspace, "dismissed") }
+func DismissalsKey(workspace string) (string, error) { return suggestionKey(workspace, dismissed) }
 
 // SuggestionList is the current advice of a workspace, the value of [SuggestionsKey] in [BucketSuggestions].
 type SuggestionList struct {

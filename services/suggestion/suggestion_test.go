@@ -342,6 +342,8 @@ func TestRestartsUnderLoad(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	l.Pass(quota.Hour) // then back-tests are made anew
+	s.commit("acme", l.Encoded())
 	stop := s.start()
 	list := s.awaitList("acme", l.Number())
 	if got := list.Suggestions[0].Evidence[0]; got.Name != "api_spending" || got.Value != rounds*perRound*150_000 {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/bursarhq/bursar/pkg/ledger"
 	"github.com/bursarhq/bursar/pkg/price"
 	"github.com/bursarhq/bursar/pkg/quota"
 	"github.com/bursarhq/bursar/pkg/wire"
@@ -135,8 +136,11 @@ func TestEncodeDecode(t *testing.T) {
 	t.Parallel()
 	prices := catalogue(t)
 	b, l := New("acme", prices), scene.New(t, 1)
-	b.Read(l.Commit(l.Configured(), l.Spent(1_000_000)))
-	b.Read(l.Commit(append(l.Exhausted(8), l.Oversized(9)...)...))
+	read := []*ledger.Commit{l.Commit(l.Configured(), l.Spent(1_000_000))}
+	read = append(read, l.Commit(append(l.Exhausted(8), l.Oversized(9)...)...))
+	for _, c := range read {
+		b.Read(c)
+	}
 	b.Advise()
 	b.Published(1)
 	data, err := b.Encode()
@@ -150,6 +154,9 @@ func TestEncodeDecode(t *testing.T) {
 	again, err := back.Encode()
 	if err != nil || !bytes.Equal(data, again) {
 		t.Fatalf("not the same bytes again, %v", err)
+	}
+	for _, c := range read {
+		back.Recall(c)
 	}
 	l.Pass(quota.Hour)
 	next := l.Commit(append(l.Exhausted(4), l.Spent(5))...)

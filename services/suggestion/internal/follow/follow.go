@@ -43,6 +43,8 @@ type Keeper interface {
 	Show(ctx context.Context, list wire.SuggestionList) error
 	Publish(ctx context.Context, workspace string, s wire.Suggestion) error
 	LastPublished(ctx context.Context, workspace string) (string, error)
+	History(ctx context.Context, workspace string, from time.Time, upTo uint64, handle func(*ledger.Commit)) (unreadable int, err error)
+	Dismissals(ctx context.Context, workspace string) (wire.SuggestionDismissals, error)
 	LoadEstimates(ctx context.Context, workspace string) (*learn.Book, uint64, error)
 	SaveEstimates(ctx context.Context, workspace string, b *learn.Book, revision uint64) (uint64, error)
 }
@@ -163,15 +165,37 @@ func (f *Follower) entry(ctx context.Context, workspace string) (*entry, error) 
 	} else if err != nil {
 		return nil, err
 	}
+	if b.Number() > 0 {
+		if err := f.recall(ctx, b); err != nil {
+			return nil, err
+		}
+	}
 	e := &entry{book: b, revision: revision, resumed: len(b.Outbox()) > 0}
 	f.books[workspace] = e
 	return e, nil
+}
+
+// recall brings the jobs of the last days back to a book that was loaded, for its back-tests.
+func (f *Follower) recall(ctx context.Context, b *book.Book) error {
+	unreadable, err := f.keep.History(ctx, b.Workspace(), b.From().Time(), b.Number(), b.Recall)
+	if err != nil {
+		return fmt.Errorf("recall the last days of workspace %s: %w", b.Workspace(), err)
+	}
+	if unreadable > 0 {
+		f.log.Warn("commits cannot be read and are missing in back-tests", "workspace", b.Workspace(), "commits", unreadable)
+	}
+	return nil
 }
 
 // advise does steps 2 to 4 for one book.
 func (f *Follower) advise(ctx context.Context, e *entry) error {
 	if e.changed {
 		e.shown = false
+		dismissed, err := f.keep.Dismissals(ctx, e.book.Workspace())
+		if err != nil {
+			return err
+		}
+		e.book.Dismiss(dismissed)
 		e.book.Advise()
 		if err := f.save(ctx, e); err != nil {
 			return err

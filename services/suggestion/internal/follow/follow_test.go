@@ -44,9 +44,10 @@ func newWorld(t testing.TB) *world {
 			t.Fatal(err)
 		}
 	}
-	_, err = js.CreateStream(t.Context(), jetstream.StreamConfig{Name: wire.StreamEvents, Subjects: []string{wire.FilterEvents}})
-	if err != nil {
-		t.Fatal(err)
+	for name, filter := range map[string]string{wire.StreamEvents: wire.FilterEvents, wire.StreamLedger: wire.FilterLedger} {
+		if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: name, Subjects: []string{filter}}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	catalogue, err := price.Default()
 	if err != nil {
@@ -212,6 +213,7 @@ func (w *world) play(at int, after bool) (calls, published int) {
 	m := &mortal{Keeper: w.keeper, at: at, after: after}
 	f := w.follower(m)
 	for _, r := range script(w.t) {
+		w.log(r)
 		for {
 			err := f.handle(w.t.Context(), r)
 			if err == nil {
@@ -224,6 +226,16 @@ func (w *world) play(at int, after bool) (calls, published int) {
 		}
 	}
 	return m.calls, m.published
+}
+
+// log puts a range into the ledger's log.
+func (w *world) log(r bus.Range) {
+	w.t.Helper()
+	for _, m := range r.Messages {
+		if _, err := w.js.Publish(w.t.Context(), m.Subject, m.Data); err != nil {
+			w.t.Fatal(err)
+		}
+	}
 }
 
 // A process may die at any step: the advice is told once, in the same order, and the books end up the same.
@@ -265,6 +277,7 @@ func TestTwoServices(t *testing.T) {
 	first, second := w.follower(w.keeper), w.follower(w.keeper)
 	ranges := script(t)
 	for i, r := range ranges {
+		w.log(r)
 		if err := first.handle(t.Context(), r); err != nil {
 			t.Fatal(err)
 		}

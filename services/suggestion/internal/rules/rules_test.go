@@ -60,6 +60,10 @@ func newScene(t testing.TB, change ...func(*quota.Config)) *scene {
 	return s
 }
 
+func (s *scene) input() *Input { return inputOfWindow(s.w, s.prices) }
+
+func inputOfWindow(w *Window, prices quota.Prices) *Input { return &Input{Window: w, Prices: prices} }
+
 func (s *scene) fold(e quota.Event) { s.w.Fold(e, s.prices) }
 
 func (s *scene) pass(d quota.Millis) { s.now = s.now.Add(d) }
@@ -305,7 +309,7 @@ func TestQuotaManagement(t *testing.T) {
 			t.Parallel()
 			s := newScene(t)
 			row.play(s)
-			found := QuotaManagement(s.w)
+			found := QuotaManagement(s.input())
 			if len(found) != len(row.limits) {
 				t.Fatalf("got %+v, want advice for %v", found, row.limits)
 			}
@@ -414,9 +418,9 @@ func TestProperties(t *testing.T) {
 				restored.Fold(e, prices)
 			}
 		}
-		advice := Evaluate(s.w)
-		if restored != s.w && !reflect.DeepEqual(advice, Evaluate(restored)) {
-			t.Fatalf("after a restart\n%+v\nwithout\n%+v", Evaluate(restored), advice)
+		advice := Evaluate(s.input())
+		if restored != s.w && !reflect.DeepEqual(advice, Evaluate(inputOfWindow(restored, prices))) {
+			t.Fatalf("after a restart\n%+v\nwithout\n%+v", Evaluate(inputOfWindow(restored, prices)), advice)
 		}
 		checkAdvice(rt, s.w, advice)
 	})
@@ -499,7 +503,7 @@ func TestWindowIsBounded(t *testing.T) {
 	if got := s.w.usageOf("api").Tokens.Total(); got != 3*MaxSeries*1000 {
 		t.Errorf("%d tokens, want all of them", got)
 	}
-	a := QuotaManagement(s.w)[0]
+	a := QuotaManagement(s.input())[0]
 	if evidence(a, "exhaustions") != 3*MaxSeries || len(a.Who) != maxOccurrences || strings.Contains(a.Title, Other) {
 		t.Errorf("got %+v", a)
 	}

@@ -58,7 +58,8 @@ func (l *Ledger) Encoded(events ...quota.Event) []byte {
 	return data
 }
 
-// Configured applies a configuration with the subscription "max", with room, and the API account "api".
+// Configured applies a configuration with the subscription "max", with room, the API account "api", and a team "b" that may
+// use 500 tokens a day.
 func (l *Ledger) Configured() quota.Event {
 	return &quota.ConfigApplied{At: l.now, Config: quota.Config{
 		Providers: []quota.Provider{{Name: "claude"}},
@@ -69,7 +70,12 @@ func (l *Ledger) Configured() quota.Event {
 		Limits: []quota.Limit{{
 			ID: "max/weekly", Name: "weekly", Scope: quota.Scope{Account: "max"}, Unit: quota.UnitTokens,
 			Window: quota.Window{Kind: quota.WindowSession, Duration: 7 * quota.Day}, Capacity: 100_000_000,
+		}, {
+			ID: "b/day", Scope: quota.Scope{Team: "b"}, Unit: quota.UnitTokens,
+			Window: quota.Window{Kind: quota.WindowCalendar, Period: quota.PeriodDay}, Capacity: 500,
 		}},
+		Principals: []quota.Principal{{Name: "ci", Team: "a"}, {Name: "ops", Team: "b"}},
+		Policy:     quota.DefaultPolicy(),
 	}}
 }
 
@@ -83,13 +89,13 @@ func (l *Ledger) Spent(tokens int64) quota.Event {
 	}
 }
 
-// Exhausted is n refusals because max/weekly ran out.
+// Exhausted is n refusals because b/day has too little.
 func (l *Ledger) Exhausted(n int) []quota.Event {
 	events := make([]quota.Event, n)
 	for i := range events {
 		events[i] = &quota.ReservationDenied{
-			At: l.now, Labels: quota.Labels{Principal: "ci", Agent: fmt.Sprint("w", i%2), Team: "a", Model: "claude-sonnet-4-6"},
-			Amount: quota.Amount{Tokens: quota.Tokens{Output: 1000}}, Code: quota.CodeInsufficientQuota, Limit: "max/weekly",
+			At: l.now, Labels: quota.Labels{Principal: "ops", Agent: fmt.Sprint("w", i%2), Team: "b", Provider: "claude", Model: "claude-sonnet-4-6"},
+			Amount: quota.Amount{Tokens: quota.Tokens{Output: 10_000}}, Code: quota.CodeInsufficientQuota, Limit: "b/day",
 		}
 	}
 	return events
@@ -97,13 +103,20 @@ func (l *Ledger) Exhausted(n int) []quota.Event {
 
 // Oversized is n reservations that used a tenth of what they held.
 func (l *Ledger) Oversized(n int) []quota.Event {
-	events := make([]quota.Event, n)
-	for i := range events {
-		events[i] = &quota.ReservationClosed{
-			At: l.now, Reservation: fmt.Sprint("r", l.number, "-", i), Labels: quota.Labels{Team: "a", TaskType: "analysis"}, Outcome: quota.OutcomeSettled,
-			Granted: quota.Amount{Tokens: quota.Tokens{Output: 10_000}}, Used: quota.Amount{Tokens: quota.Tokens{Output: 1_000}},
-			CostHeld: 150_000, CostUsed: 15_000,
-		}
+	labels := quota.Labels{Principal: "ci", Agent: "w", Team: "a", Provider: "claude", Account: "max", Model: "claude-sonnet-4-6", TaskType: "analysis"}
+	held, used := quota.Tokens{Output: 10_000}, quota.Tokens{Output: 1_000}
+	rate, _ := l.prices.Rate(labels.Model, l.now, false)
+	var events []quota.Event
+	for i := range n {
+		id := fmt.Sprint("r", l.number, "-", i)
+		events = append(events, &quota.ReservationGranted{
+			At: l.now, Reservation: id, Labels: labels, Amount: quota.Amount{Tokens: held}, Rate: rate, CostHeld: rate.CostCeil(held),
+		}, &quota.UsageRecorded{
+			At: l.now, OccurredAt: l.now, Reservation: id, Standing: quota.StandingOpen, Labels: labels, Tokens: used, Rate: rate, Cost: rate.Cost(used),
+		}, &quota.ReservationClosed{
+			At: l.now, Reservation: id, Labels: labels, Outcome: quota.OutcomeSettled, Granted: quota.Amount{Tokens: held}, Used: quota.Amount{Tokens: used},
+			CostHeld: rate.CostCeil(held), CostUsed: rate.Cost(used), GrantedAt: l.now,
+		})
 	}
 	return events
 }
