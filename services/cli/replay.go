@@ -82,12 +82,19 @@ func (c *replayCommand) run(ctx context.Context, files []string) error {
 	}
 	crew := &crew{app: c.app, own: own, clients: map[string]*client.Client{}}
 	defer crew.close()
+	past := 0
+	if c.demo {
+		if past, err = c.bringPast(ctx, crew, len(jobs)); err != nil {
+			return err
+		}
+	}
 	tick, finish := c.progress(len(jobs))
 	summary, err := replay.Run(ctx, jobs, replay.Options{
 		Speed: speed, Done: tick,
 		Agent: func(principal, name string) (*client.Agent, error) { return crew.agent(ctx, principal, name) },
 	})
 	finish()
+	summary.PastCalls = int64(past)
 	if showErr := c.show(&summary, func() { c.showSummary(&summary) }); showErr != nil {
 		return errors.Join(err, showErr)
 	}
@@ -194,6 +201,9 @@ func (c *replayCommand) showSummary(r *replay.Summary) {
 	c.line("reserved", screen.Count(r.ReservedTokens)+" tokens")
 	c.line("used", screen.Count(r.UsedTokens)+" tokens, "+screen.Count(r.OverrunTokens)+" of them beyond the reservation")
 	c.line("returned", screen.Count(r.ReturnedTokens)+" tokens")
+	if r.PastCalls > 0 {
+		c.line("before", counted(r.PastCalls, "call")+" of the week before, on "+pastAccount+", that nobody reserved")
+	}
 	c.line("latency", fmt.Sprintf("reserve: %.1f ms in the median, %.1f ms at the 99th percentile", r.LatencyMS.P50, r.LatencyMS.P99))
 }
 

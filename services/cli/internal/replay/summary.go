@@ -22,6 +22,7 @@ type Summary struct {
 	OverrunTokens  int64            `json:"overrun_tokens"`
 	LatencyMS      Latency          `json:"latency_ms"` // of reserve, granted or denied
 	DurationS      float64          `json:"duration_s"`
+	PastCalls      int64            `json:"past_calls"` // of the days before, recorded without a reservation
 }
 
 // Latency is how long requests took, in milliseconds.

@@ -152,10 +152,31 @@ func (b *Book) prove(found []rules.Advice, jobs []workload.Job) []wire.Suggestio
 		}
 	}
 	b.measure(l)
+	return b.best(proven)
+}
+
+// best sorts suggestions, money that need not be spent before all else, then by saving. Of several that would do the same
+// the first is kept; of too many, those that save most.
+func (b *Book) best(proven []wire.Suggestion) (kept []wire.Suggestion) {
+	rank := func(s *wire.Suggestion) int {
+		return slices.Index([]string{string(whatif.AvoidableSpend), string(whatif.DelayedWork), string(whatif.FreedBudget), string(whatif.BoundedRisk)}, s.SavingBasis)
+	}
 	slices.SortStableFunc(proven, func(x, y wire.Suggestion) int {
-		return cmp.Or(cmp.Compare(y.SavingMicroUSD, x.SavingMicroUSD), cmp.Compare(y.ConfidencePercent, x.ConfidencePercent))
+		return cmp.Or(cmp.Compare(rank(&x), rank(&y)), cmp.Compare(y.SavingMicroUSD, x.SavingMicroUSD), cmp.Compare(y.ConfidencePercent, x.ConfidencePercent))
 	})
-	return proven[:min(len(proven), MaxList)]
+	seen := map[wire.SuggestionChange]bool{}
+	for _, s := range proven {
+		if !seen[*s.Change] && len(kept) < MaxList {
+			seen[*s.Change] = true
+			kept = append(kept, s)
+			continue
+		}
+		key := keyOf(s.Rule, s.Subject)
+		t := b.tests[key]
+		t.Shown = false // it is not to be tested again because it is missing
+		b.tests[key] = t
+	}
+	return kept
 }
 
 // holds tells whether a back-test is still good enough.

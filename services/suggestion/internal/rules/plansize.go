@@ -25,8 +25,8 @@ const (
 // PlanSize finds how many of which subscription pay: more of them where use is paid by the token, or a smaller one where
 // a plan is hardly used.
 //
-// A further plan: for each provider, the API spending of the last days is laid into the windows of one to maxPlans plans of
-// each kind, six hours by six hours, within their capacities and weights; the combination that leaves the smallest bill of
+// A further plan: for each provider, the API spending of the last days that no subscription had room for is laid into the
+// windows of one to maxPlans plans of each kind, six hours by six hours, within their capacities and weights; the combination that leaves the smallest bill of
 // spending and fees is proposed. It breaks even from the API spending on that its fee and the share it carries come to.
 //
 // A smaller plan: an account whose windows would have held all its use at the capacities of a cheaper plan.
@@ -70,6 +70,7 @@ func (in *Input) morePlans(provider string) (Advice, bool) {
 	for _, j := range jobs {
 		spent += j.usage.Cost
 	}
+	jobs = in.withoutRoom(provider, jobs)
 	var best fleet
 	for _, plan := range in.Plans {
 		if plan.Provider != provider {
@@ -109,6 +110,25 @@ func (in *Input) apiJobs(provider string) (jobs []timedJob) {
 		}
 	}
 	return jobs
+}
+
+// withoutRoom takes away what the subscriptions that there are had room for: that costs nothing more ([ProviderSwitch]).
+func (in *Input) withoutRoom(provider string, jobs []timedJob) (left []timedJob) {
+	rooms := slices.DeleteFunc(in.rooms(), func(r room) bool {
+		return r.account.Provider != provider || len(r.long)+len(r.short) == 0
+	})
+	for _, j := range jobs {
+		for i := range rooms {
+			if rooms[i].admits(j.key, true, nil) {
+				_, saving := rooms[i].carry(j.at, j.job, true)
+				j.usage = j.usage.less(saving)
+			}
+		}
+		if j.usage.Cost > 0 {
+			left = append(left, j)
+		}
+	}
+	return left
 }
 
 // daysOf counts the days from the first job to now.

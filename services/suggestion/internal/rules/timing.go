@@ -25,9 +25,9 @@ const (
 	grid = 15
 )
 
-// PeakShift finds limits that run out in the same hours of several days, and the work of those hours that could be done
+// PeakShift finds session windows that run out in the same hours of several days, and the work of those hours that could be done
 // at another time: of low priority, or a kind that nobody waits for (analysis, documentation). It is proposed to begin in
-// the quietest hours that follow.
+// the quietest hours that follow once that window is over.
 //
 // The saving is the price of what was refused in those hours. The confidence is wilson(k, n) over the n days with work
 // on the limit, on k of which it ran out in those hours.
@@ -36,8 +36,8 @@ func PeakShift(in *Input) []Advice {
 	var found []Advice
 	for _, id := range slices.Sorted(maps.Keys(refused)) {
 		l := in.limit(id)
-		if l == nil || l.Window.Kind != quota.WindowSession && l.Window.Kind != quota.WindowCalendar || durationOf(l.Window) > quota.Day {
-			continue
+		if l == nil || l.Window.Kind != quota.WindowSession || l.Window.Duration > quota.Day/2 {
+			continue // shifted within a day, work would fall into the same window
 		}
 		if a, ok := in.shift(l, refused[id]); ok {
 			found = append(found, a)
@@ -95,8 +95,8 @@ func (in *Input) shift(l *quota.Limit, refused []*workload.Job) (Advice, bool) {
 			movable[workKey{team: j.Labels.Team, task: j.Labels.TaskType}] += used
 		}
 	}
-	const soonest = blockHours
-	quiet, _ := block(load, func(a, b int64) bool { return a < b }, peak+soonest, hoursOfDay-2*soonest)
+	next := max(blockHours, int((l.Window.Duration+quota.Hour-1)/quota.Hour)) // hours until the window of the peak is over
+	quiet, _ := block(load, func(a, b int64) bool { return a < b }, peak+next, hoursOfDay-next-blockHours)
 	k, most := largest(movable)
 	if most == 0 {
 		return Advice{}, false

@@ -280,8 +280,10 @@ func (l *Log) Jobs() []Job {
 
 // usual sums up what work of a kind uses of what it holds.
 type usual struct {
-	n, held, used int64
-	took          quota.Millis
+	n          int64
+	held, used quota.Tokens
+	requests   int64
+	took       quota.Millis
 }
 
 // usual gives that of each kind, and of all under the empty one.
@@ -291,11 +293,12 @@ func (l *Log) usual() map[Kind]usual {
 		if !j.Granted || j.Live {
 			continue
 		}
+		used := j.Used()
 		for _, k := range []Kind{j.Kind(), {}} {
 			u := found[k]
 			u.n++
-			u.held += j.Held().Tokens.Total()
-			u.used += j.Used().Tokens.Total()
+			u.held, u.used = u.held.Add(j.Held().Tokens), u.used.Add(used.Tokens)
+			u.requests += used.Requests
 			u.took += j.Lasts
 			found[k] = u
 		}
@@ -320,16 +323,26 @@ func (u usual) lasts() quota.Millis {
 	return u.took / quota.Millis(u.n)
 }
 
-// of scales what was asked for to what is usually used; where nothing is known, all of it.
+// of scales what was asked for to what is usually used, class by class: reservations hold another mix than is used in the
+// end. A class that is never reserved is what such work uses of it in the mean. Where nothing is known, it is all that was
+// asked for.
 func (u usual) of(asked quota.Amount) quota.Amount {
-	if u.held <= 0 {
+	if u.n == 0 || u.held.Total() == 0 {
 		return asked
 	}
-	by := float64(u.used) / float64(u.held)
-	part := func(n int64) int64 { return int64(float64(n) * by) }
+	part := func(n, used, held int64) int64 {
+		if held == 0 {
+			return used / u.n
+		}
+		return int64(float64(n) * float64(used) / float64(held))
+	}
 	t := asked.Tokens
 	return quota.Amount{
-		Tokens:   quota.Tokens{Input: part(t.Input), CacheRead: part(t.CacheRead), CacheWrite5m: part(t.CacheWrite5m), CacheWrite1h: part(t.CacheWrite1h), Output: part(t.Output)},
-		Requests: max(asked.Requests, 1),
+		Tokens: quota.Tokens{
+			Input: part(t.Input, u.used.Input, u.held.Input), CacheRead: part(t.CacheRead, u.used.CacheRead, u.held.CacheRead),
+			CacheWrite5m: part(t.CacheWrite5m, u.used.CacheWrite5m, u.held.CacheWrite5m),
+			CacheWrite1h: part(t.CacheWrite1h, u.used.CacheWrite1h, u.held.CacheWrite1h), Output: part(t.Output, u.used.Output, u.held.Output),
+		},
+		Requests: max(u.requests/u.n, 1),
 	}
 }
