@@ -44,7 +44,7 @@ func (k *Keeper) History(ctx context.Context, workspace string, from time.Time, 
 		return 0, fmt.Errorf("read the ledger's log: %w", err)
 	}
 	defer messages.Stop()
-	for n := uint64(0); n < left.NumPending; n++ {
+	for range left.NumPending {
 		next, cancel := context.WithTimeout(ctx, silence)
 		msg, err := messages.Next(jetstream.NextContext(next))
 		cancel()

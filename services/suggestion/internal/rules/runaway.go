@@ -11,8 +11,9 @@ import (
 )
 
 const (
-	// RuleFanOut is the name of [FanOut], RuleRetryStorm of [RetryStorm].
-	RuleFanOut     = "fan_out"
+	// RuleFanOut is the name of [FanOut].
+	RuleFanOut = "fan_out"
+	// RuleRetryStorm is the name of [RetryStorm].
 	RuleRetryStorm = "retry_storm"
 	// manyLive is how many reservations at once are never called a fan-out.
 	manyLive = 7

@@ -9,8 +9,9 @@ import (
 )
 
 const (
-	// RuleIdleFloor is the name of [IdleFloor], RuleIdleLimit of [IdleLimit].
+	// RuleIdleFloor is the name of [IdleFloor].
 	RuleIdleFloor = "idle_floor"
+	// RuleIdleLimit is the name of [IdleLimit].
 	RuleIdleLimit = "idle_limit"
 	// idleShare is the part of a floor or a limit, in percent, that its team uses at most where it is called idle.
 	idleShare = 50

@@ -11,8 +11,9 @@ import (
 )
 
 const (
-	// RulePeakShift is the name of [PeakShift], RuleWindowStart of [WindowStart].
-	RulePeakShift   = "peak_shift"
+	// RulePeakShift is the name of [PeakShift].
+	RulePeakShift = "peak_shift"
+	// RuleWindowStart is the name of [WindowStart].
 	RuleWindowStart = "window_start"
 
 	// minRefusedDays is on how many days it must have happened.

@@ -171,7 +171,7 @@ func (r *replay) plan(at quota.Instant, do func()) {
 
 // advance lets time pass, with everything that is due on the way at its own time.
 func (r *replay) advance(at quota.Instant) {
-	for n := 0; n < stuck; n++ {
+	for range stuck {
 		due := r.state.NextDue()
 		if due == 0 || due > at {
 			break
