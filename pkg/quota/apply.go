@@ -181,6 +181,7 @@ func (s *State) applyExtended(e *ReservationExtended) {
 	s.totals.Overrun -= wasOver - max(0, r.Used.Tokens.Total()-r.Granted.Tokens.Total())
 	s.addHolds(r, e.Holds, e.At)
 	s.setExpiry(r, e.Expires)
+	s.markPassed(e.Passed, e.At)
 }
 
 func (s *State) addHolds(r *Reservation, amounts []LimitAmount, at Instant) {

@@ -9,7 +9,8 @@ import (
 
 // Which account serves: the one that was named; else the one that the agent had last, because the provider's prompt cache
 // is there; else the subscription whose window resets soonest, because what is left of it is lost then; else the order of
-// the configuration. One that is nearly spent is not taken while there is another.
+// the configuration. One that is nearly spent comes last, whatever else is said for it: it is taken before anybody waits,
+// and who waits is served there too after its reset.
 
 // Bounds and times of the choice.
 const (
@@ -122,7 +123,7 @@ func (d decider) acceptable(w *Wish, account string) bool {
 	return w.Account == "" && len(w.Accounts) == 0 || w.Account == account || slices.Contains(w.Accounts, account)
 }
 
-// preferred orders accounts and leaves out those that are nearly spent, if not all are.
+// preferred orders accounts.
 func (d decider) preferred(accounts []*Account, named string, l *Labels) []*Account {
 	if len(accounts) < 2 {
 		return accounts
@@ -131,25 +132,21 @@ func (d decider) preferred(accounts []*Account, named string, l *Labels) []*Acco
 	last := s.sticky[stickyKey{Actor{l.Principal, l.Agent}, l.Provider}]
 	type ranked struct {
 		*Account
-		spent  bool
 		place  int
 		resets Instant
 	}
 	order := make([]ranked, len(accounts))
-	var usable bool
 	for i, a := range accounts {
-		r := ranked{Account: a, spent: s.nearlySpent(a), place: 2, resets: s.resetsAt(a)}
+		r := ranked{Account: a, place: 2, resets: s.resetsAt(a)}
 		switch {
 		case a.ID == named:
-			r.place, r.spent = 0, false
+			r.place = 0
+		case s.nearlySpent(a):
+			r.place = 3
 		case a.ID == last.Account && d.env.Now.Sub(last.At) <= stickyFor:
 			r.place = 1
 		}
-		usable = usable || !r.spent
 		order[i] = r
-	}
-	if usable {
-		order = slices.DeleteFunc(order, func(r ranked) bool { return r.spent })
 	}
 	slices.SortStableFunc(order, func(a, b ranked) int { return cmp.Or(cmp.Compare(a.place, b.place), cmp.Compare(a.resets, b.resets)) })
 	list := make([]*Account, len(order))

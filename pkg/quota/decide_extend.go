@@ -33,6 +33,7 @@ func (d decider) extend(c Extend) ([]Event, Result) {
 	}
 	e := &ReservationExtended{
 		At: d.env.Now, Reservation: r.ID, Labels: r.Labels, Amount: c.Amount, Holds: held, CostHeld: cost, Expires: d.extendedExpiry(r, c.Lifetime),
+		Passed: d.state.passedBy(held, &r.Labels, r.ID, d.env.Now),
 	}
 	result := reservationResult(r)
 	result.Granted, result.CostHeld, result.Expires = r.Granted.Add(c.Amount), r.CostHeld+cost, e.Expires

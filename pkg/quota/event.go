@@ -123,6 +123,7 @@ type ReservationExtended struct {
 	Holds       []LimitAmount `cbor:"5,keyasint,omitempty"`
 	CostHeld    int64         `cbor:"6,keyasint,omitempty"`
 	Expires     Instant       `cbor:"7,keyasint,omitempty"`
+	Passed      []string      `cbor:"100,keyasint,omitempty"` // heads of the queue that were passed for the first time
 }
 
 // ReservationRenewed moves the end of a lease.

@@ -174,7 +174,7 @@ func (d decider) firstWithRoom(l *line) *Waiting {
 	}
 	only := s.keeper(l)
 	s.each(l, func(w *Waiting) bool {
-		if only != nil && w != only {
+		if only != nil && w != only && len(s.index.shares[limit.ID]) == 0 {
 			return false
 		}
 		a := s.askOf(w, limit, s.counters[limit.ID])

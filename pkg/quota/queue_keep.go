@@ -12,27 +12,45 @@ import (
 
 // keeper is the head that a line is kept for, or nil.
 func (s *State) keeper(l *line) *Waiting {
-	w := s.head(l)
-	if w == nil || !w.Kept {
-		return nil
+	if w := s.head(l); w != nil && w.Kept && s.helpedBefore(l, w) {
+		return w
 	}
+	return nil
+}
+
+// helpedBefore tells whether an entry may be granted on a limit before the reset of its window: if all that is held came
+// back, floors and what is held back would leave enough.
+func (s *State) helpedBefore(l *line, w *Waiting) bool {
 	limit, counter := s.index.byID[l.on], s.counters[l.on]
 	if limit == nil || counter == nil {
-		return nil
+		return false
 	}
-	if limit.countsSpending() {
-		capacity := counter.capacity(limit)
-		if capacity == 0 || w.need(l.on) > capacity-counter.spent(limit) {
-			return nil
-		}
+	if !limit.countsSpending() {
+		return true
 	}
-	return w
+	if counter.capacity(limit) == 0 {
+		return false
+	}
+	a := s.askOf(w, limit, counter)
+	idle := counter.idle()
+	a.counter = &idle
+	return a.units <= s.shareRoom(&a, s.windowRoom(&a, s.Now), s.Now)
+}
+
+// idle is the counter as if nothing were held.
+func (c *Counter) idle() Counter {
+	idle := *c
+	idle.Held, idle.Teams = 0, slices.Clone(c.Teams)
+	for i := range idle.Teams {
+		idle.Teams[i].Held = 0
+	}
+	return idle
 }
 
 // keptFor is the entry that an ask's limit is kept for, if the ask takes anything and does not come before it.
 func (s *State) keptFor(a *ask, now Instant) *Waiting {
-	if len(s.queue.lines) == 0 || a.need() == 0 {
-		return nil
+	if len(s.queue.lines) == 0 || a.need() == 0 || s.promised(a) {
+		return nil // what a floor guarantees the head could not have
 	}
 	l := s.queue.lines[a.limit.ID]
 	if l == nil {
@@ -69,6 +87,12 @@ func (s *State) keptBack(a *ask, w *Waiting, now Instant) *refusal {
 	}
 }
 
+// goesPast tells whether what is held on a limit is taken from under an entry that comes before it.
+func (s *State) goesPast(h LimitAmount, labels *Labels, waiting string, w *Waiting, now Instant) bool {
+	limit, counter := s.index.byID[h.Limit], s.counters[h.Limit]
+	return !s.promised(&ask{labels: labels, limit: limit, counter: counter, units: h.Amount}) && s.passes(labels, waiting, w, now)
+}
+
 // passedBy lists the heads that a grant goes past and that were not passed before.
 func (s *State) passedBy(held []LimitAmount, labels *Labels, reservation string, now Instant) (ids []string) {
 	if len(s.queue.lines) == 0 {
@@ -79,7 +103,7 @@ func (s *State) passedBy(held []LimitAmount, labels *Labels, reservation string,
 		if l == nil || h.Amount == 0 {
 			continue
 		}
-		if w := s.head(l); w.Passed == 0 && s.passes(labels, reservation, w, now) && !slices.Contains(ids, w.Reservation) {
+		if w := s.head(l); w.Passed == 0 && s.goesPast(h, labels, reservation, w, now) && !slices.Contains(ids, w.Reservation) {
 			ids = append(ids, w.Reservation)
 		}
 	}

@@ -108,7 +108,9 @@ func (l *line) remove(w *Waiting) {
 	}
 }
 
-// each visits the first entries of the line in order, up to the most that are looked at, until visit gives false.
+// each visits the first entries of the line in order, up to the most that are looked at, until visit gives false. The
+// first of those for whom the limit has a floor are looked at wherever they stand: what is guaranteed to them is nobody
+// else's.
 func (s *State) each(l *line, visit func(*Waiting) bool) {
 	at := make([]int, len(l.lanes))
 	for range min(queueDepth, l.size) {
@@ -126,6 +128,19 @@ func (s *State) each(l *line, visit func(*Waiting) bool) {
 			return
 		}
 		at[best]++
+	}
+	if l.size <= queueDepth {
+		return
+	}
+	for i, lane := range l.lanes {
+		if at[i] >= ownersDepth || !s.floorsFor(l.on, &Labels{Team: lane.team, Priority: lane.priority}) {
+			continue
+		}
+		for _, w := range lane.entries[at[i]:min(ownersDepth, len(lane.entries))] {
+			if !visit(w) {
+				return
+			}
+		}
 	}
 }
 

@@ -49,8 +49,8 @@ func (s *State) findDue(l *line) (due Instant) {
 	counter := s.counters[limit.ID]
 	only := s.keeper(l)
 	s.each(l, func(w *Waiting) bool {
-		if only != nil && w != only {
-			return false
+		if only != nil && w != only && len(s.index.shares[limit.ID]) == 0 {
+			return false // but what floors guarantee is not kept from anybody
 		}
 		a := s.askOf(w, limit, counter)
 		if s.fits(&a, s.Now) {

@@ -128,10 +128,29 @@ func (s *State) mostEver(a *ask, capacity int64) int64 {
 func (s *State) keptByFloor(o *ownedShare, a *ask, now Instant) int64 {
 	floor := units(o.Floor, o.FloorPart, a.counter.capacity(a.limit))
 	kept := floor - a.counter.taken(o.team, o.From)
-	if a.preemptible && s.lends(o, a, now) {
+	if a.preemptible && s.lends(o, a, now) || s.promised(a) {
 		kept -= percentOf(floor, o.LendPart)
 	}
 	return max(0, kept)
+}
+
+// promised tells whether an ask is for no more than what floors guarantee to it and do not lend. What others have lent,
+// and what was spent of that, is not taken from it.
+func (s *State) promised(a *ask) bool {
+	shares := s.index.shares[a.limit.ID]
+	var left int64
+	for i := range shares {
+		if o := &shares[i]; o.covers(a.labels) {
+			left += o.promises(a.counter, a.counter.capacity(a.limit))
+		}
+	}
+	return left > 0 && a.need() <= left
+}
+
+// promises is what the owner of a floor has not taken of the part that is not lent.
+func (o *ownedShare) promises(c *Counter, capacity int64) int64 {
+	floor := units(o.Floor, o.FloorPart, capacity)
+	return max(0, floor-percentOf(floor, o.LendPart)-c.taken(o.team, o.From))
 }
 
 // floorLeft is what the floors that are for an ask still guarantee to it.

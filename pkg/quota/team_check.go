@@ -62,10 +62,11 @@ func (s *State) checkFloors(r *Reservation, held []LimitAmount) {
 		if capacity == 0 {
 			continue // nothing is guaranteed of what is not known
 		}
+		lent := r.Preemptible || r.promised(h, l, c, shares)
 		guaranteed, left := int64(0), max(0, capacity-c.spent(l)-c.Held)
 		for i := range shares {
 			if o := &shares[i]; !o.covers(&r.Labels) {
-				guaranteed += o.guaranteed(c, capacity, r.Preemptible)
+				guaranteed += o.guaranteed(c, capacity, lent)
 			}
 		}
 		if guaranteed > left {
@@ -74,8 +75,21 @@ func (s *State) checkFloors(r *Reservation, held []LimitAmount) {
 	}
 }
 
+// promised tells whether what was granted, and is counted already, is within what floors guarantee to it and do not lend.
+func (r *Reservation) promised(h LimitAmount, l *Limit, c *Counter, shares []ownedShare) bool {
+	var left, own int64
+	for i := range shares {
+		if o := &shares[i]; o.covers(&r.Labels) {
+			floor := units(o.Floor, o.FloorPart, c.capacity(l))
+			left += max(0, floor-percentOf(floor, o.LendPart)-(c.taken(o.team, o.From)-h.Amount))
+			own++
+		}
+	}
+	return own > 0 && h.Amount <= left
+}
+
 // guaranteed is what the owner of a floor has not taken of it, less what it lends at most.
-func (o *ownedShare) guaranteed(c *Counter, capacity int64, preemptible bool) int64 {
+func (o *ownedShare) guaranteed(c *Counter, capacity int64, lent bool) int64 {
 	floor := o.Floor
 	if floor == 0 {
 		floor = percentOf(capacity, o.FloorPart)
@@ -86,7 +100,7 @@ func (o *ownedShare) guaranteed(c *Counter, capacity int64, preemptible bool) in
 			left -= t.Used + t.Held
 		}
 	}
-	if preemptible {
+	if lent {
 		left -= percentOf(floor, o.LendPart)
 	}
 	return max(0, left)

@@ -29,6 +29,7 @@ type simulateCommand struct {
 	*app
 	days     int
 	seeds    int
+	first    uint64
 	loads    string
 	policies string
 	config   string
@@ -52,6 +53,7 @@ func (a *app) simulate() *cobra.Command {
 	flags := cmd.Flags()
 	flags.IntVar(&c.days, "days", simulatedDays, "`N` days of work")
 	flags.IntVar(&c.seeds, "seeds", simulatedSeeds, "repeat with `N` different seeds")
+	flags.Uint64Var(&c.first, "first-seed", 1, "the first `SEED`; the others follow")
 	flags.StringVar(&c.loads, "load", "0.7,1.0,1.5", "`LIST` of offered work, as multiples of what the windows can take")
 	flags.StringVar(&c.policies, "policy", "fcfs,bursar", "`LIST` of policies")
 	flags.StringVar(&c.config, "config", "", "`FILE` with the configuration to simulate; default: a built-in world of four teams")
@@ -98,7 +100,7 @@ type simulation struct {
 
 // grid reads the flags.
 func (c *simulateCommand) grid() (*simulate.Grid, error) {
-	g := &simulate.Grid{Days: c.days, Seeds: c.seeds}
+	g := &simulate.Grid{Days: c.days, Seeds: c.seeds, First: c.first}
 	switch {
 	case c.days < 1 || c.days > simulate.MaxDays:
 		return nil, usagef("--days must be from 1 to %d", simulate.MaxDays)

@@ -18,6 +18,8 @@ func (c *simulateCommand) showReports(g *simulate.Grid, doc *simulation, took ti
 	c.showShares(doc.Reports)
 	s.Printf("\n")
 	c.showWaits(doc.Reports)
+	s.Printf("\n")
+	c.showKnown(doc.Reports)
 	if len(g.Policies) < 2 {
 		return
 	}
@@ -33,22 +35,42 @@ func (c *simulateCommand) showReports(g *simulate.Grid, doc *simulation, took ti
 // showShares is the table of what is the same for all priorities.
 func (c *simulateCommand) showShares(reports []*simulate.Report) {
 	t := &screen.Table{Columns: []screen.Column{
-		{Title: "load", Right: true}, {Title: "policy"}, {Title: "used", Right: true}, {Title: "idle", Right: true}, {Title: "fair", Right: true},
-		{Title: "covered", Right: true}, {Title: "predicted", Right: true}, {Title: "cut short", Right: true},
-		{Title: "gave up", Right: true},
+		{Title: "load", Right: true}, {Title: "policy"}, {Title: "used", Right: true}, {Title: "idle", Right: true}, {Title: "lost", Right: true},
+		{Title: "fair", Right: true}, {Title: "floors", Right: true}, {Title: "late", Right: true}, {Title: "preempted", Right: true},
+		{Title: "passed", Right: true}, {Title: "gave up", Right: true},
 	}}
 	for _, r := range reports {
-		predicted := screen.None
-		if r.PredictionP90 >= 0 {
-			predicted = "±" + percent(r.PredictionP90)
-		}
 		gaveUp := 0
 		for _, w := range r.Waits {
 			gaveUp += w.GaveUp
 		}
+		f := r.Floors
 		t.Add(screen.Text(fmt.Sprintf("%.1f", r.Load)), screen.Toned(screen.Strong, r.Policy), screen.Text(percent(r.Utilisation)),
-			screen.Text(percent(r.IdleHeld)), screen.Text(fmt.Sprintf("%.3f", r.Fairness)), screen.Text(percent(r.Coverage)),
-			screen.Text(predicted), screen.Text(screen.Count(int64(r.Interrupted))), screen.Text(percent(float64(gaveUp)/float64(r.Jobs))))
+			screen.Text(percent(r.IdleHeld)), screen.Text(fmt.Sprintf("%.2f%%", 100*r.Lost)), screen.Text(fmt.Sprintf("%.3f", r.Fairness)),
+			screen.Text(percent(1-float64(f.Broken)/float64(max(1, f.Steps)))), screen.Text(screen.Count(int64(f.Late))),
+			screen.Text(screen.Count(int64(r.Preempting))), screen.Text(seconds(r.PassedMost)), screen.Text(percent(float64(gaveUp)/float64(r.Jobs))))
+	}
+	c.screen.Table(t)
+}
+
+// showKnown is the table of what was known beforehand: estimates, and predicted grants.
+func (c *simulateCommand) showKnown(reports []*simulate.Report) {
+	t := &screen.Table{Columns: []screen.Column{
+		{Title: "load", Right: true}, {Title: "policy"}, {Title: "covered", Right: true}, {Title: "predicted", Right: true}, {Title: "p50", Right: true},
+		{Title: "p90", Right: true}, {Title: "within", Right: true}, {Title: "half p50", Right: true}, {Title: "p90", Right: true}, {Title: "within", Right: true},
+	}}
+	for _, r := range reports {
+		row := []screen.Cell{
+			screen.Text(fmt.Sprintf("%.1f", r.Load)), screen.Toned(screen.Strong, r.Policy), screen.Text(percent(r.Coverage)), screen.Text(screen.Count(int64(r.AtFirst.Judged))),
+		}
+		for _, p := range []*simulate.Prediction{&r.AtFirst, &r.AtHalf} {
+			if p.Judged == 0 {
+				row = append(row, screen.Text(screen.None), screen.Text(screen.None), screen.Text(screen.None))
+				continue
+			}
+			row = append(row, screen.Text("±"+percent(p.P50)), screen.Text("±"+percent(p.P90)), screen.Text(percent(p.Coverage)))
+		}
+		t.Add(row...)
 	}
 	c.screen.Table(t)
 }
@@ -57,13 +79,13 @@ func (c *simulateCommand) showShares(reports []*simulate.Report) {
 func (c *simulateCommand) showWaits(reports []*simulate.Report) {
 	t := &screen.Table{Columns: []screen.Column{
 		{Title: "load", Right: true}, {Title: "policy"}, {Title: "priority"}, {Title: "jobs", Right: true}, {Title: "gave up", Right: true},
-		{Title: "wait p50", Right: true}, {Title: "p99", Right: true}, {Title: "worst", Right: true},
+		{Title: "wait p50", Right: true}, {Title: "p99", Right: true}, {Title: "worst", Right: true}, {Title: "windows", Right: true},
 	}}
 	for _, r := range reports {
 		for _, w := range r.Waits {
 			t.Add(screen.Text(fmt.Sprintf("%.1f", r.Load)), screen.Toned(screen.Strong, r.Policy), screen.Text(w.Priority),
 				screen.Text(screen.Count(int64(w.Jobs))), screen.Text(percent(float64(w.GaveUp)/float64(max(1, w.Jobs)))),
-				screen.Text(seconds(w.P50)), screen.Text(seconds(w.P99)), screen.Text(seconds(w.Max)))
+				screen.Text(seconds(w.P50)), screen.Text(seconds(w.P99)), screen.Text(seconds(w.Max)), screen.Text(fmt.Sprintf("%.2f", w.WindowsP99)))
 		}
 	}
 	c.screen.Table(t)

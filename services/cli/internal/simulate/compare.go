@@ -1,91 +1,76 @@
 package simulate
 
 import (
-	"context"
 	"fmt"
-	"runtime"
-	"sync"
+	"math"
 	"time"
 
 	"github.com/bursarhq/bursar/pkg/quota"
 )
 
+// What --check demands at each load.
 const (
-	// longestLow is what low-priority work waits at the 99th percentile at most: two windows of five hours.
-	longestLow = 2 * 5 * time.Hour
-	// evenly is by how much a utilisation may be lower and still count as equal: a thousandth of the windows.
+	// longestLow is what low-priority work waits at the 99th percentile at most, in windows of the account.
+	longestLow = 2
+	// longestPassed is for how long a head that does not fit is passed at most.
+	longestPassed = 10 * time.Minute
+	// evenly is by how much the mean utilisation may be lower and still count as equal: a thousandth of the windows.
 	evenly = 0.001
+	// surely is the quantile of a normal distribution for a one-sided statement that is right 95 times in 100.
+	surely = 1.645
 )
 
-// Compare says in what respect a report does not dominate a baseline of the same load; nothing means that it does.
+// Compare says in what respect a report does not dominate a baseline of the same load and seeds; nothing means that it
+// does.
 func Compare(baseline, r *Report) (faults []string) {
 	fault := func(format string, args ...any) {
 		faults = append(faults, fmt.Sprintf("load %.1f: ", r.Load)+fmt.Sprintf(format, args...))
 	}
-	if r.Utilisation < baseline.Utilisation-evenly {
-		fault("utilisation %.2f %% is below the baseline's %.2f %%", 100*r.Utilisation, 100*baseline.Utilisation)
+	mean, wide := r.Against(baseline, func(r *Report) float64 { return r.Utilisation })
+	if mean < -evenly {
+		fault("utilisation is %.2f ± %.2f points below the baseline's %.1f %%", -100*mean, 100*wide, 100*baseline.Utilisation)
+	}
+	if r.Floors.Broken > 0 {
+		fault("%d of %d grants took what a floor guarantees to others", r.Floors.Broken, r.Floors.Steps)
+	}
+	if r.Floors.Late > 0 {
+		fault("%d of %d asks that a floor guarantees were not granted at once", r.Floors.Late, r.Floors.Asks)
+	}
+	if r.PassedMost > longestPassed.Seconds() {
+		fault("a head was passed for %.1f minutes", r.PassedMost/60)
 	}
 	for _, w := range r.Waits {
-		if w.Priority == quota.PriorityLow.String() && w.P99 > longestLow.Seconds() {
-			fault("low priority waits %.1f h at the 99th percentile, longer than two windows", w.P99/3600)
+		if w.Priority == quota.PriorityLow.String() && w.WindowsP99 > longestLow {
+			fault("low priority waits %.2f windows at the 99th percentile", w.WindowsP99)
 		}
 	}
 	return faults
 }
 
-// Grid is what to simulate: every policy at every load with every seed from 1 on.
-type Grid struct {
-	Config   quota.Config
-	Tenants  []*Tenant
-	Days     int
-	Seeds    int
-	Loads    []float64
-	Policies []Policy
-	// Done is called after each simulation, from several goroutines.
-	Done func()
+// Against gives by how much a figure is above the baseline's, in the mean over pairs of the same seed, and how far the
+// mean may be off, at 95 %.
+func (r *Report) Against(baseline *Report, figure func(*Report) float64) (mean, wide float64) {
+	ours, theirs := r.seeds(), baseline.seeds()
+	differences := make([]float64, min(len(ours), len(theirs)))
+	for i := range differences {
+		differences[i] = figure(ours[i]) - figure(theirs[i])
+	}
+	n := float64(len(differences))
+	mean = average(differences)
+	if n < 2 {
+		return mean, 0
+	}
+	var squares float64
+	for _, d := range differences {
+		squares += (d - mean) * (d - mean)
+	}
+	return mean, surely * math.Sqrt(squares/(n-1)/n)
 }
 
-// Size is the number of simulations.
-func (g *Grid) Size() int { return g.Seeds * len(g.Loads) * len(g.Policies) }
-
-// Run simulates all of it on all processors and gives a report for each load and policy, in this order.
-func (g *Grid) Run(ctx context.Context) ([]*Report, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	each := make([][]*Report, len(g.Loads)*len(g.Policies))
-	work := make(chan int)
-	var workers sync.WaitGroup
-	for range runtime.GOMAXPROCS(0) {
-		workers.Go(func() {
-			for n := range work {
-				cell, seed := n/g.Seeds, n%g.Seeds
-				r, err := Run(ctx, Options{
-					Config: g.Config, Tenants: g.Tenants, Days: g.Days, Seed: uint64(seed) + 1,
-					Load: g.Loads[cell/len(g.Policies)], Policy: g.Policies[cell%len(g.Policies)],
-				})
-				if err != nil {
-					cancel(fmt.Errorf("seed %d: %w", seed+1, err))
-					continue
-				}
-				each[cell][seed] = r
-				g.Done()
-			}
-		})
+// seeds are the reports that one was merged of.
+func (r *Report) seeds() []*Report {
+	if len(r.each) > 0 {
+		return r.each
 	}
-	for i := range each {
-		each[i] = make([]*Report, g.Seeds)
-	}
-	for n := range g.Size() {
-		work <- n
-	}
-	close(work)
-	workers.Wait()
-	if err := context.Cause(ctx); err != nil {
-		return nil, err
-	}
-	merged := make([]*Report, len(each))
-	for i, reports := range each {
-		merged[i] = Merge(reports)
-	}
-	return merged, nil
+	return []*Report{r}
 }

@@ -47,6 +47,8 @@ type engine struct {
 	measure *measure
 	most    map[string]quota.Limit // by provider: the window with the least capacity
 	broken  []string
+
+	nextCheck quota.Instant
 }
 
 // Run simulates and reports. Its errors are those of the context and [ErrBroken].
@@ -57,22 +59,10 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	}
 	for _, j := range jobs {
 		r := &run{Job: j, kind: j.Tenant.kindOf(j.Kind)}
-		e.planAt(r, j.Arrives, e.arrive)
+		e.planAt(r, j.Arrives, (*engine).arrive)
 	}
-	nextCheck := start
-	for len(e.broken) == 0 {
-		at, ok := e.next()
-		if !ok || at > e.end {
-			break
-		}
-		if at >= nextCheck {
-			if err := ctx.Err(); err != nil {
-				return nil, err
-			}
-			e.sample()
-			nextCheck = at.Add(checkEvery)
-		}
-		e.advance(at)
+	if err := e.until(ctx, e.end); err != nil {
+		return nil, err
 	}
 	e.now = e.end
 	e.sample()
@@ -82,11 +72,30 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	return e.measure.report(e, &o, jobs), nil
 }
 
+// until lets time pass, and checks the invariants each hour.
+func (e *engine) until(ctx context.Context, end quota.Instant) error {
+	for len(e.broken) == 0 {
+		at, ok := e.next()
+		if !ok || at > end {
+			break
+		}
+		if at >= e.nextCheck {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			e.sample()
+			e.nextCheck = at.Add(checkEvery)
+		}
+		e.advance(at)
+	}
+	return nil
+}
+
 func prepare(o Options) (*engine, []*Job, error) {
 	config := o.Policy.Configure(o.Config)
 	e := &engine{
 		policy: o.Policy, state: quota.NewState(), now: start, end: start.Add(quota.Millis(o.Days) * quota.Day),
-		runs: map[string]*run{}, guess: newGuesser(o.Policy.Learned), most: smallest(&config),
+		runs: map[string]*run{}, guess: newGuesser(o.Policy.Learned), most: smallest(&config), nextCheck: start,
 	}
 	all := o.Tenants
 	if all == nil {
@@ -96,7 +105,7 @@ func prepare(o Options) (*engine, []*Job, error) {
 	if len(jobs) == 0 {
 		return nil, nil, errors.New("nothing to simulate: no principal can use an account whose windows have a capacity in tokens")
 	}
-	e.measure = newMeasure(&config, all, e.end.Sub(start))
+	e.measure = newMeasure(&o.Config, all, e.end.Sub(start))
 	if r := e.do(quota.ApplyConfig{Config: config}); !r.OK() {
 		return nil, nil, fmt.Errorf("the configuration was refused: %s", r.Message)
 	}
@@ -138,7 +147,7 @@ func (e *engine) advance(at quota.Instant) {
 	for len(e.plans) > 0 && e.plans[0].at <= e.now && len(e.broken) == 0 {
 		p := heap.Pop(&e.plans).(plan)
 		if p.turn == p.run.turn && !p.run.over {
-			p.do(p.run)
+			p.do(e, p.run)
 		}
 		e.ticks()
 	}
@@ -169,6 +178,7 @@ func (e *engine) do(c quota.Command) quota.Result {
 }
 
 func (e *engine) apply(events []quota.Event) {
+	e.measure.passing(e.state, events)
 	for _, event := range events {
 		quota.Apply(e.state, event)
 		e.measure.saw(event)
@@ -187,22 +197,23 @@ func (e *engine) heard(event quota.Event) {
 	case *quota.ReservationGranted:
 		if r := e.runs[ev.Reservation]; r != nil && ev.QueuedAt != 0 {
 			e.measure.predictedGrant(r, e.now)
-			account, amount := ev.Labels.Account, ev.Amount
-			e.plan(r, 0, func(r *run) {
-				e.do(quota.Report{Actor: r.actor(), Reservation: r.reservation})
-				e.granted(r, account, amount)
-			})
+			r.account, r.held = ev.Labels.Account, ev.Amount
+			e.plan(r, 0, (*engine).claim)
 		}
 	case *quota.ReservationDequeued:
 		if r := e.runs[ev.Reservation]; r != nil && ev.Outcome != quota.QueueGranted {
-			e.plan(r, 0, e.giveUp)
+			e.plan(r, 0, (*engine).giveUp)
+		}
+	case *quota.ReservationPreempting:
+		e.measure.preempting++
+		if r := e.runs[ev.Reservation]; r != nil && r.working && !r.over {
+			e.giveWay(r, ev.Expires)
 		}
 	case *quota.ReservationClosed:
 		r := e.runs[ev.Reservation]
 		delete(e.runs, ev.Reservation)
 		if r != nil && !r.over && r.working && ev.Outcome != quota.OutcomeSettled {
-			e.measure.lost(r, ev)
-			e.plan(r, 0, e.interrupted)
+			e.plan(r, 0, (*engine).interrupted)
 		}
 	}
 }
@@ -214,9 +225,11 @@ func (e *engine) sample() {
 }
 
 // plan has something done with a run after a time, instead of what was planned before.
-func (e *engine) plan(r *run, after quota.Millis, do func(*run)) { e.planAt(r, e.now.Add(after), do) }
+func (e *engine) plan(r *run, after quota.Millis, do func(*engine, *run)) {
+	e.planAt(r, e.now.Add(after), do)
+}
 
-func (e *engine) planAt(r *run, at quota.Instant, do func(*run)) {
+func (e *engine) planAt(r *run, at quota.Instant, do func(*engine, *run)) {
 	e.turns++
 	r.turn = e.turns
 	heap.Push(&e.plans, plan{at, e.turns, r, do})
@@ -227,7 +240,7 @@ type plan struct {
 	at   quota.Instant
 	turn uint64
 	run  *run
-	do   func(*run)
+	do   func(*engine, *run)
 }
 
 type planHeap []plan

@@ -24,9 +24,11 @@ type run struct {
 	held        quota.Amount
 	used        quota.Amount // of the present reservation
 	total       quota.Tokens
-	predicted   quota.Instant
 	waitedSince quota.Instant // of the present wait
 	over        bool
+	predictions []prediction // of the present wait, oldest first
+	guaranteed  bool         // by a floor: what was asked for at askedAt and is not granted yet
+	askedAt     quota.Instant
 }
 
 func (r *run) actor() quota.Actor { return quota.Actor{Principal: r.Tenant.Principal, Agent: r.Agent} }
@@ -65,12 +67,17 @@ func (e *engine) ask(r *run) {
 	if r.attempt == 1 {
 		r.estimated = c.Amount.Tokens.Total()
 	}
+	if !r.guaranteed { // asked for again, where it was guaranteed before
+		r.guaranteed, r.askedAt = e.measure.floors.guarantees(e.state, r, c.Amount, e.now), e.now
+	}
 	result := e.do(c)
 	switch {
 	case result.OK() && result.Queue != nil:
-		r.queued, r.predicted = true, result.Queue.GrantAt
+		r.queued, r.predictions = true, nil
+		e.predict(r, result.Queue)
 	case result.OK():
-		e.granted(r, result.Account, result.Granted)
+		r.account, r.held = result.Account, result.Granted
+		e.granted(r)
 	default:
 		e.refused(r, &result)
 	}
@@ -99,7 +106,7 @@ func (e *engine) refused(r *run, result *quota.Result) {
 	if e.policy.Queue && result.RetryAfter > 0 {
 		wait = min(result.RetryAfter, backOff)
 	}
-	e.plan(r, wait, e.ask)
+	e.plan(r, wait, (*engine).ask)
 }
 
 func (e *engine) giveUp(r *run) {
@@ -107,11 +114,16 @@ func (e *engine) giveUp(r *run) {
 	e.measure.gaveUp(r, e.now)
 }
 
+// claim is the sign of life after a grant from the queue.
+func (e *engine) claim(r *run) {
+	e.do(quota.Report{Actor: r.actor(), Reservation: r.reservation})
+	e.granted(r)
+}
+
 // granted starts the work.
-func (e *engine) granted(r *run, account string, amount quota.Amount) {
+func (e *engine) granted(r *run) {
 	e.measure.granted(r, e.now)
-	r.queued, r.working, r.grantedAt, r.held, r.used = false, true, e.now, amount, quota.Amount{}
-	r.account = account
+	r.queued, r.working, r.grantedAt, r.used = false, true, e.now, quota.Amount{}
 	e.tryStep(r)
 }
 
@@ -123,12 +135,13 @@ func (e *engine) step(r *run) {
 		return
 	}
 	r.stepSince = e.now
-	e.plan(r, r.Steps[r.at].Takes, e.report)
+	e.plan(r, r.Steps[r.at].Takes, (*engine).report)
 }
 
 // report records a step; the last one settles.
 func (e *engine) report(r *run) {
 	step := r.Steps[r.at]
+	r.stepSince = 0
 	r.used, r.total = r.used.Add(step.Amount), r.total.Add(step.Amount.Tokens)
 	items := []quota.UsageItem{{Tokens: step.Amount.Tokens, Requests: step.Amount.Requests}}
 	if r.at++; r.at == len(r.Steps) {
@@ -201,16 +214,76 @@ func (e *engine) settleAndWait(r *run) {
 
 // stall keeps the reservation alive and tries again.
 func (e *engine) stall(r *run) {
-	e.plan(r, e.policy.BackOff, func(r *run) {
-		e.do(quota.Report{Actor: r.actor(), Reservation: r.reservation})
-		e.goOn(r)
-	})
+	r.stepSince = 0
+	e.plan(r, e.policy.BackOff, (*engine).goOnAlive)
 }
 
-// interrupted asks anew for the rest of a job whose reservation was taken away; the step under way is lost.
+func (e *engine) goOnAlive(r *run) {
+	e.do(quota.Report{Actor: r.actor(), Reservation: r.reservation})
+	e.goOn(r)
+}
+
+// giveWay ends the work on a reservation that is being preempted: the agent goes on for as many calls as end within the
+// grace, hands in what it has used, and waits for the rest. A call that takes longer is broken off at once.
+func (e *engine) giveWay(r *run, until quota.Instant) {
+	switch {
+	case r.Dies == r.at: // it hears nothing
+	case r.stepSince == 0:
+		e.plan(r, 0, (*engine).settleAndWait)
+	default:
+		_, took := r.Steps[r.at].within(until.Sub(r.stepSince))
+		e.planAt(r, max(e.now, r.stepSince.Add(took)), (*engine).stop)
+	}
+}
+
+// stop breaks off, gives back what is held and waits for the rest.
+func (e *engine) stop(r *run) {
+	if e.breakOff(r); r.at < len(r.Steps) {
+		e.settleAndWait(r)
+		return
+	}
+	e.do(quota.Settle{Actor: r.actor(), Reservation: r.reservation})
+	e.finished(r)
+}
+
+// interrupted asks anew for the rest of a job whose reservation was taken away.
 func (e *engine) interrupted(r *run) {
-	r.working, r.reservation, r.waitedSince = false, "", e.now
+	e.breakOff(r)
 	r.interrupts++
 	e.measure.interrupts++
+	if r.at == len(r.Steps) {
+		e.finished(r)
+		return
+	}
+	r.working, r.reservation, r.waitedSince = false, "", e.now
 	e.ask(r)
+}
+
+// breakOff hands in the calls of the step under way that are done. The one that is not has to be made again: what it has
+// used is lost.
+func (e *engine) breakOff(r *run) {
+	if r.stepSince == 0 || r.at == len(r.Steps) {
+		return
+	}
+	done, took := r.Steps[r.at].within(e.now.Sub(r.stepSince))
+	under := e.now.Sub(r.stepSince.Add(took))
+	r.stepSince = 0
+	if done > 0 {
+		r.split(r.at, done)
+		step := r.Steps[r.at]
+		r.at++
+		r.used, r.total = r.used.Add(step.Amount), r.total.Add(step.Amount.Tokens)
+		e.handIn(r, step.Amount)
+	}
+	if r.at == len(r.Steps) {
+		return
+	}
+	if lost := r.Steps[r.at].Calls[0].part(under); lost.Total() > 0 {
+		e.measure.lost(r, lost)
+		e.handIn(r, quota.Amount{Tokens: lost, Requests: 1})
+	}
+}
+
+func (e *engine) handIn(r *run, used quota.Amount) {
+	e.do(quota.Report{Actor: r.actor(), Reservation: r.reservation, Items: []quota.UsageItem{{Tokens: used.Tokens, Requests: used.Requests}}})
 }

@@ -14,9 +14,6 @@ const decayHalf = quota.Day
 // warmUp is from when on fairness is looked at: before, nothing much has happened.
 const warmUp = quota.Day / 2
 
-// leastWait is the shortest wait whose prediction is judged.
-const leastWait = quota.Minute
-
 // measure gathers what a simulation shows.
 type measure struct {
 	meters  map[string]meter // by limit
@@ -28,16 +25,19 @@ type measure struct {
 
 	used     float64 // units on the meters, as a share of what one millisecond of all capacity gives
 	idleHeld float64 // held and returned unused: units × milliseconds
-	waits    map[quota.Priority][]quota.Millis
+	waits    map[quota.Priority][]waited
 	gave     map[quota.Priority]int
 	all      map[quota.Priority]int
-	errors   []float64 // of predicted grants, as a share of the wait
-	unknown  int       // waits without a prediction
+	first    judged // predicted grants, as the reply said
+	half     judged // and as they stood at half of the wait
+	floors   *floors
+	heads    *heads
+	lostHere float64 // what interruptions lost, on the meters as used
 
 	granting, interrupts, extended, stalled, died, terminal, done, refused429 int
 	covered                                                                   int
 	reserved, returned                                                        int64
-	preempted                                                                 int
+	preempting, preempted                                                     int
 	lostTokens                                                                int64
 
 	teams map[string]*teamMeasure
@@ -67,7 +67,8 @@ func (d *decaying) as(at quota.Instant) float64 {
 func newMeasure(c *quota.Config, all []*Tenant, length quota.Millis) *measure {
 	m := &measure{
 		present: map[string]int64{}, meters: map[string]meter{}, byUnit: map[string]meter{}, perMS: map[string]float64{}, weights: map[string]int64{},
-		waits: map[quota.Priority][]quota.Millis{}, gave: map[quota.Priority]int{}, all: map[quota.Priority]int{}, teams: map[string]*teamMeasure{},
+		floors: newFloors(c), heads: newHeads(),
+		waits: map[quota.Priority][]waited{}, gave: map[quota.Priority]int{}, all: map[quota.Priority]int{}, teams: map[string]*teamMeasure{},
 	}
 	for id, one := range meters(c, length) {
 		a, _ := c.Account(id)
@@ -78,6 +79,11 @@ func newMeasure(c *quota.Config, all []*Tenant, length quota.Millis) *measure {
 	for _, t := range all {
 		m.teams[t.Team] = &teamMeasure{}
 		m.weights[t.Team] = 1
+		for _, of := range c.Teams {
+			if of.Name == t.Team && of.Weight > 0 {
+				m.weights[t.Team] = of.Weight
+			}
+		}
 	}
 	return m
 }
@@ -89,16 +95,30 @@ func (m *measure) arrived(r *run) {
 	m.teams[r.Tenant.Team].wanted.add(units(m.byUnit[provider].limit.Weights, r.Job.used(0).Tokens)/m.perMS[provider], r.Arrives)
 }
 
+// waited is a wait, and how long that is in windows of the account that was waited for.
+type waited struct {
+	span    quota.Millis
+	windows float64
+}
+
+func (m *measure) waited(r *run, at quota.Instant) {
+	span := at.Sub(r.waitedSince)
+	window := lasts(m.byUnit[r.Tenant.Provider].limit.Window)
+	m.waits[r.Priority] = append(m.waits[r.Priority], waited{span, float64(span) / float64(max(1, window))})
+}
+
 // granted counts a wait.
 func (m *measure) granted(r *run, at quota.Instant) {
 	m.granting++
-	m.waits[r.Priority] = append(m.waits[r.Priority], at.Sub(r.waitedSince))
+	m.floors.answered(r, at.Sub(r.askedAt))
+	m.waited(r, at)
 }
 
 // gaveUp counts a wait that was in vain, as long as it was.
 func (m *measure) gaveUp(r *run, at quota.Instant) {
 	m.gave[r.Priority]++
-	m.waits[r.Priority] = append(m.waits[r.Priority], at.Sub(r.waitedSince))
+	m.floors.answered(r, at.Sub(r.askedAt))
+	m.waited(r, at)
 }
 
 // finished judges the estimate of a job.
@@ -109,22 +129,10 @@ func (m *measure) finished(r *run) {
 	}
 }
 
-// lost counts what an interruption cost: the part of the step under way that was done.
-func (m *measure) lost(r *run, e *quota.ReservationClosed) {
-	step := r.Steps[r.at]
-	m.lostTokens += int64(float64(step.Amount.Tokens.Total()) * min(1, float64(e.At.Sub(r.stepSince))/float64(step.Takes)))
-}
-
-// predictedGrant judges the prediction of a grant.
-func (m *measure) predictedGrant(r *run, at quota.Instant) {
-	wait := at.Sub(r.waitedSince)
-	switch {
-	case wait < leastWait:
-	case r.predicted == 0:
-		m.unknown++
-	default:
-		m.errors = append(m.errors, math.Abs(float64(at.Sub(r.predicted)))/float64(wait))
-	}
+// lost counts what a call that was broken off had used.
+func (m *measure) lost(r *run, t quota.Tokens) {
+	m.lostTokens += t.Total()
+	m.lostHere += units(m.byUnit[r.Tenant.Provider].limit.Weights, t)
 }
 
 // usedUp tells whether an account's window has nothing left, so that the provider refuses.
@@ -139,6 +147,7 @@ func (m *measure) usedUp(account string) bool {
 
 // saw looks at every event of the ledger.
 func (m *measure) saw(event quota.Event) {
+	m.floors.saw(event)
 	switch e := event.(type) {
 	case *quota.UsageRecorded:
 		for _, c := range e.Charges {
@@ -155,6 +164,9 @@ func (m *measure) saw(event quota.Event) {
 			m.present[one.limit.Scope.Account] = 0
 		}
 	case *quota.ReservationClosed:
+		if e.Outcome == quota.OutcomePreempted {
+			m.preempted++
+		}
 		m.reserved += e.Granted.Tokens.Total()
 		m.returned += max(0, e.Granted.Tokens.Total()-e.Used.Tokens.Total())
 		for _, back := range e.Returned {

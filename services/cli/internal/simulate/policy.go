@@ -2,6 +2,7 @@ package simulate
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/bursarhq/bursar/pkg/quota"
@@ -31,16 +32,25 @@ const (
 )
 
 // FirstCome is first come, first served, without a queue: whoever asks when there is room gets it, and who is refused
-// asks again after a fixed time.
+// asks again after a fixed time. Nothing is kept for anybody.
 func FirstCome() Policy {
-	return Policy{Name: first, BackOff: backOff, Configure: func(c quota.Config) quota.Config { return c }}
+	return Policy{Name: first, BackOff: backOff, Configure: forAll}
+}
+
+// forAll takes away what a configuration keeps for some.
+func forAll(c quota.Config) quota.Config {
+	c.Teams, c.Limits = nil, slices.Clone(c.Limits)
+	for i := range c.Limits {
+		c.Limits[i].HoldBack = nil
+	}
+	return c
 }
 
 // Bursar is everything that the allocator can do.
 func Bursar() Policy {
 	return Policy{
 		Name: ours, Queue: true, BackOff: backOff, Priorities: true, Learned: true, Shrink: true,
-		Configure: func(c quota.Config) quota.Config { c.Policy.QueueAgeing = 2 * quota.Hour; return c },
+		Configure: func(c quota.Config) quota.Config { return c },
 	}
 }
 
@@ -63,7 +73,7 @@ func ParsePolicy(name string) (Policy, error) {
 func patience(p quota.Priority) quota.Millis {
 	switch p {
 	case quota.PriorityLow:
-		return 10 * quota.Hour
+		return quota.Day
 	case quota.PriorityNormal:
 		return 5 * quota.Hour
 	default:

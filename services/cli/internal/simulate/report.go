@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"cmp"
 	"math"
 	"slices"
 
@@ -17,7 +18,7 @@ type Report struct {
 	Jobs   int     `json:"jobs"`
 	Done   int     `json:"done"`
 
-	Utilisation float64 `json:"utilisation"` // of the windows
+	Utilisation float64 `json:"utilisation"` // of the windows, without what was lost
 	IdleHeld    float64 `json:"idle_held"`   // of the windows, held and returned unused
 	Returned    float64 `json:"returned"`    // of what was reserved
 	Fairness    float64 `json:"fairness"`    // Jain's index of decayed shares, mean over the hours
@@ -25,22 +26,59 @@ type Report struct {
 	Waits     []Waits `json:"waits"` // by priority, lowest first
 	WorstWait float64 `json:"worst_wait_s"`
 
-	Coverage      float64 `json:"coverage"`       // of estimates
-	PredictionP90 float64 `json:"prediction_p90"` // error of predicted grants, as a share of the wait; -1 for none
-	Predicted     int     `json:"predicted"`      // waits with a prediction
-	Unpredicted   int     `json:"unpredicted"`    // waits without one
+	Coverage float64 `json:"coverage"` // of estimates
 
-	Interrupted    int   `json:"interrupted"` // reservations that ended before the work did
-	Preempted      int   `json:"preempted"`   // of those, taken back for others
-	LostTokens     int64 `json:"lost_tokens"` // by interruptions
-	Died           int   `json:"died"`        // agents that were heard of no more
-	Extended       int   `json:"extended"`    // extensions granted
-	Stalled        int   `json:"stalled"`     // extensions refused for the time being
-	ProviderDenied int   `json:"provider_denied"`
-	NeverGranted   int   `json:"never_granted"` // refused for good
+	// Predicted grants are those of waits of a minute and more: as the reply to the reserve said them, and as they stood
+	// at half of the wait.
+	AtFirst Prediction `json:"predicted_at_first"`
+	AtHalf  Prediction `json:"predicted_at_half"`
 
-	waits  map[quota.Priority][]quota.Millis
-	errors []float64
+	Floors     Floors  `json:"floors"`
+	Passed     int     `json:"heads_passed"`        // entries of the queue that were gone past as the head of a line
+	PassedMost float64 `json:"heads_passed_most_s"` // the longest time from the first of it to the last
+
+	Interrupted    int     `json:"interrupted"` // reservations that ended before the work did
+	Preempting     int     `json:"preempting"`  // reservations that were told to end for the owner of a floor
+	Preempted      int     `json:"preempted"`   // of those, closed by time and not by their agent
+	LostTokens     int64   `json:"lost_tokens"` // by interruptions: of calls that were broken off
+	Lost           float64 `json:"lost"`        // the same, of the windows
+	Died           int     `json:"died"`        // agents that were heard of no more
+	Extended       int     `json:"extended"`    // extensions granted
+	Stalled        int     `json:"stalled"`     // extensions refused for the time being
+	ProviderDenied int     `json:"provider_denied"`
+	NeverGranted   int     `json:"never_granted"` // refused for good
+
+	waits       map[quota.Priority][]waited
+	first, half judged
+	each        []*Report // of the seeds, in order; nil for one
+}
+
+// Prediction is how predicted grants fared. Errors are shares of the wait; -1 where there is none.
+type Prediction struct {
+	Judged   int     `json:"judged"`
+	Unknown  int     `json:"unknown"` // nothing was predicted
+	P50      float64 `json:"p50"`
+	P90      float64 `json:"p90"`
+	Coverage float64 `json:"coverage"` // grants within the predicted interval
+}
+
+func (j *judged) prediction() Prediction {
+	p := Prediction{Judged: len(j.errors), Unknown: j.unknown, P50: -1, P90: -1}
+	if p.Judged > 0 {
+		slices.Sort(j.errors)
+		p.P50, p.P90 = j.errors[rank(p.Judged, 0.5)], j.errors[rank(p.Judged, 0.9)]
+		p.Coverage = float64(j.covered) / float64(p.Judged)
+	}
+	return p
+}
+
+// Floors says how the floors of teams fared; see floors.go.
+type Floors struct {
+	Steps   int     `json:"steps"`     // grants and extensions on limits with floors
+	Broken  int     `json:"broken"`    // of those, that took what is guaranteed to others
+	Asks    int     `json:"asks"`      // for what a floor guarantees and does not lend
+	Late    int     `json:"late"`      // of those, not granted at once
+	Longest float64 `json:"longest_s"` // the longest wait of those
 }
 
 // Waits are the waits of one priority, those that were given up included.
@@ -51,6 +89,8 @@ type Waits struct {
 	P50      float64 `json:"p50_s"`
 	P99      float64 `json:"p99_s"`
 	Max      float64 `json:"max_s"`
+	// WindowsP99 is P99 counted in windows of the account that was waited for: five hours, or a day.
+	WindowsP99 float64 `json:"p99_windows"`
 }
 
 func (m *measure) report(e *engine, o *Options, jobs []*Job) *Report {
@@ -61,11 +101,13 @@ func (m *measure) report(e *engine, o *Options, jobs []*Job) *Report {
 	length := float64(e.end.Sub(start))
 	r := &Report{
 		Policy: o.Policy.Name, Load: o.Load, Seeds: 1, Days: o.Days, Jobs: len(jobs), Done: m.done,
-		Utilisation: m.used / (capacity * length), IdleHeld: m.idleHeld / (capacity * length * length),
+		Utilisation: (m.used - m.lostHere) / (capacity * length), IdleHeld: m.idleHeld / (capacity * length * length),
 		Returned: share(float64(m.returned), float64(m.reserved)), Fairness: average(m.jain),
-		Coverage: share(float64(m.covered), float64(m.done)), Unpredicted: m.unknown,
-		Interrupted: m.interrupts, Preempted: m.preempted, LostTokens: m.lostTokens, Died: m.died, Extended: m.extended, Stalled: m.stalled,
-		ProviderDenied: m.refused429, NeverGranted: m.terminal, waits: m.waits, errors: m.errors,
+		Coverage: share(float64(m.covered), float64(m.done)), Lost: m.lostHere / (capacity * length),
+		Interrupted: m.interrupts, Preempting: m.preempting, Preempted: m.preempted, LostTokens: m.lostTokens, Died: m.died, Extended: m.extended, Stalled: m.stalled,
+		ProviderDenied: m.refused429, NeverGranted: m.terminal, Passed: m.heads.passed, PassedMost: m.heads.longest.Duration().Seconds(),
+		Floors: Floors{m.floors.steps, m.floors.broken, m.floors.asks, m.floors.late, m.floors.longest.Duration().Seconds()},
+		waits:  m.waits, first: m.first, half: m.half,
 	}
 	for p := quota.PriorityLow; p <= quota.PriorityCritical; p++ {
 		if m.all[p] > 0 {
@@ -78,11 +120,7 @@ func (m *measure) report(e *engine, o *Options, jobs []*Job) *Report {
 
 // rank fills in the quantiles.
 func (r *Report) rank() {
-	r.Predicted, r.PredictionP90, r.WorstWait = len(r.errors), -1, 0
-	if len(r.errors) > 0 {
-		slices.Sort(r.errors)
-		r.PredictionP90 = r.errors[rank(len(r.errors), 0.9)]
-	}
+	r.AtFirst, r.AtHalf, r.WorstWait = r.first.prediction(), r.half.prediction(), 0
 	for i := range r.Waits {
 		w := &r.Waits[i]
 		p, _ := quota.ParsePriority(w.Priority)
@@ -90,8 +128,10 @@ func (r *Report) rank() {
 		if len(waits) == 0 {
 			continue
 		}
-		slices.Sort(waits)
-		at := func(q float64) float64 { return waits[rank(len(waits), q)].Duration().Seconds() }
+		slices.SortFunc(waits, func(a, b waited) int { return cmp.Compare(a.windows, b.windows) })
+		w.WindowsP99 = waits[rank(len(waits), 0.99)].windows
+		slices.SortFunc(waits, func(a, b waited) int { return cmp.Compare(a.span, b.span) })
+		at := func(q float64) float64 { return waits[rank(len(waits), q)].span.Duration().Seconds() }
 		w.P50, w.P99, w.Max = at(0.5), at(0.99), at(1)
 		r.WorstWait = max(r.WorstWait, w.Max)
 	}
@@ -99,29 +139,39 @@ func (r *Report) rank() {
 
 // Merge puts reports of several seeds together. They must be of the same load and policy, and at least one.
 func Merge(reports []*Report) *Report {
-	all := *reports[0]
-	all.waits, all.errors, all.Waits = map[quota.Priority][]quota.Millis{}, nil, nil
-	n := float64(len(reports))
-	var shares [5]float64
-	counts := []*int{&all.Seeds, &all.Jobs, &all.Done, &all.Unpredicted, &all.Interrupted, &all.Preempted, &all.Died, &all.Extended, &all.Stalled, &all.ProviderDenied, &all.NeverGranted}
-	for _, c := range counts {
-		*c = 0
+	all := Report{
+		Policy: reports[0].Policy, Load: reports[0].Load, Days: reports[0].Days, waits: map[quota.Priority][]waited{}, each: reports,
 	}
-	all.LostTokens = 0
 	for _, r := range reports {
-		for i, s := range []float64{r.Utilisation, r.IdleHeld, r.Returned, r.Fairness, r.Coverage} {
-			shares[i] += s / n
+		shares, counts := all.sums()
+		more, counted := r.sums()
+		for i, s := range more {
+			*shares[i] += *s / float64(len(reports))
 		}
-		for i, c := range []int{r.Seeds, r.Jobs, r.Done, r.Unpredicted, r.Interrupted, r.Preempted, r.Died, r.Extended, r.Stalled, r.ProviderDenied, r.NeverGranted} {
-			*counts[i] += c
+		for i, c := range counted {
+			*counts[i] += *c
 		}
 		all.LostTokens += r.LostTokens
-		all.errors = append(all.errors, r.errors...)
+		all.PassedMost, all.Floors.Longest = max(all.PassedMost, r.PassedMost), max(all.Floors.Longest, r.Floors.Longest)
+		all.first.merge(&r.first)
+		all.half.merge(&r.half)
 		all.addWaits(r)
 	}
-	all.Utilisation, all.IdleHeld, all.Returned, all.Fairness, all.Coverage = shares[0], shares[1], shares[2], shares[3], shares[4]
 	all.rank()
 	return &all
+}
+
+// sums lists what is averaged over seeds, and what is added up.
+func (r *Report) sums() (shares []*float64, counts []*int) {
+	return []*float64{&r.Utilisation, &r.IdleHeld, &r.Lost, &r.Returned, &r.Fairness, &r.Coverage}, []*int{
+		&r.Seeds, &r.Jobs, &r.Done, &r.Interrupted, &r.Preempting, &r.Preempted, &r.Died, &r.Extended, &r.Stalled, &r.ProviderDenied,
+		&r.NeverGranted, &r.Passed, &r.Floors.Steps, &r.Floors.Broken, &r.Floors.Asks, &r.Floors.Late,
+	}
+}
+
+func (j *judged) merge(o *judged) {
+	j.errors = append(j.errors, o.errors...)
+	j.covered, j.unknown = j.covered+o.covered, j.unknown+o.unknown
 }
 
 func (r *Report) addWaits(o *Report) {

@@ -89,10 +89,52 @@ type Job struct {
 	Dies     int // the step after which the agent is heard of no more; -1 for never
 }
 
-// Step is what an agent does between two reports.
+// Step is what an agent does between two reports: calls, one after another.
 type Step struct {
-	Amount quota.Amount
+	Calls  []Call
+	Amount quota.Amount // of all its calls
 	Takes  quota.Millis
+}
+
+func stepOf(calls []Call) Step {
+	s := Step{Calls: calls}
+	for _, c := range calls {
+		s.Amount = s.Amount.Add(quota.Amount{Tokens: c.Tokens, Requests: 1})
+		s.Takes += c.Takes
+	}
+	return s
+}
+
+// within is how many of the step's calls are done after a time, and how long those took.
+func (s *Step) within(after quota.Millis) (calls int, took quota.Millis) {
+	for _, c := range s.Calls {
+		if took+c.Takes > after {
+			break
+		}
+		calls++
+		took += c.Takes
+	}
+	return calls, took
+}
+
+// split makes two steps of one after so many calls, where there are more.
+func (j *Job) split(at, calls int) {
+	if all := j.Steps[at].Calls; calls < len(all) {
+		j.Steps = slices.Insert(j.Steps, at+1, stepOf(all[calls:]))
+		j.Steps[at] = stepOf(all[:calls])
+		if j.Dies > at {
+			j.Dies++
+		}
+	}
+}
+
+// part is what a call has used when it is broken off after a time.
+func (c *Call) part(after quota.Millis) quota.Tokens {
+	if after <= 0 || c.Takes <= 0 {
+		return quota.Tokens{}
+	}
+	by := min(1, float64(after)/float64(c.Takes))
+	return quota.Tokens{Input: int64(by * float64(c.Tokens.Input)), CacheRead: int64(by * float64(c.Tokens.CacheRead)), Output: int64(by * float64(c.Tokens.Output))}
 }
 
 // used is what the job uses from a step on.
@@ -129,9 +171,9 @@ func tenants(c *quota.Config) []*Tenant {
 			case "review":
 				t.Share, t.Priorities, t.Kinds = 1, []Weighted{{quota.PriorityHigh, 1}}, []kind{prompt, query}
 			case "research":
-				t.Share, t.Priorities = 2, []Weighted{{quota.PriorityLow, 1}, {quota.PriorityNormal, 2}}
+				t.Share, t.Priorities = 3, []Weighted{{quota.PriorityLow, 1}, {quota.PriorityNormal, 2}}
 			case "bots": // they work day and night, and want more than anybody
-				t.Share, t.Priorities, t.Rate, t.Preemptible = 4, []Weighted{{quota.PriorityLow, 1}}, []float64{1}, true
+				t.Share, t.Priorities, t.Rate, t.Preemptible = 3, []Weighted{{quota.PriorityLow, 1}}, []float64{1}, true
 			}
 			all = append(all, t)
 		}
@@ -207,12 +249,7 @@ func (d dice) job(t *Tenant) *Job {
 		calls = t.Size(d.Rand)
 	}
 	for part := range slices.Chunk(calls, callsPerReport) {
-		var s Step
-		for _, c := range part {
-			s.Amount = s.Amount.Add(quota.Amount{Tokens: c.Tokens, Requests: 1})
-			s.Takes += c.Takes
-		}
-		j.Steps = append(j.Steps, s)
+		j.Steps = append(j.Steps, stepOf(part))
 	}
 	if d.IntN(diesOf) < deaths {
 		j.Dies = d.IntN(len(j.Steps))

@@ -1,0 +1,109 @@
+package simulate
+
+import (
+	"testing"
+
+	"github.com/bursarhq/bursar/pkg/quota"
+)
+
+// What is told of floors has to be able to tell that one is broken.
+func TestFloorsAreLookedAtFromOutside(t *testing.T) {
+	t.Parallel()
+	c := quota.Config{
+		Limits: []quota.Limit{{ID: "s", Capacity: 1000, Unit: quota.UnitTokens}},
+		Teams: []quota.Team{
+			{Name: "core", Shares: []quota.Share{{Limit: "s", FloorPart: 40_000, LendPart: 50_000}}},
+			{Name: "ops", Shares: []quota.Share{{Limit: "s", Floor: 100, From: quota.PriorityHigh}}},
+		},
+	}
+	grant := func(team string, n int64, preemptible bool) *quota.ReservationGranted {
+		return &quota.ReservationGranted{
+			Reservation: team, Labels: quota.Labels{Team: team, Priority: quota.PriorityNormal}, Preemptible: preemptible, Holds: []quota.LimitAmount{{Limit: "s", Amount: n}},
+		}
+	}
+	for name, tt := range map[string]struct {
+		events []quota.Event
+		broken int
+	}{
+		"what nobody owns":           {[]quota.Event{grant("bots", 500, false)}, 0},
+		"and more":                   {[]quota.Event{grant("bots", 501, false)}, 1},
+		"what is lent":               {[]quota.Event{grant("bots", 700, true)}, 0},
+		"and more than that":         {[]quota.Event{grant("bots", 701, true)}, 1},
+		"below the floor's priority": {[]quota.Event{grant("ops", 501, false)}, 1},
+		"the owner's":                {[]quota.Event{grant("bots", 500, false), grant("core", 400, false)}, 0},
+		"the other owner's":          {[]quota.Event{grant("core", 901, false)}, 1},
+		"its own, after others' was": {[]quota.Event{grant("bots", 700, true), grant("core", 200, false)}, 0},
+		"what came back":             {[]quota.Event{grant("bots", 500, false), &quota.ReservationClosed{Reservation: "bots", Labels: quota.Labels{Team: "bots", Priority: quota.PriorityNormal}, Returned: []quota.LimitAmount{{Limit: "s", Amount: 100}}}, grant("bots", 100, false)}, 0},
+		"by an extension":            {[]quota.Event{grant("bots", 500, false), &quota.ReservationExtended{Reservation: "bots", Labels: quota.Labels{Team: "bots"}, Holds: []quota.LimitAmount{{Limit: "s", Amount: 1}}}}, 1},
+		"in a new window":            {[]quota.Event{grant("bots", 500, false), &quota.WindowRolled{Next: quota.WindowSpan{Limit: "s", Start: 5}}, grant("bots", 1, false)}, 1},
+		"in a new one with nothing held": {[]quota.Event{
+			grant("bots", 500, false),
+			&quota.UsageRecorded{Labels: quota.Labels{Team: "bots", Priority: quota.PriorityNormal}, Charges: []quota.Charge{{Limit: "s", Amount: 500, Within: 500}}},
+			&quota.WindowRolled{Next: quota.WindowSpan{Limit: "s", Start: 5}}, grant("bots", 500, false),
+		}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFloors(&c)
+			for _, e := range tt.events {
+				f.saw(e)
+			}
+			if f.broken != tt.broken {
+				t.Errorf("%d of %d steps broke a floor, want %d", f.broken, f.steps, tt.broken)
+			}
+		})
+	}
+}
+
+// A job that is told to give way goes on after the calls that it has made.
+func TestAStepIsSplit(t *testing.T) {
+	t.Parallel()
+	call := Call{Tokens: quota.Tokens{Output: 10}, Takes: quota.Second}
+	j := &Job{Steps: []Step{stepOf([]Call{call, call, call}), stepOf([]Call{call})}, Dies: 1}
+	if n, took := j.Steps[0].within(2500); n != 2 || took != 2*quota.Second {
+		t.Fatalf("%d calls in %d ms", n, took)
+	}
+	j.split(0, 2)
+	if len(j.Steps) != 3 || j.Steps[0].Amount.Tokens.Output != 20 || j.Steps[1].Takes != quota.Second || j.Dies != 2 {
+		t.Errorf("%+v", j)
+	}
+	if got := call.part(quota.Second / 2); got.Output != 5 {
+		t.Errorf("half of a call used %+v", got)
+	}
+}
+
+func TestCompare(t *testing.T) {
+	t.Parallel()
+	report := func(change func(*Report)) *Report {
+		r := &Report{Utilisation: 0.9, Waits: []Waits{{Priority: "low", WindowsP99: 2}}, PassedMost: 600}
+		change(r)
+		return r
+	}
+	base := report(func(*Report) {})
+	for name, tt := range map[string]struct {
+		change func(*Report)
+		faults int
+	}{
+		"equal":                {func(*Report) {}, 0},
+		"within the tolerance": {func(r *Report) { r.Utilisation = 0.8991 }, 0},
+		"used less":            {func(r *Report) { r.Utilisation = 0.898 }, 1},
+		"a floor broken":       {func(r *Report) { r.Floors.Broken = 1 }, 1},
+		"a floor late":         {func(r *Report) { r.Floors.Late = 1 }, 1},
+		"passed for long":      {func(r *Report) { r.PassedMost = 601 }, 1},
+		"low priority waits":   {func(r *Report) { r.Waits[0].WindowsP99 = 2.01 }, 1},
+		"all of it": {func(r *Report) {
+			*r = Report{Floors: Floors{Broken: 1, Late: 1}, PassedMost: 601, Waits: []Waits{{Priority: "low", WindowsP99: 3}}}
+		}, 5},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if faults := Compare(base, report(tt.change)); len(faults) != tt.faults {
+				t.Errorf("%q, want %d", faults, tt.faults)
+			}
+		})
+	}
+	mean, wide := Merge([]*Report{{Utilisation: 0.5}, {Utilisation: 0.7}}).Against(Merge([]*Report{{Utilisation: 0.4}, {Utilisation: 0.4}}), func(r *Report) float64 { return r.Utilisation })
+	if mean < 0.199 || mean > 0.201 || wide < 0.16 || wide > 0.17 {
+		t.Errorf("%v ± %v", mean, wide)
+	}
+}
