@@ -333,6 +333,7 @@ func (f *fields) extended(e *quota.ReservationExtended) {
 	f.limits(5, e.Holds)
 	f.int(6, e.CostHeld)
 	f.int(7, int64(e.Expires))
+	f.texts(100, e.Passed)
 }
 
 func (f *fields) closed(e *quota.ReservationClosed) {
