@@ -102,8 +102,8 @@ func (s *State) shortShare(a *ask, room int64, now Instant) *refusal {
 	left, capacity := s.shareRoom(a, room, now), a.counter.capacity(a.limit)
 	r := &refusal{
 		code: CodeInsufficientQuota, requested: a.need(), available: left, capacity: capacity, reason: ReasonHeldBack, heldBack: room - left,
-		message: fmt.Sprintf("%q has %d %s left, of which floors and shares leave %d to team %q; %d were asked for", a.limit.ID, room, a.limit.Unit, left,
-			a.labels.Team, a.need()),
+		message: fmt.Sprintf("%q has %s left, of which floors and shares leave %s to team %q; %s were asked for", a.limit.ID,
+			a.limit.Unit.amount(room), a.limit.Unit.number(left), a.labels.Team, a.limit.Unit.number(a.need())),
 		retryable: true, retryAfter: a.counter.untilReset(now),
 	}
 	if a.limit.Window.Kind == WindowConcurrent {
@@ -111,7 +111,7 @@ func (s *State) shortShare(a *ask, room int64, now Instant) *refusal {
 	}
 	if most := s.mostEver(a, capacity); a.need() > most {
 		r.retryable, r.retryAfter, r.reason = false, 0, ReasonTooLarge
-		r.message += fmt.Sprintf("; they never leave more than %d: %s", most, terminalAdvice)
+		r.message += fmt.Sprintf("; they never leave more than %s: %s", a.limit.Unit.number(most), terminalAdvice)
 	}
 	return r
 }
@@ -129,7 +129,7 @@ func shortBucket(a *ask, now Instant) *refusal {
 	level := max(0, a.counter.bucketLevel(a.limit, now)/int64(a.limit.Window.Duration))
 	return &refusal{
 		code: CodeInsufficientQuota, requested: a.units, available: level, capacity: a.limit.Capacity,
-		message: fmt.Sprintf("%q has %d of %d %s now and refills", a.limit.ID, level, a.limit.burst(), a.limit.Unit),
+		message: fmt.Sprintf("%q has %s of %s now and refills", a.limit.ID, a.limit.Unit.number(level), a.limit.Unit.amount(a.limit.burst())),
 		reason:  ReasonDepleted, retryable: true, retryAfter: a.counter.bucketWait(a.limit, now, min(a.units, a.limit.burst())),
 	}
 }

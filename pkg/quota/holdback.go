@@ -45,7 +45,8 @@ func (s *State) refuseWindow(a *ask, room WindowParts, now Instant) *refusal {
 	r := &refusal{
 		code: CodeInsufficientQuota, requested: a.units, available: room.Grantable(), capacity: capacity,
 		heldBack: room.kept(), reason: ReasonDepleted, retryable: true,
-		message: fmt.Sprintf("%q has %d of %d %s available, %d were asked for", a.limit.ID, room.Grantable(), capacity, a.limit.Unit, a.units),
+		message: fmt.Sprintf("%q has %s of %s available, %s were asked for", a.limit.ID, a.limit.Unit.number(room.Grantable()),
+			a.limit.Unit.amount(capacity), a.limit.Unit.number(a.units)),
 	}
 	if a.units <= room.Free {
 		r.reason = ReasonHeldBack
@@ -71,15 +72,15 @@ func (s *State) refuseWindow(a *ask, room WindowParts, now Instant) *refusal {
 
 // text says what is kept, and for whom.
 func (p WindowParts) text(l *Limit) string {
-	held := min(p.HeldBack, p.Free)
-	forecast := min(p.Forecast, p.Free-held)
+	kept := min(p.HeldBack, p.Free)
+	held, forecast := l.Unit.number(kept), l.Unit.number(min(p.Forecast, p.Free-kept))
 	switch {
-	case held == 0:
-		return fmt.Sprintf("%d are held back for spending outside that is expected until the reset", forecast)
-	case forecast == 0:
-		return fmt.Sprintf("%d are held back for priority %s and above", held, l.HoldBack.Priority)
+	case kept == 0:
+		return fmt.Sprintf("%s are held back for spending outside that is expected until the reset", forecast)
+	case min(p.Forecast, p.Free-kept) == 0:
+		return fmt.Sprintf("%s are held back for priority %s and above", held, l.HoldBack.Priority)
 	default:
-		return fmt.Sprintf("%d are held back for priority %s and above, and %d for spending outside that is expected until the reset",
+		return fmt.Sprintf("%s are held back for priority %s and above, and %s for spending outside that is expected until the reset",
 			held, l.HoldBack.Priority, forecast)
 	}
 }

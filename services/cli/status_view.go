@@ -84,6 +84,7 @@ func (c *statusCommand) showAccount(a *wire.Account, now time.Time) {
 		title += ", for " + strings.Join(a.Teams, " and ")
 	}
 	c.showLimits(title, a.Limits, now)
+	c.showTold(a, now)
 }
 
 func nonEmpty(texts ...string) []string {

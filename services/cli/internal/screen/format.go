@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/bursarhq/bursar/pkg/quota"
 )
 
 // None stands for a number that does not exist.
@@ -51,19 +53,14 @@ func Short(n int64) string {
 // Money writes micro-USD as dollars: to the cent, finer below ten cents so that a price is
 // never shown as 0, and shortly from 10,000 on.
 func Money(microUSD int64) string {
-	sign := ""
-	if microUSD < 0 {
-		sign, microUSD = "-", -microUSD
-	}
-	const cent, dollar = 10_000, 1_000_000
-	if microUSD != 0 && microUSD < 10*cent {
-		return sign + "$" + strings.TrimRight(fmt.Sprintf("0.%06d", microUSD), "0")
-	}
+	const dollar = 1_000_000
 	if microUSD >= 10_000*dollar { // nobody counts the cents
-		return sign + "$" + Short((microUSD+dollar/2)/dollar)
+		return "$" + Short((microUSD+dollar/2)/dollar)
 	}
-	cents := (microUSD + cent/2) / cent
-	return fmt.Sprintf("%s$%s.%02d", sign, Count(cents*cent/dollar), cents%100)
+	if microUSD <= -10_000*dollar {
+		return "-" + Money(-max(microUSD, -quota.MaxCapacity))
+	}
+	return quota.Dollars(microUSD)
 }
 
 // Percent writes part of whole in percent; [None] when there is no whole.
