@@ -195,6 +195,12 @@ func (c *replayCommand) showSummary(r *replay.Summary) {
 	s.Printf("%s in %s: %s granted, %s denied, %s settled\n", s.Paint(screen.Strong, counted(r.Requests, "request")),
 		screen.Span(time.Duration(r.DurationS*float64(time.Second))), s.Paint(screen.Good, screen.Count(r.Granted)),
 		s.Paint(deniedTone(denied), screen.Count(denied)), screen.Count(r.Settled))
+	if r.Queued > 0 {
+		c.line("queued", fmt.Sprintf("%s, of those %s were granted after waiting", screen.Count(r.Queued), screen.Count(r.FromQueue)))
+	}
+	if r.Shrunk > 0 {
+		c.line("shrunk", screen.Count(r.Shrunk)+" were granted less than they asked for")
+	}
 	for _, code := range sortedKeys(r.Denied) {
 		c.line("denied", screen.Count(r.Denied[code])+" "+screen.Clean(code))
 	}

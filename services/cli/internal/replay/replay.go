@@ -110,17 +110,34 @@ func (w *worker) do(ctx context.Context, j *work.Job) error {
 		return err
 	}
 	begin := time.Now()
-	reservation, err := w.agent.Reserve(ctx, *request)
+	reservation, queued, err := w.agent.ReserveOrQueue(ctx, *request)
 	took := time.Since(begin)
-	if refusal, ok := errors.AsType[*wire.Error](err); ok {
-		w.recorder.Reserved(took, refusal.Code)
-		return nil
+	if queued != nil {
+		w.recorder.Queued()
+		reservation, err = queued.Wait(ctx)
 	}
-	if err != nil {
+	code := refusal(err)
+	if err != nil && code == quota.CodeOK {
 		return fmt.Errorf("reserve for %s: %w", j.Agent, err)
 	}
-	w.recorder.Reserved(took, quota.CodeOK)
+	w.recorder.Answered(took)
+	if code != quota.CodeOK {
+		w.recorder.Denied(code)
+		return nil
+	}
+	w.recorder.Granted(tokens(reservation.Granted), quota.Tokens(request.Tokens).Total(), queued != nil)
 	return w.spend(ctx, j, reservation.ReservationID)
+}
+
+// refusal is the code of a refusal, at once or after waiting in vain; CodeOK for anything else.
+func refusal(err error) quota.Code {
+	if refused, ok := errors.AsType[*wire.Error](err); ok {
+		return refused.Code
+	}
+	if _, ok := errors.AsType[*client.NotGranted](err); ok {
+		return quota.CodeInsufficientQuota
+	}
+	return quota.CodeOK
 }
 
 // wait pauses until the job's time has come.
@@ -150,7 +167,8 @@ func (w *worker) request(ctx context.Context, j *work.Job) (*wire.ReserveRequest
 		Provider: j.Provider, Account: j.Account, Model: j.Model, TaskType: string(j.TaskType), Complexity: estimate.Complexity,
 		Files: j.Files, Estimated: estimate.TotalTokens,
 		Priority: estimate.Priority, Requests: j.Expected.Requests, LeaseMS: j.Lease.Milliseconds(),
-		Tokens: wire.Tokens(quota.Tokens(estimate.Tokens).Add(j.Expected.Tokens)),
+		Tokens:    wire.Tokens(quota.Tokens(estimate.Tokens).Add(j.Expected.Tokens)),
+		MinTokens: j.MinTokens, MaxWaitMS: j.Patience.Milliseconds(),
 	}
 	if j.Priority != 0 {
 		r.Priority = j.Priority.String()

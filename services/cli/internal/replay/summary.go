@@ -14,13 +14,16 @@ import (
 type Summary struct {
 	Requests       int64            `json:"requests"` // jobs that asked for quota
 	Granted        int64            `json:"granted"`
-	Denied         map[string]int64 `json:"denied"` // by error code
+	Shrunk         int64            `json:"shrunk"`           // granted less than asked for
+	Denied         map[string]int64 `json:"denied"`           // by error code, those that waited in vain included
+	Queued         int64            `json:"queued"`           // had to wait
+	FromQueue      int64            `json:"granted_by_queue"` // of those that waited
 	Settled        int64            `json:"settled"`
 	ReservedTokens int64            `json:"reserved_tokens"`
 	UsedTokens     int64            `json:"used_tokens"`
 	ReturnedTokens int64            `json:"returned_tokens"`
 	OverrunTokens  int64            `json:"overrun_tokens"`
-	LatencyMS      Latency          `json:"latency_ms"` // of reserve, granted or denied
+	LatencyMS      Latency          `json:"latency_ms"` // of the answer to reserve
 	DurationS      float64          `json:"duration_s"`
 	PastCalls      int64            `json:"past_calls"` // of the days before, recorded without a reservation
 }
@@ -43,17 +46,39 @@ func NewRecorder() *Recorder {
 	return &Recorder{summary: Summary{Denied: map[string]int64{}}}
 }
 
-// Reserved notes one reserve: how long it took, and the code of the refusal, empty when it was granted.
-func (r *Recorder) Reserved(took time.Duration, refusal quota.Code) {
+// Answered notes one reserve that was answered, whatever the answer, and how long that took.
+func (r *Recorder) Answered(took time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.summary.Requests++
 	r.took = append(r.took, took)
-	if refusal != quota.CodeOK {
-		r.summary.Denied[string(refusal)]++
-		return
-	}
+}
+
+// Queued notes one that has to wait.
+func (r *Recorder) Queued() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.summary.Queued++
+}
+
+// Granted notes a grant: how much of what was asked for, and whether it came after waiting.
+func (r *Recorder) Granted(granted, asked int64, waited bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.summary.Granted++
+	if granted < asked {
+		r.summary.Shrunk++
+	}
+	if waited {
+		r.summary.FromQueue++
+	}
+}
+
+// Denied notes a refusal, at once or after waiting in vain.
+func (r *Recorder) Denied(code quota.Code) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.summary.Denied[string(code)]++
 }
 
 // Settled notes how one reservation ended.

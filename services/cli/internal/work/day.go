@@ -53,6 +53,10 @@ type crew struct {
 	provider  string
 	models    []string
 	kinds     []kind
+	// patience is how long its agents wait in the queue, in real time: the day passes in seconds.
+	patience time.Duration
+	// least is the part of what they ask for that they would start with; 0 is all of it.
+	least float64
 	// generous multiplies what the crew reserves; a crew that is too generous gets advice to ask for less.
 	generous float64
 }
@@ -64,17 +68,17 @@ func fleet() []crew {
 		{coding, "builder", 8, 40, "claude", []string{"claude-sonnet-5", "claude-sonnet-5", "claude-opus-4-8"}, []kind{
 			{45, estimate.CodeGeneration, 4, cachedMedian, 1.5}, {30, estimate.CodeReview, callsMedian, 90_000, 1},
 			{15, estimate.Documentation, 2, 60_000, 1}, {10, estimate.QuickQuery, 1, tokensOfShortTask, 0.5},
-		}, 1},
+		}, 2 * time.Second, 0.5, 1},
 		{research, "researcher", 5, 25, "openai", []string{"gpt-5.1", "gpt-5.1", "gpt-5-mini"}, []kind{
 			{60, estimate.Analysis, 3, 20_000, 2}, {25, estimate.Documentation, 2, 12_000, 1},
 			{15, estimate.QuickQuery, 1, tokensOfShortTask, 0.5},
-		}, 1},
+		}, time.Second, 0, 1},
 		{support, "helpdesk", 6, 25, "claude", []string{"claude-haiku-4-5"}, []kind{
 			{80, estimate.QuickQuery, 1, tokensOfShortTask, 0.5}, {20, estimate.Documentation, 2, 30_000, 1},
-		}, 1},
+		}, 0, 0, 1},
 		{coding, "nightly-audit", 1, 10, "claude", []string{"claude-sonnet-5"}, []kind{
 			{100, estimate.Analysis, 1, 30_000, 0.5},
-		}, 6},
+		}, 0, 0, 6},
 	}
 }
 
@@ -158,6 +162,7 @@ func (d *dice) job(c *crew) Job {
 	}
 	j.Calls = d.calls(c, k)
 	j.Expected = d.expected(c, k)
+	j.MinTokens, j.Patience = int64(c.least*float64(j.Expected.Tokens.Total())), c.patience
 	return j
 }
 

@@ -31,6 +31,10 @@ type Job struct {
 	// Expected is what the agent reserves on top of the estimate: an estimate knows nothing of the conversation
 	// so far, which is read from the cache with every call.
 	Expected quota.Amount
+	// MinTokens is the smallest grant that the agent takes; 0 takes all or nothing.
+	MinTokens int64
+	// Patience is how long it waits in the queue for a grant, in real time; 0 takes a refusal at once.
+	Patience time.Duration
 
 	// Calls are what it spends.
 	Calls []Call
