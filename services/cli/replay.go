@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"slices"
 	"strconv"
 	"time"
 
@@ -225,7 +225,7 @@ type crew struct {
 	*app
 	own     *target
 	clients map[string]*client.Client
-	closers []io.Closer
+	closers []func()
 }
 
 // agent gives the client of an agent.
@@ -243,11 +243,12 @@ func (c *crew) agent(ctx context.Context, principal, name string) (*client.Agent
 		if err != nil {
 			return nil, err
 		}
-		c.closers = append(c.closers, closer(nc.Close))
+		c.closers = append(c.closers, nc.Close)
 		known, err = client.New(nc, client.Options{Workspace: t.workspace, Principal: t.principal, Patience: crewPatience, Log: c.log})
 		if err != nil {
 			return nil, fmt.Errorf("open the client: %w", err)
 		}
+		c.closers = append(c.closers, func() { _ = known.Close() }) // what it cannot unsubscribe ends with the connection
 		c.clients[principal] = known
 	}
 	return known.Agent(name), nil
@@ -256,13 +257,9 @@ func (c *crew) agent(ctx context.Context, principal, name string) (*client.Agent
 // crewPatience is how long a replay waits for a Bursar that is being restarted.
 const crewPatience = time.Minute
 
+// close ends clients before their connections: one that asks for notices meanwhile would miss its own.
 func (c *crew) close() {
-	for _, closer := range c.closers {
-		_ = closer.Close() // closing the connection ends all
+	for _, end := range slices.Backward(c.closers) {
+		end()
 	}
 }
-
-// closer makes an io.Closer of a function.
-type closer func()
-
-func (f closer) Close() error { f(); return nil }
