@@ -117,7 +117,7 @@ type group struct {
 func (a *app) groups() []group {
 	return []group{
 		{"run", "Run:", []*cobra.Command{a.up()}},
-		{"see", "See:", []*cobra.Command{a.status(), a.history(), a.forecast(), a.watch(), a.explain(), a.suggest(), a.list(), a.queue(), a.accounts()}},
+		{"see", "See:", []*cobra.Command{a.status(), a.history(), a.forecast(), a.watch(), a.explain(), a.suggest(), a.list(), a.queue(), a.accounts(), a.page()}},
 		{"agent", "Speak for an agent:", []*cobra.Command{a.estimate(), a.reserve(), a.reportUsage(), a.extend(), a.settle(), a.release(), a.observe(), a.statusLine()}},
 		{"operate", "Operate:", []*cobra.Command{a.apply(), a.revoke(), a.hold(), a.resume(), a.verify(), a.importUsage(), a.otlp(), a.notify()}},
 		{"try", "Try:", []*cobra.Command{a.replay(), a.simulate(), a.bench(), a.version()}},

@@ -57,7 +57,8 @@ func (a *app) up() *cobra.Command {
 	flags.StringVar(&c.sync, "sync", string(natsembed.SyncAlways), "durability: always, or what a power cut may take: 1s or 2m")
 	flags.StringVar(&c.config.NATSURL, "nats-url", "", "use the NATS server at `URL`, which knows the keys in the data directory")
 	flags.StringVar(&c.config.ClickHouseURL, "clickhouse-url", "", "use the ClickHouse server at `URL`")
-	flags.StringVar(&c.config.PageListen, "page-listen", defaultPage, "`ADDRESS` of the page, or off; port 0 is any free one")
+	flags.StringVar(&c.config.PageListen, "page-listen", defaultPage, "`ADDRESS` of the page, or off; other machines have to log in")
+	flags.BoolVar(&c.config.PageLogin, "page-login", false, "demand a login to the page on this machine too: see bursar page")
 	complete(cmd, "sync", []string{string(natsembed.SyncAlways), string(natsembed.SyncSecond), string(natsembed.SyncTwoMinutes)})
 	return cmd
 }
@@ -95,7 +96,7 @@ func (c *upCommand) ready(e datadir.Endpoints) error {
 	s := c.screen
 	s.Printf("\n%s\n", s.Paint(screen.Good, "Bursar is ready."))
 	if e.Page != "" {
-		c.line("page", e.Page)
+		c.line("page", e.Page+pageNote(&e))
 	}
 	c.line("nats", e.NATS)
 	c.line("clickhouse", e.ClickHouse+"/play")

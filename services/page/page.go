@@ -36,6 +36,8 @@ type Config struct {
 	Asking, Reading natsconn.Config
 	// Listener is where the page is served; Run closes it. Required; see [Listen].
 	Listener net.Listener
+	// Token is what a login takes; empty demands none. Required where others than this machine reach the listener.
+	Token Token
 	// Telemetry takes the service's readiness. Required.
 	Telemetry *telemetry.Telemetry
 	// Version of the build, which the page shows.
@@ -50,6 +52,8 @@ func (c Config) Validate() error {
 	}
 	if c.Listener == nil {
 		errs = append(errs, errors.New("no listener"))
+	} else if c.Token == "" && !Loopback(c.Listener.Addr().String()) {
+		errs = append(errs, fmt.Errorf("%w: %s", ErrExposed, c.Listener.Addr()))
 	}
 	if c.Telemetry == nil {
 		errs = append(errs, errors.New("no telemetry"))
@@ -60,22 +64,26 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// ErrExposed: the page would be reachable from other machines.
-var ErrExposed = errors.New("the page is served on loopback only")
+// ErrExposed: other machines would reach the page, and nothing would ask them who they are.
+var ErrExposed = errors.New("a page that is not on loopback needs a token")
 
 // CheckAddress tells what is wrong with an address to listen on.
 func CheckAddress(address string) error {
-	host, port, err := net.SplitHostPort(address)
+	_, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return fmt.Errorf("%q is not a host and a port such as 127.0.0.1:8420", address)
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return fmt.Errorf("port %q is not within 0..65535", port)
 	}
-	if !loopback(host) {
-		return fmt.Errorf("%w, not on %s", ErrExposed, address)
-	}
 	return nil
+}
+
+// Loopback tells whether only this machine reaches an address, host and port.
+func Loopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	ip := net.ParseIP(host)
+	return err == nil && (host == "localhost" || ip != nil && ip.IsLoopback())
 }
 
 // Listen takes the address of the page, host and port; port 0 is any free one.
@@ -89,12 +97,6 @@ func Listen(ctx context.Context, address string) (net.Listener, error) {
 		return nil, fmt.Errorf("listen for the page on %s: %w", address, err)
 	}
 	return listener, nil
-}
-
-// loopback tells whether only this machine reaches a host.
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // Run serves until ctx ends, and returns nil then. It returns an error when it cannot start or can no longer serve.
@@ -122,15 +124,19 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 
 	board := live.NewBoard()
 	poller := live.NewPoller(board, live.Source{Workspace: cfg.Workspace, Broker: broker, Reader: reading, Log: log})
+	desk := usage.NewDesk(broker, time.Now)
 	server, err := web.New(web.Options{
-		Sources: web.Sources{Board: board, State: poller.State, Advice: poller.Advice, Usage: usage.NewDesk(broker, time.Now).Ask},
-		Version: cfg.Version, Host: hostOf(cfg.Listener), Log: log,
+		Sources: web.Sources{Board: board, State: poller.State, Advice: poller.Advice, Usage: desk.Ask, Forecast: desk.Forecast},
+		Version: cfg.Version, Token: []byte(cfg.Token), Host: hostOf(cfg.Listener), Now: time.Now, Log: log,
 	})
 	if err != nil {
 		return err
 	}
 	gate.Open()
-	log.Info("the page is served", "url", "http://"+cfg.Listener.Addr().String())
+	log.Info("the page is served", "url", "http://"+cfg.Listener.Addr().String(), "login", cfg.Token != "")
+	if !Loopback(cfg.Listener.Addr().String()) {
+		log.Warn("the page is served to other machines without TLS: whoever is on the way can read it; better put a proxy with TLS before a page on loopback")
+	}
 	return runner.Run(ctx, log, drainTime,
 		runner.Part{Name: "events", Run: poller.Follow},
 		runner.Part{Name: "state", Run: poller.Run},

@@ -60,6 +60,9 @@ func (d Dir) ClickHouse() string { return d.join("clickhouse") }
 // Keys is where the seeds of the NATS users are.
 func (d Dir) Keys() string { return d.join("keys") }
 
+// PageToken is the file of the token that a login to the page takes.
+func (d Dir) PageToken() string { return d.join("page.token") }
+
 func (d Dir) join(name string) string { return filepath.Join(string(d), name) }
 
 // Absolute is the path that holds from every working directory.
@@ -113,7 +116,8 @@ type Endpoints struct {
 	NATS       string `json:"nats"`
 	ClickHouse string `json:"clickhouse"`
 	Metrics    string `json:"metrics"`
-	Page       string `json:"page,omitzero"` // absent where it is off
+	Page       string `json:"page,omitzero"`       // absent where it is off
+	PageToken  string `json:"page_token,omitzero"` // file of the token that its login takes; absent where none is demanded
 
 	Workspace string    `json:"workspace"`
 	Sync      string    `json:"sync,omitzero"` // durability class of the embedded NATS server

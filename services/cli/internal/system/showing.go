@@ -8,6 +8,7 @@ import (
 
 	"github.com/bursarhq/bursar/pkg/natsauth"
 	"github.com/bursarhq/bursar/pkg/runner"
+	"github.com/bursarhq/bursar/services/cli/internal/datadir"
 	"github.com/bursarhq/bursar/services/page"
 )
 
@@ -32,7 +33,7 @@ func (s *system) showing() runner.Part {
 	}
 	part := s.service(name, func(ctx context.Context) error {
 		cfg := page.Config{
-			Workspace: s.cfg.Workspace, Viewer: natsauth.DefaultViewer, Listener: s.page, Telemetry: s.telemetry, Version: s.cfg.Version,
+			Workspace: s.cfg.Workspace, Viewer: natsauth.DefaultViewer, Listener: s.page, Token: s.pageToken, Telemetry: s.telemetry, Version: s.cfg.Version,
 		}
 		var err error
 		if cfg.Asking, err = s.connection(natsauth.Viewer(s.cfg.Workspace, natsauth.DefaultViewer)); err != nil {
@@ -44,6 +45,12 @@ func (s *system) showing() runner.Part {
 		return page.Run(ctx, cfg, s.log.With("service", name))
 	})
 	part.Start = func(ctx context.Context) (err error) {
+		if s.cfg.PageLogin || !page.Loopback(s.cfg.PageListen) {
+			s.endpoints.PageToken = datadir.Dir(s.cfg.Dir.Absolute()).PageToken()
+			if s.pageToken, err = page.LoadOrCreateToken(s.endpoints.PageToken); err != nil {
+				return err
+			}
+		}
 		if s.page, err = page.Listen(ctx, s.cfg.PageListen); err != nil {
 			return pageHint(err, s.cfg.PageListen)
 		}

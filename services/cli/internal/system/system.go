@@ -27,6 +27,7 @@ import (
 	"github.com/bursarhq/bursar/pkg/telemetry"
 	"github.com/bursarhq/bursar/services/cli/internal/datadir"
 	"github.com/bursarhq/bursar/services/notification"
+	"github.com/bursarhq/bursar/services/page"
 )
 
 // serviceName is what telemetry calls the process.
@@ -51,8 +52,9 @@ type Config struct {
 	// NATSURL and ClickHouseURL name servers that run already; empty starts one. ClickHouseURL carries user and password
 	// as clickhouse-go's ParseDSN takes them.
 	NATSURL, ClickHouseURL string
-	// PageListen is the host and port of the page, or PageOff.
+	// PageListen is the host and port of the page, or PageOff. PageLogin demands a login on loopback too.
 	PageListen string
+	PageLogin  bool
 	Getenv     func(string) string
 	// Ready is told once, when everything serves.
 	Ready func(datadir.Endpoints) error
@@ -135,6 +137,7 @@ type system struct {
 
 	release    func() error
 	page       net.Listener // nil where it is off
+	pageToken  page.Token   // empty where no login is demanded
 	metrics    *telemetry.Server
 	otel       *telemetry.OTel
 	keys       *natsauth.Keys

@@ -1,5 +1,5 @@
 // Package usage answers what was spent over time and by whom: a summary, and a history of each of the largest spenders,
-// asked of analytics.
+// asked of analytics; and when limits are likely to run out.
 //
 // It guarantees that the parts of each interval and the rest add up to its total, that the same question of several
 // pages is asked once within [Fresh], and that no more than a few questions run at once. Callers must tolerate that the
@@ -16,21 +16,24 @@ import (
 	"github.com/bursarhq/bursar/pkg/wire"
 )
 
-// Fresh is how long an answer is given again.
-const Fresh = 5 * time.Second
+// Fresh is how long an answer is given again, FreshForecast how long a forecast: it reads weeks, and tells of hours.
+const (
+	Fresh         = 5 * time.Second
+	FreshForecast = 30 * time.Second
+)
 
 // Bounds.
 const (
-	maxSeries  = 5  // spenders with a history of their own
-	maxShown   = 20 // spenders of the breakdown
-	maxAnswers = 64 // that are kept
-	atOnce     = 3  // questions to analytics
+	maxSeries = 5  // spenders with a history of their own
+	maxShown  = 20 // spenders of the breakdown
+	atOnce    = 3  // questions to analytics
 )
 
 // Broker answers queries; *client.Client does.
 type Broker interface {
 	Summary(ctx context.Context, r wire.SummaryRequest) (*wire.SummaryReply, error)
 	History(ctx context.Context, r wire.HistoryRequest) (*wire.HistoryReply, error)
+	Forecast(ctx context.Context, r wire.ForecastRequest) (*wire.ForecastReply, error)
 }
 
 // Question is what a page asks.
@@ -99,25 +102,18 @@ type Series struct {
 
 // Desk answers questions. It is safe for concurrent use.
 type Desk struct {
-	broker Broker
-	now    func() time.Time
-	slots  chan struct{}
-
-	mu      sync.Mutex
-	answers map[Question]*pending
-}
-
-// pending is an answer, or one that is being made.
-type pending struct {
-	done   chan struct{}
-	at     time.Time // when it was asked for
-	answer *Answer
-	err    error
+	broker    Broker
+	slots     chan struct{}
+	answers   *cache[Question, *Answer]
+	forecasts *cache[string, *wire.ForecastReply]
 }
 
 // NewDesk makes a desk that asks a broker.
 func NewDesk(broker Broker, now func() time.Time) *Desk {
-	return &Desk{broker: broker, now: now, slots: make(chan struct{}, atOnce), answers: map[Question]*pending{}}
+	return &Desk{
+		broker: broker, slots: make(chan struct{}, atOnce),
+		answers: newCache[Question, *Answer](Fresh, now), forecasts: newCache[string, *wire.ForecastReply](FreshForecast, now),
+	}
 }
 
 // Ask answers a question. Errors: wire.ErrInvalid, and those of the broker.
@@ -125,47 +121,14 @@ func (d *Desk) Ask(ctx context.Context, q Question) (*Answer, error) {
 	if err := q.Validate(); err != nil {
 		return nil, err
 	}
-	p, mine := d.find(q)
-	if mine {
-		// The answer is for whoever else waits too: it is made even if this asker goes away.
-		go func() {
-			defer close(p.done)
-			p.answer, p.err = d.make(context.WithoutCancel(ctx), q)
-			if p.err != nil {
-				d.forget(q, p)
-			}
-		}()
-	}
-	select {
-	case <-p.done:
-		return p.answer, p.err
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
+	return d.answers.ask(ctx, q, func(ctx context.Context) (*Answer, error) { return d.make(ctx, q) })
 }
 
-// find gives the answer that is fresh or being made, else a new one that is the caller's to make.
-func (d *Desk) find(q Question) (p *pending, mine bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	now := d.now()
-	if p := d.answers[q]; p != nil && now.Sub(p.at) < Fresh {
-		return p, false
-	}
-	if len(d.answers) >= maxAnswers {
-		clear(d.answers)
-	}
-	p = &pending{done: make(chan struct{}), at: now}
-	d.answers[q] = p
-	return p, true
-}
-
-func (d *Desk) forget(q Question, p *pending) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.answers[q] == p {
-		delete(d.answers, q)
-	}
+// Forecast tells when limits are likely to run out, by the hours of a zone. Errors: those of the broker.
+func (d *Desk) Forecast(ctx context.Context, zone string) (*wire.ForecastReply, error) {
+	return d.forecasts.ask(ctx, zone, func(ctx context.Context) (*wire.ForecastReply, error) {
+		return limited(d, func() (*wire.ForecastReply, error) { return d.broker.Forecast(ctx, wire.ForecastRequest{Zone: zone}) })
+	})
 }
 
 // make asks analytics: first who spent the most, then the history of each of them.

@@ -45,6 +45,13 @@ func (a *analytics) History(_ context.Context, r wire.HistoryRequest) (*wire.His
 	return reply, nil
 }
 
+func (a *analytics) Forecast(_ context.Context, r wire.ForecastRequest) (*wire.ForecastReply, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.asked++
+	return &wire.ForecastReply{Zone: r.Zone}, nil
+}
+
 func fixed() *analytics {
 	return &analytics{history: map[string][]int64{"": {10, 20, 5}, "a": {4, 0, 0}, "b": {3, 25, 0}, "c": {0, 0, 5}}}
 }
@@ -101,6 +108,20 @@ func TestTheSameQuestionIsAskedOnceWhileItIsFresh(t *testing.T) {
 	ask(1)
 	now = now.Add(Fresh)
 	ask(2)
+}
+
+func TestAForecastIsAskedForOncePerZone(t *testing.T) {
+	t.Parallel()
+	a := fixed()
+	desk := NewDesk(a, time.Now)
+	for _, zone := range []string{"UTC", "Europe/Berlin", "UTC"} {
+		if reply, err := desk.Forecast(t.Context(), zone); err != nil || reply.Zone != zone {
+			t.Errorf("zone %s: %+v, %v", zone, reply, err)
+		}
+	}
+	if a.asked != 2 {
+		t.Errorf("analytics was asked %d times, want 2", a.asked)
+	}
 }
 
 func TestAFaultIsNotKept(t *testing.T) {

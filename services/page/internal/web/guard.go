@@ -25,8 +25,8 @@ func (s *Server) hardened(next http.Handler) http.Handler {
 	})
 }
 
-// admitted lets requests through that may be answered.
-func (s *Server) admitted(next http.Handler) http.Handler {
+// admitOwn lets requests through that name this machine.
+func (s *Server) admitOwn(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !s.ownHost(r.Host) {
 			http.Error(w, "this page answers to localhost only", http.StatusMisdirectedRequest)

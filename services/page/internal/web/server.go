@@ -31,6 +31,8 @@ type Sources struct {
 	State  func(ctx context.Context) (*live.State, error)
 	Advice func(ctx context.Context) ([]byte, error) // as JSON
 	Usage  func(ctx context.Context, q usage.Question) (*usage.Answer, error)
+	// Forecast tells when limits are likely to run out, by the hours of a zone.
+	Forecast func(ctx context.Context, zone string) (*wire.ForecastReply, error)
 }
 
 // Options configure a server.
@@ -38,8 +40,11 @@ type Options struct {
 	Sources
 	// Version of the build, which the page shows.
 	Version string
+	// Token is what a login takes. Empty demands none: then only requests that name this machine are answered.
+	Token []byte
 	// Host is what the server listens on; requests may name it besides the names of this machine.
 	Host string
+	Now  func() time.Time
 	Log  *slog.Logger
 }
 
@@ -47,6 +52,7 @@ type Options struct {
 type Server struct {
 	Options
 	assets  *assets
+	gate    *gate         // nil where no login is demanded
 	lookers chan struct{} // one for each open stream
 }
 
@@ -56,7 +62,11 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Server{Options: o, assets: files, lookers: make(chan struct{}, maxLookers)}, nil
+	s := &Server{Options: o, assets: files, lookers: make(chan struct{}, maxLookers)}
+	if len(o.Token) > 0 {
+		s.gate = newGate(o.Token, o.Now)
+	}
+	return s, nil
 }
 
 // Serve answers requests on a listener until ctx ends, and closes it.
@@ -81,11 +91,31 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	return nil
 }
 
-// Handler answers requests.
+// Handler answers requests. The files tell nothing of a workspace, so that the login can be shown with them.
 func (s *Server) Handler() http.Handler {
+	private := s.private()
+	if s.gate == nil {
+		mux := http.NewServeMux()
+		mux.HandleFunc("GET /assets/", s.assets.serve)
+		mux.Handle("/", private)
+		return s.hardened(s.admitOwn(mux))
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /assets/", s.assets.serve)
+	mux.HandleFunc("GET "+loginPath, func(w http.ResponseWriter, r *http.Request) { s.assets.send(w, r, loginFile) })
+	mux.HandleFunc("POST "+loginPath, s.login)
+	mux.HandleFunc("POST "+logoutPath, s.logout)
+	mux.Handle("/", s.admitKnown(private))
+	return s.hardened(http.NewCrossOriginProtection().Handler(mux))
+}
+
+// private answers what only those may know who may look.
+func (s *Server) private() http.Handler {
 	private := http.NewServeMux()
 	private.HandleFunc("GET /{$}", s.assets.page)
-	private.HandleFunc("GET /assets/", s.assets.serve)
+	private.HandleFunc("GET /api/session", func(w http.ResponseWriter, _ *http.Request) {
+		s.write(w, http.StatusOK, map[string]bool{"login": s.gate != nil})
+	})
 	private.HandleFunc("GET /api/state", answer(s, func(r *http.Request) (any, error) { return s.State(r.Context()) }))
 	private.HandleFunc("GET /api/suggestions", answer(s, func(r *http.Request) (any, error) {
 		body, err := s.Advice(r.Context())
@@ -96,8 +126,9 @@ func (s *Server) Handler() http.Handler {
 			Timeframe: r.FormValue("timeframe"), By: r.FormValue("by"), Zone: r.FormValue("zone"),
 		})
 	}))
+	private.HandleFunc("GET /api/forecast", answer(s, func(r *http.Request) (any, error) { return s.Forecast(r.Context(), r.FormValue("zone")) }))
 	private.HandleFunc("GET /api/events", s.stream)
-	return s.hardened(s.admitted(private))
+	return private
 }
 
 // answer makes a handler of a question that has a JSON document for an answer.
@@ -124,13 +155,17 @@ type refusal struct {
 
 // refuse tells a browser what went wrong: its own faults in full, those of others in general words.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	status, body := http.StatusBadGateway, refusal{}
-	body.Error.Code, body.Error.Message = string(wire.CodeOf(wire.ErrUnavailable)), "the broker does not answer; try again"
-	if errors.Is(err, wire.ErrInvalid) {
-		status = http.StatusBadRequest
-		body.Error.Code, body.Error.Message = string(wire.CodeOf(wire.ErrInvalid)), err.Error()
-	}
 	s.Log.Debug("a question of the page is not answered", "path", r.URL.Path, "error", err)
+	if errors.Is(err, wire.ErrInvalid) {
+		s.writeRefusal(w, http.StatusBadRequest, string(wire.CodeOf(wire.ErrInvalid)), err.Error())
+		return
+	}
+	s.writeRefusal(w, http.StatusBadGateway, string(wire.CodeOf(wire.ErrUnavailable)), "the broker does not answer; try again")
+}
+
+func (s *Server) writeRefusal(w http.ResponseWriter, status int, code, message string) {
+	var body refusal
+	body.Error.Code, body.Error.Message = code, message
 	s.write(w, status, body)
 }
 

@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/bursarhq/bursar/pkg/wire"
 	"github.com/bursarhq/bursar/services/page/internal/live"
@@ -31,8 +32,11 @@ func options(board *live.Board) Options {
 				}
 				return nil, errors.New("a password is in this error")
 			},
+			Forecast: func(_ context.Context, zone string) (*wire.ForecastReply, error) {
+				return &wire.ForecastReply{Zone: zone}, nil
+			},
 		},
-		Version: "1.2.3", Host: "127.0.0.1", Log: slog.New(slog.DiscardHandler),
+		Version: "1.2.3", Host: "127.0.0.1", Now: time.Now, Log: slog.New(slog.DiscardHandler),
 	}
 }
 
@@ -112,6 +116,7 @@ func TestAnswers(t *testing.T) {
 	}{
 		{"/api/state", http.StatusOK, `"workspace":"main"`},
 		{"/api/suggestions", http.StatusOK, `{"suggestions":[]}`},
+		{"/api/forecast?zone=UTC", http.StatusOK, `"zone":"UTC"`},
 		{"/api/usage?timeframe=1h&by=team", http.StatusBadRequest, `"code":"invalid"`},
 		{"/api/usage?timeframe=24h&by=team", http.StatusBadGateway, `"code":"unavailable"`},
 	}

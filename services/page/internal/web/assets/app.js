@@ -4,13 +4,13 @@ import { byId, h, keyed, text, mark } from "./dom.js";
 import * as f from "./format.js";
 import { connect } from "./stream.js";
 import { theme } from "./theme.js";
-import { showWindows } from "./windows.js";
+import { askForecast, showWindows } from "./windows.js";
 import { work } from "./work.js";
 import { feed } from "./feed.js";
 import { showAdvice } from "./advice.js";
 import { usage } from "./usage.js";
 
-const tick = 1000;
+const tick = 1000, forecastEvery = 30000;
 const quiet = 4000; // between two announcements to those who listen
 
 let state, build, connected = false, known; // known: the alerts that were shown before
@@ -94,3 +94,5 @@ connect({
 }, (open) => { connected = open; showConnection(); });
 
 setInterval(() => { if (!document.hidden) show(); }, tick);
+setInterval(() => { if (!document.hidden && connected) askForecast(); }, forecastEvery);
+askForecast();

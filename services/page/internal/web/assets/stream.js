@@ -32,13 +32,26 @@ export function connect(on, onStatus) {
     clearTimeout(watch);
     clearTimeout(timer);
     onStatus(false);
-    timer = setTimeout(open, pause * (0.75 + Math.random() / 2));
+    timer = setTimeout(knock, pause * (0.75 + Math.random() / 2));
     pause = Math.min(2 * pause, longestPause);
+  }
+
+  // knock asks first whether the login still holds: a stream does not tell why it is refused.
+  async function knock() {
+    try {
+      const response = await fetch("/api/session");
+      if (response.status === 401) { location.assign("/login"); return; }
+    } catch {
+      timer = setTimeout(knock, pause);
+      pause = Math.min(2 * pause, longestPause);
+      return;
+    }
+    open();
   }
 
   // A phone that wakes up finds out at once.
   document.addEventListener("visibilitychange", () => {
-    if (!document.hidden && source.readyState === EventSource.CLOSED) { clearTimeout(timer); pause = firstPause; open(); }
+    if (!document.hidden && source.readyState === EventSource.CLOSED) { clearTimeout(timer); pause = firstPause; knock(); }
   });
   open();
 }

@@ -28,15 +28,35 @@ function resetText(limit) {
 }
 
 // forecastText says what is to come until the reset: what the ledger expects outside, and where the pace leads.
-function forecastText(limit, pace) {
+function forecastText(limit, pace, likely) {
   const parts = [];
   if (limit.resets_at && f.ms(limit.resets_at) > f.now()) parts.push(f.when(limit.resets_at));
   if (limit.closed_until && f.ms(limit.closed_until) > f.now()) parts.push(`closed until ${f.when(limit.closed_until)}`);
   if (pace) {
     parts.push(pace.exhausted_at ? `empty ${f.when(pace.exhausted_at)} at this pace` : `${f.percent(pace.at_reset_percent)} by then at this pace`);
   }
+  const chance = likely?.exhaustion?.chance_percent;
+  if (chance >= 1) parts.push(`${f.percent(chance)} likely to run out before${likely.exhaustion.likely_at ? `, about ${f.when(likely.exhaustion.likely_at)}` : ""}`);
   if (limit.forecast) parts.push(`${f.amount(limit.forecast, limit.unit)} expected outside`);
   return parts.join(" · ");
+}
+
+// likely has the forecasts of analytics by limit id: they rest on weeks of history, and come beside the state.
+let likely = new Map();
+
+function rangeText(forecast) {
+  const out = forecast?.exhaustion;
+  if (!out || !(out.chance_percent >= 1)) return "";
+  return `with four chances in five ${out.early_at ? `not before ${f.when(out.early_at)}` : "not before the reset"}${out.late_at ? ` and by ${f.when(out.late_at)}` : ""}`;
+}
+
+// askForecast brings the forecasts up to date; without an answer those that are known stay.
+export async function askForecast() {
+  try {
+    const response = await fetch("/api/forecast?" + new URLSearchParams({ zone: f.zone }));
+    if (!response.ok) return;
+    likely = new Map((await response.json()).limits.map((limit) => [limit.limit_id, limit]));
+  } catch { /* the connection is told of elsewhere */ }
 }
 
 const columns = [
@@ -91,7 +111,8 @@ function fillRow(row, limit, outlook) {
   cell(left, known ? f.amount(limit.available, unit) : "", known ? f.exact(limit.available, unit) : "");
   text(row.reset, resetText(limit));
   mark(row.reset, "title", limit.resets_at ? f.inFull(limit.resets_at) : "");
-  text(row.forecast, forecastText(limit, outlook?.pace));
+  text(row.forecast, forecastText(limit, outlook?.pace, likely.get(limit.limit_id)));
+  mark(row.forecast, "title", rangeText(likely.get(limit.limit_id)));
 }
 
 // makeCard makes the card of an account, or of the limits of teams and the workspace.
