@@ -187,9 +187,12 @@ func (c *forecastCommand) showHours(f *wire.LimitForecast, zone *time.Location) 
 		day := at.Format("Mon Jan _2")
 		if hours[day] == nil {
 			hours[day] = new([24]int64)
+			for i := range hours[day] {
+				hours[day][i] = beyond
+			}
 			days = append(days, day)
 		}
-		hours[day][at.Hour()] += h.Expected
+		hours[day][at.Hour()] = max(0, hours[day][at.Hour()]) + h.Expected // an hour comes twice when clocks go back
 		sums[day] += h.Expected
 	}
 	s.Printf("%s\n", s.Paint(screen.Faint, "            0     3     6     9     12    15    18    21      EXPECTED"))
@@ -202,6 +205,9 @@ func (c *forecastCommand) showHours(f *wire.LimitForecast, zone *time.Location) 
 	}
 }
 
+// beyond marks an hour of the first or last day that is not in the week.
+const beyond = -1
+
 func busiest(n *wire.WeekNeed) (most int64) {
 	for _, h := range n.Hours {
 		most = max(most, h.Expected)
@@ -212,7 +218,10 @@ func busiest(n *wire.WeekNeed) (most int64) {
 // level draws one of eight heights.
 func level(n, most int64) string {
 	heights := []rune("▁▂▃▄▅▆▇█")
-	if n <= 0 || most <= 0 {
+	switch {
+	case n == beyond:
+		return " "
+	case n <= 0 || most <= 0:
 		return "·"
 	}
 	return string(heights[min(len(heights)-1, int(float64(n)/float64(most)*float64(len(heights))))])
