@@ -118,3 +118,23 @@ func TestForecastOfNothing(t *testing.T) {
 		t.Errorf("%q", text)
 	}
 }
+
+// TestWarningsTellThePace wants in a warning of status when the window runs out, where it does before its end.
+func TestWarningsTellThePace(t *testing.T) {
+	t.Parallel()
+	c := &statusCommand{app: &app{}, low: lowTokens}
+	limit := wire.Limit{LimitID: "max-1/session", Unit: "tokens", Window: "session", StartsAt: ahead(-2 * time.Hour), ResetsAt: ahead(3 * time.Hour),
+		Capacity: 100_000, Used: 80_000, Available: 20_000, UsedPercent: percentage(80)}
+	slow := limit
+	slow.StartsAt, slow.ResetsAt = ahead(-9*time.Hour), ahead(time.Hour)
+	warnings := c.warnings([]wire.Limit{limit, slow}, forecastNow)
+	if len(warnings) != 2 {
+		t.Fatalf("%d warnings, want 2", len(warnings))
+	}
+	if w := warnings[0]; w.RunsOutAtPaceAt != ahead(30*time.Minute) || !strings.Contains(w.Message, "at this pace it runs out "+forecastNow.Add(30*time.Minute).Local().Format("15:04")) {
+		t.Errorf("%+v, want that it runs out in half an hour", w)
+	}
+	if w := warnings[1]; w.RunsOutAtPaceAt != 0 || strings.Contains(w.Message, "pace") {
+		t.Errorf("%+v, want no pace: it lasts", w)
+	}
+}

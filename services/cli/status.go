@@ -65,7 +65,9 @@ type statusWarning struct {
 	Unit        string        `json:"unit"`
 	UsedPercent *wire.Percent `json:"used_percent,omitzero"`
 	ResetsAt    wire.Time     `json:"resets_at,omitzero"`
-	Message     string        `json:"message"`
+	// RunsOutAtPaceAt is when it runs out if it goes on as in its window so far; absent where that is not before the reset.
+	RunsOutAtPaceAt wire.Time `json:"runs_out_at_pace_at,omitzero"`
+	Message         string    `json:"message"`
 }
 
 func (a *app) status() *cobra.Command {
@@ -117,9 +119,9 @@ func (c *statusCommand) document(workspace string, r *wire.AccountsReply, open *
 		doc.Metrics = metricsOf(r.Totals)
 	}
 	for i := range r.Accounts {
-		doc.Warnings = append(doc.Warnings, c.warnings(r.Accounts[i].Limits)...)
+		doc.Warnings = append(doc.Warnings, c.warnings(r.Accounts[i].Limits, r.Now.Time())...)
 	}
-	doc.Warnings = append(doc.Warnings, c.warnings(r.Limits)...)
+	doc.Warnings = append(doc.Warnings, c.warnings(r.Limits, r.Now.Time())...)
 	return doc
 }
 
@@ -131,14 +133,15 @@ func metricsOf(t *wire.Totals) statusMetrics {
 	}
 }
 
-func (c *statusCommand) warnings(limits []wire.Limit) []statusWarning {
+func (c *statusCommand) warnings(limits []wire.Limit, now time.Time) []statusWarning {
 	var found []statusWarning
 	for i := range limits {
 		if level := c.level(&limits[i]); level != "" {
 			l := &limits[i]
+			runsOut := runsOutAtPace(l, now)
 			found = append(found, statusWarning{
 				LimitID: l.LimitID, Level: level, Available: l.Available, Unit: l.Unit, UsedPercent: l.UsedPercent, ResetsAt: l.ResetsAt,
-				Message: warningText(l, level),
+				RunsOutAtPaceAt: runsOut, Message: warningText(l, level, runsOut, now),
 			})
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bursarhq/bursar/pkg/forecast"
 	"github.com/bursarhq/bursar/pkg/wire"
 	"github.com/bursarhq/bursar/services/cli/internal/screen"
 )
@@ -55,7 +56,7 @@ func warningTone(level string) screen.Tone {
 }
 
 // warningText words what is low, after the limit's id.
-func warningText(l *wire.Limit, level string) string {
+func warningText(l *wire.Limit, level string, runsOut wire.Time, now time.Time) string {
 	text := "has " + quantity(l.Available, l.Unit) + " left"
 	if level == levelExhausted {
 		text = "has nothing left"
@@ -63,11 +64,29 @@ func warningText(l *wire.Limit, level string) string {
 	if l.UsedPercent != nil {
 		text += fmt.Sprintf(", %s used", percentText(*l.UsedPercent))
 	}
+	if runsOut != 0 && level != levelExhausted {
+		text += "; at this pace it runs out " + clock(runsOut, now.Local())
+	}
 	if l.ResetsAt != 0 {
 		text += "; resets " + l.ResetsAt.Time().Local().Format("Jan 2 15:04")
 	}
 	return text
 }
+
+// runsOutAtPace is when a window runs out if it goes on as it did so far; 0 where that is not before its end.
+func runsOutAtPace(l *wire.Limit, now time.Time) wire.Time {
+	if l.StartsAt == 0 {
+		return 0
+	}
+	w := forecast.Window{Start: l.StartsAt.Time(), End: l.ResetsAt.Time(), Used: float64(l.Used + l.Outside), Capacity: float64(l.Capacity)}
+	if p := w.Pace(now); p.ElapsedShare >= leastElapsed && !p.RunsOutAt.IsZero() {
+		return wireTime(p.RunsOutAt)
+	}
+	return 0
+}
+
+// leastElapsed is tooEarly as a share.
+const leastElapsed = float64(tooEarly) / 100_000
 
 func (c *statusCommand) showAccounts(r *wire.AccountsReply, now time.Time) {
 	if len(r.Accounts) == 0 {
