@@ -36,13 +36,21 @@ func (r *Reader) Forecast(ctx context.Context, workspace string, q *wire.Forecas
 	reply := &wire.ForecastReply{Now: timeOf(now), Zone: zone.String(), Limits: []wire.LimitForecast{}}
 	limits, reply.MoreLimits = mostUsed(limits)
 	for _, l := range limits {
-		if err := ctx.Err(); err != nil { // a back-test of many limits takes seconds
-			return nil, fmt.Errorf("forecasting %d limits: %w", len(limits), err)
+		if err := ctx.Err(); err != nil {
+			return nil, tooLong(q, len(limits), err)
 		}
 		reply.Limits = append(reply.Limits, l.forecast(q, now))
 	}
 	reply.Through, err = r.through(ctx, f, nil)
 	return reply, err
+}
+
+// tooLong says what to do where the time of an answer is over: a back-test takes about half a second of each limit.
+func tooLong(q *wire.ForecastRequest, limits int, err error) error {
+	if q.Backtest && limits > 1 && errors.Is(err, context.DeadlineExceeded) {
+		return wire.NewError(quota.CodeInvalid, "a back-test of %d limits takes longer than an answer may: ask for one limit or account", limits)
+	}
+	return fmt.Errorf("forecasting %d limits: %w", limits, err)
 }
 
 // mostUsed leaves out the limits that were used least where there are too many, and keeps the order.
@@ -52,13 +60,11 @@ func mostUsed(limits []*limitUse) (kept []*limitUse, more bool) {
 	}
 	byUse := slices.Clone(limits)
 	slices.SortStableFunc(byUse, func(a, b *limitUse) int { return cmp.Compare(b.total, a.total) })
-	least := byUse[wire.MaxForecastLimits-1].total
-	for _, l := range limits {
-		if l.total >= least && len(kept) < wire.MaxForecastLimits {
-			kept = append(kept, l)
-		}
+	left := map[*limitUse]bool{}
+	for _, l := range byUse[wire.MaxForecastLimits:] {
+		left[l] = true
 	}
-	return kept, true
+	return slices.DeleteFunc(slices.Clone(limits), func(l *limitUse) bool { return left[l] }), true
 }
 
 // forecast tells of one limit.

@@ -1,8 +1,10 @@
 package query
 
 import (
+	"context"
 	"errors"
 	"math"
+	"slices"
 	"testing"
 	"time"
 
@@ -212,5 +214,47 @@ func checkForecast(t *testing.T, w *growingWorld, f *wire.LimitForecast) {
 		if at != 0 && at < order[i] || order[i] == 0 && i < 3 && at != 0 {
 			t.Errorf("%s runs out at %v, not in order", f.LimitID, order)
 		}
+	}
+}
+
+func TestTooLong(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		backtest bool
+		limits   int
+		err      error
+		invalid  bool
+	}{{true, 50, context.DeadlineExceeded, true}, {true, 50, context.Canceled, false}, {true, 1, context.DeadlineExceeded, false}, {false, 50, context.DeadlineExceeded, false}} {
+		err := tooLong(&wire.ForecastRequest{Backtest: c.backtest}, c.limits, c.err)
+		if errors.Is(err, wire.ErrInvalid) != c.invalid || !c.invalid && !errors.Is(err, c.err) {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}
+
+func TestMostUsedKeepsTheOrder(t *testing.T) {
+	t.Parallel()
+	var limits []*limitUse
+	for i := range wire.MaxForecastLimits + 50 {
+		limits = append(limits, &limitUse{total: int64(i * 37 % 100)})
+	}
+	kept, more := mostUsed(limits)
+	if len(kept) != wire.MaxForecastLimits || !more {
+		t.Fatalf("%d kept, %v", len(kept), more)
+	}
+	least, at := int64(math.MaxInt64), 0
+	for _, l := range kept {
+		least = min(least, l.total)
+		for limits[at] != l { // panics where the order is another
+			at++
+		}
+	}
+	for _, l := range limits {
+		if l.total > least && !slices.Contains(kept, l) {
+			t.Errorf("one with %d is left out, one with %d kept", l.total, least)
+		}
+	}
+	if kept, more := mostUsed(limits[:3]); len(kept) != 3 || more {
+		t.Errorf("%d kept of 3, %v", len(kept), more)
 	}
 }
