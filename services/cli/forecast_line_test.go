@@ -35,8 +35,11 @@ func TestForecastOfImportedUsage(t *testing.T) {
 	const week = 168 * perHour
 	var f wire.LimitForecast
 	await(t, "the usage to be in ClickHouse", func() bool {
-		reply := ask[wire.ForecastReply](i, "forecast", "claude-max/weekly", "--backtest")
-		f = reply.Limits[0]
+		got := bursar(t, i.env, "forecast", "claude-max/weekly", "--backtest", "--json")
+		if got.status != ExitOK { // the configuration is not there yet either
+			return false
+		}
+		f = document[wire.ForecastReply](t, got.stdout).Limits[0]
 		return f.HistoryHours >= hours-2 && f.NextWeek != nil && f.NextWeek.Likely >= week*9/10
 	})
 	if n := f.NextWeek; n == nil || n.Low > week || n.High < week || n.Likely < week*9/10 || n.Likely > week*11/10 || len(n.Hours) != 168 {
