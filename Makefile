@@ -21,7 +21,8 @@ BURSAR_TEST_DATA ?= $(abspath ../shared/data)
 # How many schedules `make sim` runs, and the seed of the one that it replays instead.
 SCHEDULES ?= 100000
 SEED ?=
-# Flags for `make bench`, such as -clients 64 -parts throughput; `bin/bursar-bench -help` tells all.
+# Flags for `make bench`, such as -clients 64 -parts throughput, and for `make bench-analytics`, such as -rows 5000000;
+# `bin/bursar-bench -help` and `bin/bursar-bench-analytics -help` tell all.
 BENCH_FLAGS ?=
 # Semantic, as `nats micro ls` wants it: the last tag v1.2.3, or 0.0.0 and the commit.
 VERSION := $(shell tag=$$(git describe --tags --match 'v[0-9]*' 2>/dev/null || true); \
@@ -38,7 +39,7 @@ LDFLAGS  := -s -w -X main.version=$(VERSION)
 
 .PHONY: help
 help: ## Print this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: ## Start everything in one process, with its data in DATA_DIR
@@ -101,6 +102,10 @@ examples: build setup ## Run the example agents against a Bursar of their own
 .PHONY: bench
 bench: setup build ## Compare with an echo, Redis, PostgreSQL; lag and recovery
 	bin/bursar-bench $(BENCH_FLAGS)
+
+.PHONY: bench-analytics
+bench-analytics: setup build ## Measure ClickHouse at 100 M usage rows (some 25 GB of disk)
+	bin/bursar-bench-analytics $(BENCH_FLAGS)
 
 .PHONY: lint
 lint: $(GOLANGCI) ## Check formatting, style, vet, structure and module tidiness

@@ -104,7 +104,8 @@ func serviceRow(role Role, inbox string) Permissions {
 		return Permissions{Subscribe: []string{inbox}}.follows(wire.ConsumerRelay).publishes(wire.FilterEvents)
 	case RoleAnalytics:
 		return Permissions{Subscribe: []string{inbox}}.follows(wire.ConsumerAnalytics).
-			reads(wire.StreamLedger) // to find what ClickHouse lacks
+			reads(wire.StreamLedger).     // to find what ClickHouse lacks
+			reads(wire.StreamSuggestions) // to copy them
 	case RoleSuggestion:
 		return Permissions{Subscribe: []string{inbox}}.follows(wire.ConsumerSuggestion).
 			publishes(anyRequest + "event.*.*.suggestion.>").

@@ -30,8 +30,10 @@ import (
 	"github.com/bursarhq/bursar/pkg/wire"
 	"github.com/bursarhq/bursar/services/analytics/internal/compare"
 	"github.com/bursarhq/bursar/services/analytics/internal/consume"
+	"github.com/bursarhq/bursar/services/analytics/internal/mirror"
 	"github.com/bursarhq/bursar/services/analytics/internal/query"
 	"github.com/bursarhq/bursar/services/analytics/internal/rollup"
+	"github.com/bursarhq/bursar/services/analytics/internal/schema"
 	"github.com/bursarhq/bursar/services/analytics/internal/store"
 )
 
@@ -57,6 +59,9 @@ type Config struct {
 	// ClickHouse is the address of the server, http://user:password@host:port, for a user that may write
 	// the databases bursar and analyst. Required; never logged.
 	ClickHouse string
+	// Retention is how long ClickHouse keeps events, in whole days, at least schema.MinRetention; 0 is forever. Sums by the
+	// hour are kept forever.
+	Retention time.Duration
 	// Failpoints are for tests; nil has none.
 	Failpoints *failpoint.Set
 	// Telemetry takes the service's metrics and its readiness. Required.
@@ -68,6 +73,9 @@ func (c Config) Validate() error {
 	var errs []error
 	if _, err := options(c.ClickHouse); err != nil {
 		errs = append(errs, err)
+	}
+	if c.Retention != 0 && c.Retention < schema.MinRetention {
+		errs = append(errs, fmt.Errorf("events must be kept for at least %d days, or forever (0)", schema.MinRetention/(24*time.Hour)))
 	}
 	if c.Telemetry == nil {
 		errs = append(errs, errors.New("no telemetry"))
@@ -119,6 +127,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		runner.Part{Name: "nats", Start: s.connect, Stop: s.disconnect},
 		runner.Part{Name: "queries", Start: s.serve, Stop: func(ctx context.Context) error { return s.queries.Stop(ctx) }},
 		runner.Part{Name: "rollups", Start: s.prepareRollups, Run: func(ctx context.Context) error { return s.rollups.Run(ctx) }},
+		runner.Part{Name: "prices and suggestions", Start: s.prepareMirror, Run: func(ctx context.Context) error { return s.mirror.Run(ctx) }},
 		runner.Part{Name: "consumer", Start: s.prepare, Run: func(ctx context.Context) error { return s.consumer.Run(ctx) }},
 	)
 }
@@ -135,6 +144,7 @@ type service struct {
 	consumer *consume.Consumer
 	progress *rollup.Progress
 	rollups  *rollup.Builder
+	mirror   *mirror.Mirror
 }
 
 func (s *service) openClickHouse(context.Context) (err error) {
@@ -169,6 +179,19 @@ func (s *service) prepareRollups(context.Context) (err error) {
 	return err
 }
 
+func (s *service) prepareMirror(ctx context.Context) error {
+	js, err := jetstream.New(s.ledger)
+	if err != nil {
+		return fmt.Errorf("open jetstream: %w", err)
+	}
+	bucket, err := js.KeyValue(ctx, wire.BucketSuggestions)
+	if err != nil {
+		return fmt.Errorf("open bucket %s: %w", wire.BucketSuggestions, err)
+	}
+	s.mirror = mirror.New(s.conn, bucket, s.progress, s.log)
+	return nil
+}
+
 func (s *service) prepare(context.Context) error {
 	js, err := jetstream.New(s.ledger)
 	if err != nil {
@@ -179,7 +202,9 @@ func (s *service) prepare(context.Context) error {
 		return err
 	}
 	gate := s.cfg.Telemetry.Gate("clickhouse")
-	writer := consume.NewWriter(store.New(s.conn), s.cfg.Failpoints, metrics, s.log)
+	events := store.New(s.conn)
+	events.Retention = s.cfg.Retention
+	writer := consume.NewWriter(events, s.cfg.Failpoints, metrics, s.log)
 	writer.Progress = s.progress
 	s.consumer = &consume.Consumer{
 		JetStream: js, Stream: wire.StreamLedger, Name: wire.ConsumerAnalytics, Metrics: metrics, Log: s.log,

@@ -1,6 +1,8 @@
 package estimates
 
 import (
+	"math"
+
 	"github.com/bursarhq/bursar/pkg/estimate"
 	"github.com/bursarhq/bursar/pkg/estimate/learn"
 	"github.com/bursarhq/bursar/pkg/quota"
@@ -49,7 +51,7 @@ func (w *Watch) Estimate(task estimate.Task, by Asker) (Answer, error) {
 	}
 	answer.Ground, answer.shares, answer.Samples = wire.GroundLearned, known.Shares, int64(known.Ground.N)
 	answer.Low, answer.Median, answer.High = known.Low, known.Median, known.High
-	answer.TargetPercent = percentOfPart(known.Aim)
+	answer.TargetPercent = wire.Percent(math.Round(known.Aim * percentage))
 	return answer, nil
 }
 

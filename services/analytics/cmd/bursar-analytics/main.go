@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"time"
 	_ "time/tzdata" // time zones of queries, wherever the binary runs
 
 	"github.com/bursarhq/bursar/pkg/chembed"
@@ -32,6 +33,7 @@ func main() { os.Exit(run(os.Args[1:])) }
 
 func run(args []string) int {
 	var server, file string
+	var days uint
 	return service.Main(service.Spec{
 		Name:    "analytics",
 		Version: version,
@@ -39,6 +41,7 @@ func run(args []string) int {
 		Flags: func(set *flag.FlagSet, env func(variable, otherwise string) string) {
 			set.StringVar(&server, "clickhouse-url", env(envURL, defaultURL), "`URL` of ClickHouse; the user is "+chembed.UserWriter+" unless it names one ($"+envURL+")")
 			set.StringVar(&file, "clickhouse-password-file", env(envFile, ""), "`FILE` with the user's password ($"+envFile+"); or the password in $"+envPassword)
+			set.UintVar(&days, "keep-events-days", 0, "`DAYS` for which ClickHouse keeps events, at least 35; 0 is forever. Sums by the hour stay")
 		},
 		Run: func(ctx context.Context, env *service.Env) error {
 			dsn, err := address(server, file, os.Getenv(envPassword))
@@ -54,7 +57,7 @@ func run(args []string) int {
 				return err
 			}
 			return analytics.Run(ctx, analytics.Config{
-				NATS: ledger, Front: front, ClickHouse: dsn, Failpoints: env.Failpoints, Telemetry: env.Telemetry,
+				NATS: ledger, Front: front, ClickHouse: dsn, Retention: time.Duration(days) * 24 * time.Hour, Failpoints: env.Failpoints, Telemetry: env.Telemetry,
 			}, env.Log)
 		},
 	}, args, os.Stderr, os.Getenv)

@@ -46,3 +46,16 @@ func (p *Progress) snapshot() (through map[Ledger]uint64, restarts uint64) {
 	defer p.mu.Unlock()
 	return maps.Clone(p.through), p.restarts
 }
+
+// Workspaces returns the workspaces of which something is stored, and how often Restart was called.
+func (p *Progress) Workspaces() (names []string, restarts uint64) {
+	through, restarts := p.snapshot()
+	seen := map[string]bool{}
+	for ledger := range through {
+		if !seen[ledger.Workspace] {
+			seen[ledger.Workspace] = true
+			names = append(names, ledger.Workspace)
+		}
+	}
+	return names, restarts
+}

@@ -41,6 +41,8 @@ const (
 // Store is the connection to ClickHouse. It is safe for concurrent use.
 type Store struct {
 	conn driver.Conn
+	// Retention is how long events are kept after their commit, in whole days; 0 is forever. Set it before Prepare.
+	Retention time.Duration
 }
 
 // New returns a store on a connection of the writer.
@@ -50,7 +52,10 @@ func New(conn driver.Conn) *Store { return &Store{conn: conn} }
 func (s *Store) Prepare(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, insertTimeout)
 	defer cancel()
-	return schema.Migrate(ctx, s.conn)
+	if err := schema.Migrate(ctx, s.conn); err != nil {
+		return err
+	}
+	return schema.Retain(ctx, s.conn, s.Retention)
 }
 
 // Insert stores a batch. After an error it is not known whether the batch is stored.
