@@ -39,6 +39,11 @@ func (c *Client) Queue(ctx context.Context, r wire.QueueRequest) (*wire.QueueRep
 	return order[wire.QueueReply](ctx, c, &r)
 }
 
+// Estimates tells how estimates did against what was then used.
+func (c *Client) Estimates(ctx context.Context) (*wire.EstimatesReply, error) {
+	return order[wire.EstimatesReply](ctx, c, &wire.EstimatesRequest{})
+}
+
 // Revoke closes a reservation against its holder's will. Refusals: ErrClosed, ErrAllocationNotFound.
 func (c *Client) Revoke(ctx context.Context, r wire.RevokeRequest) (*wire.ReservationReply, error) {
 	return order[wire.ReservationReply](ctx, c, &r)

@@ -31,7 +31,7 @@ func contracts() []contract {
 	}
 	replies := map[string]any{
 		"agent.estimate": EstimateReply{}, "agent.status": StatusReply{}, "agent.list": ReservationsReply{}, "agent.observe": ObserveReply{},
-		"admin.apply": ApplyReply{}, "admin.get-config": ConfigReply{}, "admin.accounts": AccountsReply{}, "admin.reservations": ReservationsReply{}, "admin.queue": QueueReply{},
+		"admin.apply": ApplyReply{}, "admin.get-config": ConfigReply{}, "admin.accounts": AccountsReply{}, "admin.reservations": ReservationsReply{}, "admin.queue": QueueReply{}, "admin.estimates": EstimatesReply{},
 		"admin.hold": BlockReply{}, "admin.resume": BlockReply{}, "admin.verify": VerifyReply{},
 		"query.summary": SummaryReply{}, "query.history": HistoryReply{}, "query.peaks": PeaksReply{}, "query.forecast": ForecastReply{},
 	}

@@ -34,6 +34,7 @@ const (
 	VerbResume       = "resume"
 	VerbVerify       = "verify"
 	VerbQueue        = "queue"
+	VerbEstimates    = "estimates"
 )
 
 // AgentVerbs lists the verbs of agents in the order of the documentation.
@@ -43,12 +44,14 @@ func AgentVerbs() []string {
 
 // AdminVerbs lists the verbs of operators in the order of the documentation.
 func AdminVerbs() []string {
-	return []string{VerbApply, VerbGetConfig, VerbAccounts, VerbReservations, VerbQueue, VerbRevoke, VerbHold, VerbResume, VerbVerify}
+	return []string{VerbApply, VerbGetConfig, VerbAccounts, VerbReservations, VerbQueue, VerbEstimates, VerbRevoke, VerbHold, VerbResume, VerbVerify}
 }
 
 // ViewerVerbs lists the verbs of operators that viewers may send too: how everything stands, and nothing that changes
 // it or costs much.
-func ViewerVerbs() []string { return []string{VerbAccounts, VerbReservations, VerbQueue} }
+func ViewerVerbs() []string {
+	return []string{VerbAccounts, VerbReservations, VerbQueue, VerbEstimates}
+}
 
 // Request is the body of a request, a pointer to one of the …Request structs of this package.
 type Request interface {
@@ -253,6 +256,8 @@ func newAdminRequest(verb string) Request {
 		return new(ReservationsRequest)
 	case VerbQueue:
 		return new(QueueRequest)
+	case VerbEstimates:
+		return new(EstimatesRequest)
 	case VerbRevoke:
 		return new(RevokeRequest)
 	case VerbHold:

@@ -51,6 +51,9 @@ func TestEstimatesAreLearned(t *testing.T) {
 	if e := ask(false); e.Ground != wire.GroundTable || e.TotalTokens != 8000 || e.Samples != 0 || e.TargetPercent != 0 {
 		t.Errorf("before anything is learned: %+v", e)
 	}
+	if r, err := s.operator.Estimates(s.ctx); err != nil || r.Overall.Tasks != 0 || len(r.Types) != 0 || r.SinceAt != 0 {
+		t.Errorf("before anything is learned: %+v, %v", r, err)
+	}
 	bucket, err := s.JetStream(natsauth.RoleSuggestion).KeyValue(s.ctx, wire.BucketEstimates)
 	if err != nil {
 		t.Fatal(err)
@@ -85,6 +88,13 @@ func TestEstimatesAreLearned(t *testing.T) {
 	// At 1.25 USD for a million of input, a tenth of that for what the cache gives, and 10 for output.
 	if want := e.TotalTokens * (30*125 + 60*125/10 + 10*1000) / 10_000; e.CostMicroUSD < want*99/100 || e.CostMicroUSD > want*101/100 {
 		t.Errorf("the cost is %d micro-USD, want that of the classes, %d", e.CostMicroUSD, want)
+	}
+	r, err := s.operator.Estimates(s.ctx)
+	if err != nil || r.Overall.Tasks != 400 || r.Overall.UsedTokens != 16_000_000 || r.TargetPercent != 90_000 || len(r.Types) != 1 || r.Types[0].TaskType != "code_review" {
+		t.Fatalf("the report is %+v, %v; want 400 tasks of 40,000 tokens", r, err)
+	}
+	if o := r.Overall; o.Learned.Covered < 300 || o.Table.Covered != 0 || o.Table.ShortTokens == 0 || o.Stated != nil {
+		t.Errorf("the learned ones fit most, the table none: %+v", o)
 	}
 	if c := ask(true); c.TotalTokens <= e.TotalTokens*5/4 || c.Median != e.Median {
 		t.Errorf("a conservative estimate of %d tokens has %d", e.TotalTokens, c.TotalTokens)

@@ -46,3 +46,44 @@ func TestShowEstimate(t *testing.T) {
 		})
 	}
 }
+
+func TestShowEstimates(t *testing.T) {
+	t.Parallel()
+	const much = 9_000_000_000
+	score := wire.EstimateScore{
+		Tasks: 1_234_567, UsedTokens: much, AimPercent: 90_000, Learned: wire.EstimateCount{Covered: 1_000_000, CoveredPercent: 81_000, WasteTokens: 13 * much / 10, ShortTokens: much / 5},
+		Table: wire.EstimateCount{Covered: 12}, Stated: &wire.EstimateStated{
+			Tasks: 100, UsedTokens: much, EstimatedTokens: 2 * much, GrantedTokens: 2*much - 1, Extended: 7,
+			Estimate: wire.EstimateCount{Covered: 91, WasteTokens: much}, Grant: wire.EstimateCount{Covered: 88},
+		},
+	}
+	named := score
+	named.TaskType = strings.Repeat("a-long-type-", 8)
+	for name, row := range map[string]struct {
+		reply wire.EstimatesReply
+		want  []string
+		no    string
+	}{
+		"nothing settled": {wire.EstimatesReply{}, []string{"No task was settled"}, "TASK TYPE"},
+		"full": {
+			wire.EstimatesReply{SinceAt: 1_780_387_200_000, Overall: score, Types: []wire.EstimateScore{named, score}},
+			[]string{"since Jun 2 (UTC)", "all", "(none)", "1,234,567", "81%", "130%", "20%", "18,000,000,000 tokens, which covered 91% and wasted 100%", "7 of them later"}, "No task",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var out bytes.Buffer
+			a := &app{screen: screen.New(&out, func(string) string { return "" })}
+			a.showEstimates(&row.reply)
+			fits(t, out.String())
+			for _, want := range row.want {
+				if !strings.Contains(out.String(), want) {
+					t.Errorf("%q is missing in\n%s", want, out.String())
+				}
+			}
+			if strings.Contains(out.String(), row.no) {
+				t.Errorf("%q is in\n%s", row.no, out.String())
+			}
+		})
+	}
+}

@@ -105,8 +105,8 @@ func (a *app) showNotices(notices []wire.Notice) {
 
 func (a *app) showEstimate(e *wire.EstimateReply) {
 	s := a.screen
-	s.Printf("%s tokens: %s in, %s out\n", s.Paint(screen.Strong, screen.Count(e.TotalTokens)),
-		screen.Count(e.Tokens.Input), screen.Count(e.Tokens.Output))
+	s.Printf("%s tokens\n", s.Paint(screen.Strong, screen.Count(e.TotalTokens)))
+	a.line("divides", classesText(e.Tokens))
 	a.line("complexity", e.Complexity)
 	a.line("priority", e.Priority)
 	if !e.Unpriced {

@@ -45,6 +45,7 @@ func (b *Book) Estimate(k Key, tableTokens int64) (e Estimate, ok bool) {
 	// The mixture's own quantile is true to its shape, and uncertain where few tasks lie; the log-normal's is the other way
 	// round. Their geometric mean errs less than either, and the steering makes up for what is left.
 	target := math.Sqrt(m.quantile(e.Ground.Level) * shape.quantile(e.Ground.Level))
+	target *= 1 + Accuracy*(1-m.ground.Prior) // tasks that are all alike must fit, however the figures are rounded
 	e.Low, e.Median, e.Target = tokens(m.quantile(0.1)), tokens(m.quantile(0.5)), tokens(target)
 	e.High = max(e.Target, tokens(m.quantile(0.99)))
 	return e, true

@@ -2,6 +2,7 @@ package learn
 
 import (
 	"maps"
+	"slices"
 
 	"github.com/bursarhq/bursar/pkg/estimate"
 	"github.com/bursarhq/bursar/pkg/quota"
@@ -150,13 +151,22 @@ func (b *Book) Report() map[string]Score {
 	return sum
 }
 
-// Since is when the days of [Book.Report] began, by UTC.
+// Since is when the days of [Book.Report] began, by UTC; 0 for a Book that has read nothing.
 func (b *Book) Since() quota.Instant {
-	return quota.Instant((b.today - ReportDays + 1) * int64(quota.Day))
+	return quota.Instant(max(0, b.today-ReportDays+1) * int64(quota.Day))
 }
 
 // until moves on to a day and forgets those that lie too far back.
 func (b *Book) until(at quota.Instant) {
 	b.today = max(b.today, int64(at)/int64(quota.Day))
 	maps.DeleteFunc(b.days, func(day int64, _ map[string]Score) bool { return day <= b.today-ReportDays })
+}
+
+// Sum adds up the scores of all types.
+func Sum(scores map[string]Score) (sum Score) {
+	for _, name := range slices.Sorted(maps.Keys(scores)) { // in one order: the aims are not whole
+		s := scores[name]
+		sum.plus(&s)
+	}
+	return sum
 }

@@ -187,3 +187,20 @@ func TestCostlyKindsAreAimedAtLess(t *testing.T) {
 		t.Errorf("the cheap kind is aimed at %.3f, the dear one at %.3f", cheap, dear)
 	}
 }
+
+// Tasks that are all alike fit: no rounding of the figures may lie below them.
+func TestTasksAllAlikeFit(t *testing.T) {
+	t.Parallel()
+	for size := int64(9_000); size < 11_000; size += 250 {
+		d := newDiary(t)
+		for range 100 {
+			labels := review(0)
+			if err := d.book.Learn(learn.KeyOf(&labels), 8000, quota.Tokens{Output: size}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if s := d.book.Scores()["code_review"].Learned; s.Covered < 97 || s.Waste > 100*size/10 {
+			t.Errorf("100 tasks of %d tokens: %+v", size, s)
+		}
+	}
+}

@@ -1,8 +1,6 @@
 package estimates
 
 import (
-	"math"
-
 	"github.com/bursarhq/bursar/pkg/estimate"
 	"github.com/bursarhq/bursar/pkg/estimate/learn"
 	"github.com/bursarhq/bursar/pkg/quota"
@@ -51,7 +49,7 @@ func (w *Watch) Estimate(task estimate.Task, by Asker) (Answer, error) {
 	}
 	answer.Ground, answer.shares, answer.Samples = wire.GroundLearned, known.Shares, int64(known.Ground.N)
 	answer.Low, answer.Median, answer.High = known.Low, known.Median, known.High
-	answer.TargetPercent = wire.Percent(math.Round(known.Aim * percentage))
+	answer.TargetPercent = percentOfPart(known.Aim)
 	return answer, nil
 }
 

@@ -46,6 +46,8 @@ func (f *Front) read(r *request) {
 		compute = func(s *quota.State, now quota.Instant) any { return accounts(b, s, now) }
 	case *wire.QueueRequest:
 		compute = func(s *quota.State, now quota.Instant) any { return queue(b, s, now) }
+	case *wire.EstimatesRequest:
+		compute = func(*quota.State, quota.Instant) any { return f.opt.Estimates.Report() }
 	case *wire.GetConfigRequest:
 		compute = func(s *quota.State, _ quota.Instant) any {
 			return &wire.ConfigReply{ConfigVersion: s.Config.Version, Config: wire.ConfigOf(&s.Config)}

@@ -60,6 +60,7 @@ func (f *Follower) saveEstimates(ctx context.Context) error {
 			return err
 		}
 		l.revision, l.changed = revision, false
+		f.metrics.estimates.show(workspace, l.book.Report())
 	}
 	return nil
 }

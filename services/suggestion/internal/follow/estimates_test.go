@@ -3,6 +3,8 @@ package follow
 import (
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
 	"github.com/bursarhq/bursar/pkg/bus"
 	"github.com/bursarhq/bursar/pkg/estimate/learn"
 	"github.com/bursarhq/bursar/pkg/quota"
@@ -41,6 +43,12 @@ func TestTasksAreLearnedFromOnce(t *testing.T) {
 	b, _, err := w.keeper.LoadEstimates(t.Context(), "one")
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, taskType := range []string{"analysis", ""} {
+		m := &w.metrics.estimates
+		if tasks, waste := testutil.ToFloat64(m.tasks.WithLabelValues("one", taskType)), testutil.ToFloat64(m.waste.WithLabelValues("one", taskType, "estimate")); tasks != 45 || waste <= 0 {
+			t.Errorf("type %q: the metrics tell of %g tasks and waste %g", taskType, tasks, waste)
+		}
 	}
 	if s := b.Scores()["analysis"]; s.Tasks != 45 || b.Number() != 3 {
 		t.Errorf("%d tasks as of commit %d, want 45 as of 3", s.Tasks, b.Number())

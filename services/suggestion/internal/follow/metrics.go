@@ -12,6 +12,7 @@ type Metrics struct {
 	made                                  *prometheus.CounterVec
 	current                               *prometheus.GaugeVec
 	lag                                   prometheus.Gauge
+	estimates                             estimateMetrics
 }
 
 // NewMetrics makes the metrics and registers them. It fails when they are registered already.
@@ -34,8 +35,9 @@ func NewMetrics(into prometheus.Registerer) (*Metrics, error) {
 			Namespace: "bursar", Subsystem: "suggestion", Name: "lag_seconds",
 			Help: "Age of the newest commit of the last range when its advice was out.",
 		}),
+		estimates: newEstimateMetrics(),
 	}
-	for _, c := range []prometheus.Collector{m.commits, m.missed, m.unreadable, m.failures, m.made, m.current, m.lag} {
+	for _, c := range []prometheus.Collector{m.commits, m.missed, m.unreadable, m.failures, m.made, m.current, m.lag, m.estimates.tasks, m.estimates.aim, m.estimates.covered, m.estimates.waste, m.estimates.short} {
 		if err := into.Register(c); err != nil {
 			return nil, fmt.Errorf("register suggestion metrics: %w", err)
 		}
