@@ -40,7 +40,7 @@ func TestForecastOfImportedUsage(t *testing.T) {
 			return false
 		}
 		f = document[wire.ForecastReply](t, got.stdout).Limits[0]
-		return f.HistoryHours >= hours-2 && f.NextWeek != nil && f.NextWeek.Likely >= week*9/10
+		return f.HistoryHours >= hours-2 && f.NextWeek != nil && f.NextWeek.Likely >= week*9/10 && f.Used > 0
 	})
 	if n := f.NextWeek; n == nil || n.Low > week || n.High < week || n.Likely < week*9/10 || n.Likely > week*11/10 || len(n.Hours) != 168 {
 		t.Errorf("next week %+v, want about %d", n, week)
