@@ -30,6 +30,8 @@ type Task struct {
 	reservation wire.Reservation
 	ready       time.Time             // when the next provider call is due
 	unsent      []*wire.ReportRequest // reports that nobody answered; to be repeated as they are
+
+	preempted *preemptions
 }
 
 // Do reserves, waiting in the queue for as long as r.MaxWaitMS allows, runs work, and closes the reservation however work ends: it is settled when work returns nil or has
@@ -50,7 +52,7 @@ func (a *Agent) Do(ctx context.Context, r wire.ReserveRequest, work func(context
 		return err
 	}
 	working, cancel := context.WithCancelCause(ctx)
-	t := &Task{agent: a, id: granted.ReservationID, cancel: cancel}
+	t := &Task{agent: a, id: granted.ReservationID, cancel: cancel, preempted: newPreemptions()}
 	t.update(granted.Reservation, granted.RetryAfterMS)
 	a.adopt(t)
 	renewing := t.renew(working, time.Duration(r.LeaseMS)*time.Millisecond/renewals)
@@ -161,6 +163,8 @@ func (t *Task) update(r wire.Reservation, retryAfterMS int64) {
 // noticed takes in a notice about the reservation; one that has ended cancels the work.
 func (t *Task) noticed(n wire.Notice) {
 	switch quota.NoticeKind(n.Kind) {
+	case quota.NoticePreempting:
+		t.preempted.tell(n)
 	case quota.NoticeRevoked, quota.NoticeExpired, quota.NoticePreempted:
 		t.cancel(fmt.Errorf("%w: %s: %s", wire.ErrClosed, n.Kind, n.Reason))
 	}

@@ -204,6 +204,7 @@ func appendTotals(b []byte, t *quota.Totals) []byte {
 		f.int(byte(i+40), n)
 	}
 	f.int(50, t.Preempted)
+	f.int(120, t.Shrunk)
 	return f.end()
 }
 

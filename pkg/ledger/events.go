@@ -52,6 +52,8 @@ func number(e quota.Event) (kindNumber, bool) {
 		return 19, true
 	case *quota.ReservationPreempting:
 		return 20, true
+	case *quota.ReservationShrunk:
+		return 21, true
 	default:
 		return 0, false
 	}
@@ -100,6 +102,8 @@ func (n kindNumber) blank() (quota.Event, error) {
 		return new(quota.ReservationDequeued), nil
 	case 20:
 		return new(quota.ReservationPreempting), nil
+	case 21:
+		return new(quota.ReservationShrunk), nil
 	default:
 		return nil, fmt.Errorf("%w: event kind %d is not known to format %d, the newest this program reads", ErrVersion, n, formatVersion)
 	}

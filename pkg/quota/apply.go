@@ -22,15 +22,8 @@ func Apply(s *State, e Event) {
 		if (e.Code == CodeInsufficientQuota || e.Code == CodeConcurrentLimitExceeded) && e.Reason != ReasonHeldBack {
 			s.totals.Exhausted++
 		}
-	case *ReservationQueued:
-		s.advance(e.At)
-		s.applyQueued(e)
-	case *ReservationWaiting:
-		s.advance(e.At)
-		s.applyWaiting(e)
-	case *ReservationDequeued:
-		s.advance(e.At)
-		s.applyDequeued(e)
+	case *ReservationQueued, *ReservationWaiting, *ReservationDequeued:
+		s.applyQueueEvent(e)
 	case *ReservationExtended:
 		s.advance(e.At)
 		s.applyExtended(e)
@@ -43,6 +36,9 @@ func Apply(s *State, e Event) {
 	case *ReservationPreempting:
 		s.advance(e.At)
 		s.applyPreempting(e)
+	case *ReservationShrunk:
+		s.advance(e.At)
+		s.applyShrunk(e)
 	case *ReservationClosed:
 		s.advance(e.At)
 		s.applyClosed(e)
@@ -123,6 +119,7 @@ func (s *State) applyConfig(e *ConfigApplied) {
 		}
 	}
 	s.counters = kept
+	s.relendEverything()
 	s.tryAllAgain()
 	s.findNextWindow()
 	s.trimClosed()
@@ -137,6 +134,7 @@ func (s *State) dropHolds(limit string) {
 			h.Returned += h.Held
 			h.Held = 0
 		}
+		s.dropTakes(r, limit)
 	}
 }
 
@@ -180,6 +178,7 @@ func (s *State) applyExtended(e *ReservationExtended) {
 	s.totals.Reserved += e.Amount.Tokens.Total()
 	s.totals.Overrun -= wasOver - max(0, r.Used.Tokens.Total()-r.Granted.Tokens.Total())
 	s.addHolds(r, e.Holds, e.At)
+	s.checkFloors(r, e.Holds)
 	s.setExpiry(r, e.Expires)
 	s.markPassed(e.Passed, e.At)
 }
@@ -200,6 +199,7 @@ func (s *State) addHolds(r *Reservation, amounts []LimitAmount, at Instant) {
 		c.Held += a.Amount
 		c.GrantedSum += a.Amount
 		s.countTeam(l, c, &r.Labels, 0, a.Amount)
+		s.relend(r, h)
 		if l.Window.Kind == WindowBucket {
 			c.bucketMove(l, at, -a.Amount)
 		}
@@ -256,6 +256,7 @@ func (s *State) applyCharge(e *UsageRecorded, r *Reservation, charge Charge) {
 			h.Held -= charge.Within
 			h.Within += charge.Within
 			h.Over += charge.Amount - charge.Within
+			s.relend(r, h)
 		}
 		s.countTeam(l, c, &r.Labels, 0, -charge.Within)
 	}
@@ -317,7 +318,11 @@ func (s *State) applyClosed(e *ReservationClosed) {
 	}
 	for _, back := range e.Returned {
 		s.giveBack(r, back, e.At)
+		if h := r.hold(back.Limit); h != nil && h.Held != 0 {
+			s.breaks("reservation %s closed with %d held on %s", r.ID, h.Held, back.Limit)
+		}
 	}
+	r.Takes = nil
 	r.Outcome, r.ClosedAt = e.Outcome, e.At
 	s.unlive(r)
 	s.queue.touch(watchLedger)
@@ -336,7 +341,7 @@ func (s *State) applyClosed(e *ReservationClosed) {
 		s.notify(r.actor(), Notice{Kind: NoticeExpired, Reservation: r.ID, At: e.At})
 	case OutcomePreempted:
 		s.totals.Preempted++
-		s.notify(r.actor(), Notice{Kind: NoticePreempted, Reservation: r.ID, At: e.At})
+		s.notify(r.actor(), Notice{Kind: NoticePreempted, Reservation: r.ID, At: e.At, Reason: e.Reason})
 	case OutcomeRevoked:
 		s.totals.Revoked++
 		s.notify(r.actor(), Notice{Kind: NoticeRevoked, Reservation: r.ID, At: e.At, Reason: e.Reason})
@@ -359,9 +364,7 @@ func (s *State) giveBack(r *Reservation, back LimitAmount, at Instant) {
 	if l.Window.Kind == WindowBucket {
 		c.bucketMove(l, at, back.Amount)
 	}
-	if h.Held != 0 {
-		s.breaks("reservation %s closed with %d held on %s", r.ID, h.Held, back.Limit)
-	}
+	s.relend(r, h)
 	s.checkCounter(c)
 }
 

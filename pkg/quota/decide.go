@@ -116,7 +116,7 @@ func (d decider) reserve(c Reserve) ([]Event, Result) {
 	if begun {
 		reclaimed = up.reclaim()
 	}
-	if events, result, ok := d.wait(&c, &up); ok {
+	if events, result, ok := d.wait(&c, &up, reclaimed); ok {
 		return append(reclaimed, events...), result
 	}
 	if begun {

@@ -30,9 +30,12 @@ func (d decider) tick() (events []Event) {
 		return strings.Compare(a.ID, b.ID)
 	})
 	for _, r := range due[:min(len(due), maxExpiriesPerTick)] {
-		if r.Expires <= now {
+		switch t := r.nextTake(); {
+		case r.Expires <= now:
 			events = append(events, closing(r, now, endOf(r), Actor{}, ""))
-		} else {
+		case t != nil && t.At <= now:
+			events = append(events, d.takeBack(r, t))
+		default:
 			events = append(events, &ReservationExpiring{At: now, Reservation: r.ID, Labels: r.Labels, Expires: r.Expires})
 		}
 	}

@@ -10,6 +10,11 @@ func (d decider) extend(c Extend) ([]Event, Result) {
 		return nil, closedResult(r, false)
 	case c.Lifetime < 0:
 		return nil, invalid("lifetime must not be negative")
+	case r.nextTake() != nil && c.Amount != (Amount{}):
+		return d.deny(&r.Labels, r.ID, c.Amount, &refusal{
+			code: CodeInsufficientQuota, reason: ReasonHeldBack, retryable: true, retryAfter: max(retryAtLeast, r.nextTake().At.Sub(d.env.Now)),
+			message: "a part of the reservation is being taken back for the owner of a floor: ask for more after that, or reserve again",
+		})
 	case r.Preempting:
 		return d.deny(&r.Labels, r.ID, c.Amount, &refusal{
 			code: CodeInsufficientQuota, reason: ReasonHeldBack, message: "the reservation is being preempted for the owner of a floor: settle what you have, and reserve again",

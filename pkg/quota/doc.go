@@ -54,6 +54,12 @@
 //	line          all entries that wait for the same; its first is the head
 //	passed        a head is, when what comes after it is granted before it; a line is kept when that may not go on
 //	grace         the time in which a grant from the queue needs a sign of life, or it expires
+//	floor         what a team is guaranteed of a limit; what nobody has taken of it is lent, or kept
+//	borrow        to have more of a limit than one's floors; what is beyond them is borrowed
+//	reclaim       take back what is lent, for the owner of the floor
+//	preempt       have a reservation give back what it has not used, after a grace, for a floor
+//	take          what one preempted reservation gives back of one limit; where something is left it goes on (shrunk)
+//	owed          guaranteed by a floor to who waits, while others have it
 //	flow          how fast units have come back on a limit lately
 //	notice        something an agent must learn (expiring, expired, revoked, granted, …); kept until acknowledged
 //	commit        one revision of the ledger: the events and results of one group of commands

@@ -20,6 +20,7 @@ const (
 	KindReservationExpiring   = "reservation.expiring"
 	KindReservationClosed     = "reservation.closed"
 	KindReservationPreempting = "reservation.preempting"
+	KindReservationShrunk     = "reservation.shrunk"
 	KindUsageRecorded         = "usage.recorded"
 	KindWindowOpened          = "window.opened"
 	KindWindowRolled          = "window.rolled"

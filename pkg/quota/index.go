@@ -1,6 +1,10 @@
 package quota
 
-import "time"
+import (
+	"cmp"
+	"slices"
+	"time"
+)
 
 // limitIndex finds the limits that can concern a command without walking all of them. It is rebuilt when the
 // configuration changes.
@@ -10,7 +14,7 @@ type limitIndex struct {
 	elsewhere []*Limit                  // limits without an account
 	zones     map[string]*time.Location // of calendar windows, by limit
 	accounts  map[string]int            // number of accounts, by provider
-	shares    map[string][]ownedShare   // by limit
+	shares    map[string][]ownedShare   // by limit; of a team those for higher priorities first
 }
 
 func newLimitIndex(c *Config) limitIndex {
@@ -21,6 +25,9 @@ func newLimitIndex(c *Config) limitIndex {
 			share := &c.Teams[i].Shares[j]
 			x.shares[share.Limit] = append(x.shares[share.Limit], ownedShare{c.Teams[i].Name, share})
 		}
+	}
+	for _, shares := range x.shares {
+		slices.SortStableFunc(shares, func(a, b ownedShare) int { return cmp.Or(cmp.Compare(a.team, b.team), cmp.Compare(b.From, a.From)) })
 	}
 	for i := range c.Accounts {
 		x.accounts[c.Accounts[i].Provider]++

@@ -83,6 +83,7 @@ type climb struct {
 
 	steps    []Step
 	refusals []refused
+	owes     []owes // of which floors guarantee more than there is
 }
 
 // choice is one account and model that may serve the wish.
@@ -296,6 +297,16 @@ func (c *climb) bounds() (bounds []Bound) {
 		}
 		seen[r.choice] = len(bounds)
 		bounds = append(bounds, b)
+	}
+	for _, o := range c.owes {
+		if _, waits := seen[o.choice]; !waits {
+			continue
+		}
+		i := slices.IndexFunc(bounds, func(b Bound) bool { return b.On == o.On })
+		if i < 0 {
+			i, bounds = len(bounds), append(bounds, Bound{On: o.On, Units: o.Owed})
+		}
+		bounds[i].Owed = max(bounds[i].Owed, o.Owed)
 	}
 	return bounds
 }

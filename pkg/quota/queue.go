@@ -40,6 +40,9 @@ type Wish struct {
 type Bound struct {
 	On    string `cbor:"1,keyasint,omitempty"`
 	Units int64  `cbor:"2,keyasint,omitempty"`
+	// Owed is what floors guarantee to the entry on the limit, in full, and what others have of it: as soon as that can be
+	// taken back from them it is. 0 where nothing is owed.
+	Owed int64 `cbor:"120,keyasint,omitempty"`
 }
 
 // Waiting is one queued reservation.

@@ -42,7 +42,7 @@ type Place struct {
 }
 
 // wait gives a reserve that no rung granted a place in the queue; ok is false where waiting is of no use or there is no room.
-func (d decider) wait(c *Reserve, up *climb) (events []Event, result Result, ok bool) {
+func (d decider) wait(c *Reserve, up *climb, reclaimed []Event) (events []Event, result Result, ok bool) {
 	s, now := d.state, d.env.Now
 	bounds := up.bounds()
 	if c.MaxWait == 0 || !s.Config.Policy.waits() || len(bounds) == 0 || s.queueFull(c.Actor) != "" {
@@ -52,6 +52,9 @@ func (d decider) wait(c *Reserve, up *climb) (events []Event, result Result, ok 
 		Reservation: c.Reservation, Labels: up.base, Wish: *up.wish, Since: now, Until: now.Add(min(c.MaxWait, MaxQueueWait)), Bounds: bounds,
 	}
 	place := s.placeOf(w, now)
+	if back := backAt(reclaimed); back != 0 {
+		place.GrantFrom, place.GrantAt, place.GrantTo = now, back, back
+	}
 	r := up.shortest()
 	e := &ReservationQueued{
 		At: now, Reservation: w.Reservation, Labels: w.Labels, Wish: w.Wish, Until: w.Until, Bounds: bounds, Code: r.code, Limit: r.limit,
@@ -172,13 +175,13 @@ func (d decider) firstWithRoom(l *line) *Waiting {
 	if limit == nil {
 		return found
 	}
-	only := s.keeper(l)
+	only, owed := s.keeper(l), newOwedWalk(s, l)
 	s.each(l, func(w *Waiting) bool {
 		if only != nil && w != only && len(s.index.shares[limit.ID]) == 0 {
 			return false
 		}
 		a := s.askOf(w, limit, s.counters[limit.ID])
-		if s.fits(&a, d.env.Now) {
+		if s.fits(&a, d.env.Now) || owed.due(w, a) {
 			found = w
 			return false
 		}
@@ -190,14 +193,16 @@ func (d decider) firstWithRoom(l *line) *Waiting {
 // tryWaiting grants to an entry, or says what it waits for now.
 func (d decider) tryWaiting(w *Waiting) []Event {
 	now := d.env.Now
+	var reclaimed []Event
 	up, r := d.climbAgain(w)
 	if r == nil {
 		if o := up.run(d.state.Config.Policy.beforeQueue()); o != nil {
 			return d.grantWaiting(w, up, o)
 		}
+		reclaimed = up.reclaim()
 	}
 	if bounds := up.bounds(); len(bounds) > 0 {
-		return []Event{&ReservationWaiting{At: now, Reservation: w.Reservation, Bounds: bounds, Kept: w.Kept}}
+		return append(reclaimed, waitFor(w, bounds, now, len(reclaimed) > 0)...)
 	}
 	e := dequeued(w, now, QueueRefused)
 	e.Steps = up.steps
@@ -205,6 +210,20 @@ func (d decider) tryWaiting(w *Waiting) []Event {
 		e.Code, e.Limit, e.Reason = best.code, best.limit, best.message
 	}
 	return []Event{e}
+}
+
+// waitFor says what an entry waits for from now on. Where that is the same as before it says nothing, if something else was
+// done for the entry; if nothing was, then nothing is to be hoped of what floors owe to it before something else changes.
+func waitFor(w *Waiting, bounds []Bound, now Instant, done bool) []Event {
+	if slices.Equal(bounds, w.Bounds) {
+		if done {
+			return nil
+		}
+		for i := range bounds {
+			bounds[i].Owed = 0
+		}
+	}
+	return []Event{&ReservationWaiting{At: now, Reservation: w.Reservation, Bounds: bounds, Kept: w.Kept}}
 }
 
 // climbAgain prepares an entry's way up the ladder; a refusal says that it cannot even begin.

@@ -71,6 +71,21 @@ func (*ReservationWaiting) Kind() string { return KindReservationWaiting }
 // Kind names the event.
 func (*ReservationDequeued) Kind() string { return KindReservationDequeued }
 
+// applyQueueEvent folds an event of the queue.
+func (s *State) applyQueueEvent(e Event) {
+	switch e := e.(type) {
+	case *ReservationQueued:
+		s.advance(e.At)
+		s.applyQueued(e)
+	case *ReservationWaiting:
+		s.advance(e.At)
+		s.applyWaiting(e)
+	case *ReservationDequeued:
+		s.advance(e.At)
+		s.applyDequeued(e)
+	}
+}
+
 func (s *State) applyQueued(e *ReservationQueued) {
 	if s.queue.entries[e.Reservation] != nil || s.reservations[e.Reservation] != nil {
 		s.breaks("reservation %s was queued twice", e.Reservation)

@@ -68,6 +68,9 @@ func (s *State) placeOf(w *Waiting, now Instant) *Place {
 			unitsAhead = s.queue.lines[b.On].units / size * ahead
 		}
 		from, at, to := s.predict(b, unitsAhead, ahead, now)
+		if back := s.backFor(w, b, now); back != 0 {
+			from, at, to = now, back, back
+		}
 		if at != 0 && (p.GrantAt == 0 || at < p.GrantAt) {
 			p.GrantFrom, p.GrantAt, p.GrantTo = from, at, to
 		}

@@ -47,13 +47,13 @@ func (s *State) findDue(l *line) (due Instant) {
 		return s.clearedAt(l.on)
 	}
 	counter := s.counters[limit.ID]
-	only := s.keeper(l)
+	only, owed := s.keeper(l), newOwedWalk(s, l)
 	s.each(l, func(w *Waiting) bool {
 		if only != nil && w != only && len(s.index.shares[limit.ID]) == 0 {
 			return false // but what floors guarantee is not kept from anybody
 		}
 		a := s.askOf(w, limit, counter)
-		if s.fits(&a, s.Now) {
+		if s.fits(&a, s.Now) || owed.due(w, a) {
 			due = s.Now
 			return false
 		}

@@ -141,6 +141,7 @@ func Restore(n *Snapshot) (*State, error) {
 				s.countTeam(l, s.counters[h.Limit], &r.Labels, 0, h.Held)
 			}
 		}
+		s.relendAll(&r)
 		s.schedule(&r)
 	}
 	for i := range n.Closed {

@@ -40,8 +40,8 @@ type State struct {
 	nextWindow  Instant // the earliest end of an open window; 0 for none
 	liveByAgent map[Actor]int
 	liveByTeam  map[string]int
-	heldByTeam  map[string]int64        // tokens of live reservations that are not used yet
-	preemptible map[string]*Reservation // live, by id
+	heldByTeam  map[string]int64      // tokens of live reservations that are not used yet
+	lent        map[string]*lentLimit // what preemptible reservations hold, by limit
 	index       limitIndex
 	broken      []string // invariants found broken while applying
 }
@@ -71,7 +71,7 @@ func NewState() *State {
 		pacers:       map[pacerKey]Instant{},
 		liveByTeam:   map[string]int{},
 		heldByTeam:   map[string]int64{},
-		preemptible:  map[string]*Reservation{},
+		lent:         map[string]*lentLimit{},
 		learners:     map[string]*Learner{},
 	}
 }
@@ -143,6 +143,8 @@ type Reservation struct {
 	Unclaimed   bool `cbor:"40,keyasint,omitempty"`
 	Preemptible bool `cbor:"41,keyasint,omitempty"`
 	Preempting  bool `cbor:"50,keyasint,omitempty"` // it ends at Expires, for the owner of a floor
+	// Takes are what it gives back for the owners of floors, soonest first. The slice is replaced and never changed.
+	Takes []Take `cbor:"120,keyasint,omitempty"`
 
 	heapIndex int
 }
@@ -171,8 +173,10 @@ const (
 	NoticeExpiring NoticeKind = "expiring"
 	NoticeExpired  NoticeKind = "expired"
 	NoticeRevoked  NoticeKind = "revoked"
-	// NoticePreempting tells when a reservation will be closed, NoticePreempted that it was.
+	// NoticePreempting tells when a reservation will give something back, or all and be closed; NoticeShrunk that it gave
+	// a part back and goes on, NoticePreempted that it was closed.
 	NoticePreempting NoticeKind = "preempting"
+	NoticeShrunk     NoticeKind = "shrunk"
 	NoticePreempted  NoticeKind = "preempted"
 	// Of queued reservations.
 	NoticeGranted   NoticeKind = "granted"
@@ -189,6 +193,7 @@ type Notice struct {
 	At          Instant    `cbor:"4,keyasint,omitempty"`
 	Expires     Instant    `cbor:"5,keyasint,omitempty"`
 	Reason      string     `cbor:"6,keyasint,omitempty"`
+	Amount      Amount     `cbor:"120,keyasint,omitempty"` // what a reservation that goes on gives back; empty otherwise
 }
 
 // Totals count over the whole life of the ledger. Each commit carries them, so that a fold that went another way is found.
@@ -217,7 +222,8 @@ type Totals struct {
 	QueueTimedOut  int64 `cbor:"43,keyasint,omitempty"`
 	QueueRefused   int64 `cbor:"44,keyasint,omitempty"`
 
-	Preempted int64 `cbor:"50,keyasint,omitempty"` // reservations closed for the owner of a floor
+	Preempted int64 `cbor:"50,keyasint,omitempty"`  // reservations closed for the owner of a floor
+	Shrunk    int64 `cbor:"120,keyasint,omitempty"` // times that one gave a part back for it and went on
 }
 
 // HeldTokens is what live reservations still hold, in tokens.
@@ -249,6 +255,14 @@ func (s *State) NextDue() Instant {
 // dueAt is when a tick next concerns the reservation: to warn, or to expire. Leases that are renewed all the time are
 // too short to be warned of.
 func (r *Reservation) dueAt(p *Policy) Instant {
+	if t := r.nextTake(); t != nil && t.At < r.Expires {
+		return min(t.At, r.warnAt(p))
+	}
+	return r.warnAt(p)
+}
+
+// warnAt is when a lease that is not renewed is to be warned of, or ends.
+func (r *Reservation) warnAt(p *Policy) Instant {
 	if r.Preempting {
 		return r.Expires
 	}

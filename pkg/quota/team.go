@@ -1,6 +1,9 @@
 package quota
 
-import "cmp"
+import (
+	"cmp"
+	"math"
+)
 
 // Team is what configuration says of who is charged, beside the limits of its own.
 type Team struct {
@@ -77,9 +80,14 @@ func (c *Counter) of(team string, priority Priority) *TeamCount {
 }
 
 // taken is what a team's work of at least a priority has of the limit: used in this window, and held.
-func (c *Counter) taken(team string, from Priority) (n int64) {
+func (c *Counter) taken(team string, from Priority) int64 {
+	return c.takenBetween(team, from, noPriority)
+}
+
+// takenBetween is the same for priorities from one up to but excluding another.
+func (c *Counter) takenBetween(team string, from, below Priority) (n int64) {
 	for i := range c.Teams {
-		if t := &c.Teams[i]; t.Team == team && t.Priority >= from {
+		if t := &c.Teams[i]; t.Team == team && t.Priority >= from && t.Priority < below {
 			n += t.Used + t.Held
 		}
 	}
@@ -104,17 +112,21 @@ func (s *State) shareRoom(a *ask, room int64, now Instant) int64 {
 	if len(shares) == 0 || room <= 0 {
 		return room
 	}
-	capacity := a.counter.capacity(a.limit)
+	return max(0, min(room-s.keptByFloors(a, now), s.mostLeft(a)))
+}
+
+// mostLeft is what the ask's team may still take in all.
+func (s *State) mostLeft(a *ask) int64 {
+	left, capacity := int64(math.MaxInt64), a.counter.capacity(a.limit)
+	shares := s.index.shares[a.limit.ID]
 	for i := range shares {
-		o := &shares[i]
-		if most := units(o.Most, o.MostPart, capacity); most > 0 && o.team == a.labels.Team {
-			room = min(room, most-a.counter.taken(o.team, 0))
-		}
-		if !o.covers(a.labels) {
-			room -= s.keptByFloor(o, a, now)
+		if o := &shares[i]; o.team == a.labels.Team {
+			if most := units(o.Most, o.MostPart, capacity); most > 0 {
+				left = min(left, most-a.counter.taken(o.team, 0))
+			}
 		}
 	}
-	return max(0, room)
+	return left
 }
 
 // mostEver is what floors and shares leave to an ask in a window of which nothing is taken.
@@ -124,49 +136,80 @@ func (s *State) mostEver(a *ask, capacity int64) int64 {
 	return s.shareRoom(&fresh, capacity, s.Now)
 }
 
-// keptByFloor is what a floor keeps from an ask that it is not for.
-func (s *State) keptByFloor(o *ownedShare, a *ask, now Instant) int64 {
-	floor := units(o.Floor, o.FloorPart, a.counter.capacity(a.limit))
-	kept := floor - a.counter.taken(o.team, o.From)
-	if a.preemptible && s.lends(o, a, now) || s.promised(a) {
-		kept -= percentOf(floor, o.LendPart)
+// eachFloor fills the floors on a limit with what their owners' work has of it and tells what each lacks. A team's floors
+// for higher priorities are filled first, and what is over goes into those for lower ones: no unit fills two floors, so they
+// add up.
+func (s *State) eachFloor(c *Counter, visit func(o *ownedShare, floor, lacks int64)) {
+	shares := s.index.shares[c.Limit]
+	if len(shares) == 0 {
+		return
 	}
-	return max(0, kept)
+	capacity := c.capacity(s.index.byID[c.Limit])
+	var pool int64
+	above := noPriority
+	for i := range shares {
+		o := &shares[i]
+		if i > 0 && shares[i-1].team != o.team {
+			pool, above = 0, noPriority
+		}
+		pool += c.takenBetween(o.team, o.From, above)
+		above = o.From
+		floor := units(o.Floor, o.FloorPart, capacity)
+		filled := min(floor, pool)
+		pool -= filled
+		visit(o, floor, floor-filled)
+	}
+}
+
+// noPriority is above every priority.
+const noPriority = PriorityCritical + 1
+
+// keptByFloors is what the floors that are not for an ask keep from it.
+func (s *State) keptByFloors(a *ask, now Instant) (kept int64) {
+	promised := s.promised(a)
+	s.eachFloor(a.counter, func(o *ownedShare, floor, lacks int64) {
+		if o.covers(a.labels) || lacks == 0 {
+			return
+		}
+		if a.preemptible && s.lends(o, a, now) || promised {
+			lacks -= percentOf(floor, o.LendPart)
+		}
+		kept += max(0, lacks)
+	})
+	return kept
 }
 
 // promised tells whether an ask is for no more than what floors guarantee to it and do not lend. What others have lent,
 // and what was spent of that, is not taken from it.
 func (s *State) promised(a *ask) bool {
-	shares := s.index.shares[a.limit.ID]
 	var left int64
-	for i := range shares {
-		if o := &shares[i]; o.covers(a.labels) {
-			left += o.promises(a.counter, a.counter.capacity(a.limit))
+	s.eachFloor(a.counter, func(o *ownedShare, floor, lacks int64) {
+		if o.covers(a.labels) {
+			left += max(0, lacks-percentOf(floor, o.LendPart))
 		}
-	}
+	})
 	return left > 0 && a.need() <= left
-}
-
-// promises is what the owner of a floor has not taken of the part that is not lent.
-func (o *ownedShare) promises(c *Counter, capacity int64) int64 {
-	floor := units(o.Floor, o.FloorPart, capacity)
-	return max(0, floor-percentOf(floor, o.LendPart)-c.taken(o.team, o.From))
 }
 
 // floorLeft is what the floors that are for an ask still guarantee to it.
 func (s *State) floorLeft(a *ask) (left int64) {
-	shares := s.index.shares[a.limit.ID]
-	for i := range shares {
-		if o := &shares[i]; o.covers(a.labels) {
-			left += max(0, units(o.Floor, o.FloorPart, a.counter.capacity(a.limit))-a.counter.taken(o.team, o.From))
+	s.eachFloor(a.counter, func(o *ownedShare, _, lacks int64) {
+		if o.covers(a.labels) {
+			left += lacks
 		}
-	}
+	})
 	return left
 }
 
-// borrows tells whether a team has more of a limit than its floor there.
-func (s *State) borrows(team string, c *Counter) bool {
-	return c.taken(team, 0) > s.floors(team, c.Limit, c.capacity(s.index.byID[c.Limit]))
+// beyondFloors is what a team's work has of a limit that none of its floors is for: it has borrowed that.
+func (s *State) beyondFloors(team string, c *Counter) int64 {
+	left := c.taken(team, 0)
+	s.eachFloor(c, func(o *ownedShare, floor, lacks int64) {
+		if o.team == team {
+			left -= floor - lacks
+		}
+	})
+	return left
 }
 
 // Config lookups.
@@ -203,15 +246,11 @@ func (s *State) live(r *Reservation) {
 	s.reservations[r.ID] = r
 	s.liveByAgent[r.actor()]++
 	s.liveByTeam[r.Labels.Team]++
-	if r.Preemptible {
-		s.preemptible[r.ID] = r
-	}
 	s.touchFanOut(&r.Labels)
 }
 
 func (s *State) unlive(r *Reservation) {
 	delete(s.reservations, r.ID)
-	delete(s.preemptible, r.ID)
 	if s.liveByAgent[r.actor()]--; s.liveByAgent[r.actor()] == 0 {
 		delete(s.liveByAgent, r.actor())
 	}

@@ -1,15 +1,14 @@
 package quota
 
+import "slices"
+
 // checkTeams verifies that what is known by team adds up to what is known in all.
 func (s *State) checkTeams(say func(string, ...any)) {
-	live, unused, preemptible := map[string]int{}, map[string]int64{}, 0
+	live, unused := map[string]int{}, map[string]int64{}
 	held := map[string]map[TeamCount]int64{}
 	for _, r := range s.reservations {
 		live[r.Labels.Team]++
 		unused[r.Labels.Team] += r.unused()
-		if r.Preemptible {
-			preemptible++
-		}
 		for _, h := range r.Holds {
 			if held[h.Limit] == nil {
 				held[h.Limit] = map[TeamCount]int64{}
@@ -17,9 +16,10 @@ func (s *State) checkTeams(say func(string, ...any)) {
 			held[h.Limit][TeamCount{Team: r.Labels.Team, Priority: r.Labels.Priority}] += h.Held
 		}
 	}
-	if len(live) != len(s.liveByTeam) || preemptible != len(s.preemptible) {
-		say("%d teams and %d preemptible reservations are indexed, there are %d and %d", len(s.liveByTeam), len(s.preemptible), len(live), preemptible)
+	if len(live) != len(s.liveByTeam) {
+		say("%d teams are indexed, there are %d", len(s.liveByTeam), len(live))
 	}
+	s.checkLent(say)
 	for team, n := range live {
 		if s.liveByTeam[team] != n || s.heldByTeam[team] != unused[team] {
 			say("team %s: %d live and %d unused tokens are indexed, there are %d and %d", team, s.liveByTeam[team], s.heldByTeam[team], n, unused[team])
@@ -50,11 +50,13 @@ func (s *State) checkTeamsOf(c *Counter, held map[TeamCount]int64, say func(stri
 	}
 }
 
-// checkFloors verifies of a grant that what is left of each limit still covers what floors guarantee to others.
+// checkFloors verifies of a grant that what is left of each limit still covers what floors guarantee to others. It is the
+// floors' invariant, by arithmetic of its own: nothing is granted out of what the owner of a floor has not taken of it, but
+// for the part that it lends to preemptible work and to owners who ask for what is guaranteed to them and not lent.
 func (s *State) checkFloors(r *Reservation, held []LimitAmount) {
 	for _, h := range held {
-		l, shares := s.index.byID[h.Limit], s.index.shares[h.Limit]
-		if l == nil || h.Amount == 0 || len(shares) == 0 {
+		l := s.index.byID[h.Limit]
+		if l == nil || h.Amount == 0 || len(s.index.shares[h.Limit]) == 0 {
 			continue
 		}
 		c := s.counters[h.Limit]
@@ -62,12 +64,28 @@ func (s *State) checkFloors(r *Reservation, held []LimitAmount) {
 		if capacity == 0 {
 			continue // nothing is guaranteed of what is not known
 		}
-		lent := r.Preemptible || r.promised(h, l, c, shares)
+		var own int64 // guaranteed to it before, and not lent
+		if t := s.Config.team(r.Labels.Team); t != nil {
+			before := TeamCount{Team: t.Name, Priority: r.Labels.Priority, Held: -h.Amount}
+			t.lacking(c, capacity, before, func(share *Share, floor, lacks int64) {
+				if r.Labels.Priority >= share.From {
+					own += max(0, lacks-percentOf(floor, share.LendPart))
+				}
+			})
+		}
+		lent := r.Preemptible || own >= h.Amount
 		guaranteed, left := int64(0), max(0, capacity-c.spent(l)-c.Held)
-		for i := range shares {
-			if o := &shares[i]; !o.covers(&r.Labels) {
-				guaranteed += o.guaranteed(c, capacity, lent)
-			}
+		for i := range s.Config.Teams {
+			t := &s.Config.Teams[i]
+			t.lacking(c, capacity, TeamCount{}, func(share *Share, floor, lacks int64) {
+				if t.Name == r.Labels.Team && r.Labels.Priority >= share.From {
+					return
+				}
+				if lent {
+					lacks -= percentOf(floor, share.LendPart)
+				}
+				guaranteed += max(0, lacks)
+			})
 		}
 		if guaranteed > left {
 			s.breaks("reservation %s was granted %d of %s: %d are left, floors guarantee %d to others", r.ID, h.Amount, l.ID, left, guaranteed)
@@ -75,33 +93,73 @@ func (s *State) checkFloors(r *Reservation, held []LimitAmount) {
 	}
 }
 
-// promised tells whether what was granted, and is counted already, is within what floors guarantee to it and do not lend.
-func (r *Reservation) promised(h LimitAmount, l *Limit, c *Counter, shares []ownedShare) bool {
-	var left, own int64
-	for i := range shares {
-		if o := &shares[i]; o.covers(&r.Labels) {
-			floor := units(o.Floor, o.FloorPart, c.capacity(l))
-			left += max(0, floor-percentOf(floor, o.LendPart)-(c.taken(o.team, o.From)-h.Amount))
-			own++
+// lacking visits the team's floors on a limit with what it has not taken of each, with one count more. The team's highest
+// work is counted first, against the floor that is for the fewest.
+func (t *Team) lacking(c *Counter, capacity int64, more TeamCount, visit func(share *Share, floor, lacks int64)) {
+	counted := noPriority // priorities below it are not counted yet
+	var have int64
+	for from := PriorityCritical; from >= 0; from-- {
+		for i := range t.Shares {
+			share := &t.Shares[i]
+			if share.Limit != c.Limit || share.From != from {
+				continue
+			}
+			for _, n := range append(slices.Clone(c.Teams), more) {
+				if n.Team == t.Name && n.Priority >= from && n.Priority < counted {
+					have += n.Used + n.Held
+				}
+			}
+			counted = from
+			floor := share.Floor
+			if floor == 0 {
+				floor = percentOf(capacity, share.FloorPart)
+			}
+			visit(share, floor, max(0, floor-have))
+			have = max(0, have-floor)
 		}
 	}
-	return own > 0 && h.Amount <= left
 }
 
-// guaranteed is what the owner of a floor has not taken of it, less what it lends at most.
-func (o *ownedShare) guaranteed(c *Counter, capacity int64, lent bool) int64 {
-	floor := o.Floor
-	if floor == 0 {
-		floor = percentOf(capacity, o.FloorPart)
-	}
-	left := floor
-	for _, t := range c.Teams {
-		if t.Team == o.team && t.Priority >= o.From {
-			left -= t.Used + t.Held
+// checkLent verifies that the index of preemptible holds is what the reservations hold and have promised.
+func (s *State) checkLent(say func(string, ...any)) {
+	type sums struct{ free, back int64 }
+	want, entries := map[string]map[lentKey]sums{}, map[string]int{}
+	for _, r := range s.reservations {
+		for i := range r.Holds {
+			h := &r.Holds[i]
+			if !r.Preemptible || h.Held == 0 || len(s.index.shares[h.Limit]) == 0 {
+				continue
+			}
+			var back int64
+			for _, p := range r.promises(h) {
+				back += p.units
+			}
+			if want[h.Limit] == nil {
+				want[h.Limit] = map[lentKey]sums{}
+			}
+			key := lentKey{r.Labels.Team, r.Labels.Priority}
+			of := want[h.Limit][key]
+			want[h.Limit][key] = sums{of.free + h.Held - back, of.back + back}
+			entries[h.Limit]++
 		}
 	}
-	if lent {
-		left -= percentOf(floor, o.LendPart)
+	for limit, l := range s.lent {
+		var free, back, promised int64
+		for key, g := range l.groups {
+			if got := (sums{g.free, g.back}); got != want[limit][key] {
+				say("limit %s: %d of what team %s lent at %s are free and %d come back, the index says %+v", limit, want[limit][key].free, key.team, key.priority, want[limit][key].back, got)
+			}
+			free, back = free+g.free, back+g.back
+		}
+		for _, units := range l.back {
+			promised += units
+		}
+		if free != l.free || back != promised || len(l.entries) != entries[limit] {
+			say("limit %s: %d free and %d promised of %d preemptible holds are indexed, there are %d and %d of %d", limit, l.free, promised, len(l.entries), free, back, entries[limit])
+		}
+		delete(entries, limit)
 	}
-	return max(0, left)
+	if len(entries) > 0 {
+		say("preemptible holds are not indexed on %v", entries)
+	}
 }

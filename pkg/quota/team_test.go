@@ -29,6 +29,18 @@ func (l *ledger) configure(change func(*Config)) {
 	l.must(ApplyConfig{Config: c})
 }
 
+// gives is what a reservation is to give back of the session.
+func (l *ledger) gives(id string) (units int64) {
+	r := l.state.reservations[id]
+	if r == nil {
+		return 0
+	}
+	for _, p := range r.promises(r.hold("s")) {
+		units += p.units
+	}
+	return units
+}
+
 func core(s Share) Team {
 	s.Limit = "s"
 	return Team{Name: "core", Shares: []Share{s}}
@@ -106,14 +118,14 @@ func TestReclaim(t *testing.T) {
 	l.reserve(300, by(bob), preemptible, priority(PriorityLow)) // r4: lower
 	l.must(Report{Actor: bob, Reservation: "r4", Items: out(40)})
 
-	// 450 are short: r4 has 260 left, r3 200. Nothing is granted yet, and the owner keeps its place.
+	// 450 are short: r4 gives all of its 260, and r3 190 of its 200. Nothing is granted yet, and the owner keeps its place.
 	r := l.reserve(450, waits)
 	if !r.OK() || r.Queue == nil {
 		t.Fatalf("got %+v", r)
 	}
-	for id, want := range map[string]bool{"r1": false, "r2": false, "r3": true, "r4": true} {
-		if got := l.state.reservations[id]; got.Preempting != want {
-			t.Errorf("%s is preempted: %v", id, got.Preempting)
+	for id, want := range map[string]int64{"r1": 0, "r2": 0, "r3": 190, "r4": 260} {
+		if got := l.gives(id); got != want {
+			t.Errorf("%s gives back %d, want %d", id, got, want)
 		}
 	}
 	var told []string
@@ -130,7 +142,7 @@ func TestReclaim(t *testing.T) {
 	}
 	// Asking again takes no more victims.
 	l.must(Release{Actor: ann, Reservation: "r5"})
-	if r := l.reserve(450, waits); !r.OK() || l.state.reservations["r2"].Preempting {
+	if r := l.reserve(450, waits); !r.OK() || l.gives("r2") != 0 {
 		t.Errorf("asked again: %+v", r)
 	}
 	l.must(Report{Actor: bob, Reservation: "r3", Items: out(10)}) // in the grace
@@ -179,7 +191,7 @@ func TestNobodyIsPreemptedInVain(t *testing.T) {
 			}
 			l.reserve(100, c.ask)
 			for id, r := range l.state.reservations {
-				if r.Preempting {
+				if r.Preempting || len(r.Takes) > 0 {
 					t.Errorf("%s is preempted", id)
 				}
 			}
@@ -190,12 +202,16 @@ func TestNobodyIsPreemptedInVain(t *testing.T) {
 func TestVictimsAreTheSmallestSet(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		held      []int64 // the newest last
-		ask, want int64
+		held []int64 // the newest last
+		ask  int64
+		want []int64 // given back
 	}{
-		"the newest first, until it is enough":         {[]int64{500, 100, 100, 300}, 450, 500},
-		"what a later one makes unnecessary is spared": {[]int64{600, 300, 100}, 300, 300},
-		"all of them": {[]int64{600, 200, 200}, 900, 1000},
+		"the newest first, until it is enough":         {[]int64{500, 100, 100, 300}, 450, []int64{0, 50, 100, 300}},
+		"what a later one makes unnecessary is spared": {[]int64{600, 300, 100}, 300, []int64{0, 300, 0}},
+		"all of them":          {[]int64{600, 200, 200}, 900, []int64{500, 200, 200}},
+		"a part of one":        {[]int64{500, 500}, 10, []int64{0, 10}},
+		"all of one":           {[]int64{500, 500}, 500, []int64{0, 500}},
+		"a little more of two": {[]int64{500, 500}, 501, []int64{1, 500}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -204,14 +220,10 @@ func TestVictimsAreTheSmallestSet(t *testing.T) {
 				l.reserve(n, by(bob), preemptible)
 			}
 			l.reserve(c.ask, waits)
-			var sum int64
-			for _, r := range l.state.reservations {
-				if r.Preempting {
-					sum += r.hold("s").Held
+			for i, want := range c.want {
+				if got := l.gives(fmt.Sprint("r", i+1)); got != want {
+					t.Errorf("of %d tokens %d are preempted for %d, want %d", c.held[i], got, c.ask, want)
 				}
-			}
-			if sum != c.want {
-				t.Errorf("%d tokens are preempted for %d, %d would do", sum, c.ask, c.want)
 			}
 		})
 	}
@@ -347,13 +359,14 @@ func TestNobodyBorrowsWhatIsReclaimed(t *testing.T) {
 	l.reserve(1000, by(bob), preemptible)
 	r := l.reserve(100)
 	l.wait(r.RetryAfter)
-	if r := l.reserve(501, by(bob), preemptible); r.OK() {
+	if r := l.reserve(100, by(bob), preemptible); r.OK() {
 		t.Fatal("a borrower was granted what the owner has just reclaimed")
 	}
 	if r := l.reserve(100); !r.OK() {
 		t.Fatalf("the owner was refused: %+v", r)
 	}
 	l.wait(DefaultPreemptGrace)
+	l.must(Release{Actor: bob, Reservation: "r1"})
 	if r := l.reserve(900, by(bob), preemptible); !r.OK() {
 		t.Errorf("lending does not begin again: %+v", r)
 	}
@@ -371,7 +384,7 @@ func TestOwnersThatWaitAreCountedIn(t *testing.T) {
 	if !l.live(first.Reservation) || !l.live(second.Reservation) {
 		t.Fatalf("not both were granted: %v", l.state.reservations)
 	}
-	if got := l.state.Totals().Preempted; got != 3 {
-		t.Errorf("%d were preempted for 250, want 3", got)
+	if got := l.state.Totals(); got.Preempted != 2 || got.Shrunk != 1 {
+		t.Errorf("%d were preempted for 250 and %d shrunk, want 2 and 1", got.Preempted, got.Shrunk)
 	}
 }

@@ -64,16 +64,6 @@ func (s *State) viewShare(team string, share *Share) ShareView {
 	capacity := counter.capacity(limit)
 	v.Unit, v.Floor, v.Most = limit.Unit, units(share.Floor, share.FloorPart, capacity), units(share.Most, share.MostPart, capacity)
 	v.Taken = counter.taken(team, share.From)
-	v.Borrowed = max(0, counter.taken(team, 0)-s.floors(team, share.Limit, capacity))
+	v.Borrowed = s.beyondFloors(team, counter)
 	return v
-}
-
-// floors is what all floors of a team guarantee on a limit.
-func (s *State) floors(team, limit string, capacity int64) (sum int64) {
-	for _, o := range s.index.shares[limit] {
-		if o.team == team {
-			sum += units(o.Floor, o.FloorPart, capacity)
-		}
-	}
-	return sum
 }

@@ -109,13 +109,28 @@ type ReservationExpiringData struct {
 	ExpiresAt     Time   `json:"expires_at"`
 }
 
-// ReservationPreemptingData: it is closed at ExpiresAt, because the owner of a floor reclaims what it holds.
+// ReservationPreemptingData: at ExpiresAt it gives back what the owner of a floor reclaims. With Amount that is a part, and
+// it goes on with the rest; without, it is all, and it is closed.
 type ReservationPreemptingData struct {
-	ReservationID string `json:"reservation_id"`
-	Labels        Labels `json:"labels"`
-	ExpiresAt     Time   `json:"expires_at"`
-	LimitID       string `json:"limit_id"` // with the floor
-	ForTeam       string `json:"for_team"` // that owns it
+	ReservationID string  `json:"reservation_id"`
+	Labels        Labels  `json:"labels"`
+	ExpiresAt     Time    `json:"expires_at"`
+	LimitID       string  `json:"limit_id"`        // with the floor
+	ForTeam       string  `json:"for_team"`        // that owns it
+	Units         int64   `json:"units,omitzero"`  // of the limit that it gives back; absent for all
+	Amount        *Amount `json:"amount,omitzero"` // what that is of its grant, as of now; absent for all
+}
+
+// ReservationShrunkData: a part of what it had not used went back for the owner of a floor; it goes on with the rest.
+type ReservationShrunkData struct {
+	ReservationID    string        `json:"reservation_id"`
+	Labels           Labels        `json:"labels"`
+	Amount           Amount        `json:"amount"` // that went back
+	Returned         []LimitAmount `json:"returned,omitzero"`
+	CostHeldMicroUSD int64         `json:"cost_held_micro_usd,omitzero"` // that went back
+	LimitID          string        `json:"limit_id"`                     // with the floor
+	ForTeam          string        `json:"for_team"`                     // that owns it
+	Granted          Amount        `json:"granted"`                      // that is left of the grant, what was used of it included
 }
 
 // ReservationClosedData: what was left went back.

@@ -29,6 +29,8 @@ func aboutOf(e quota.Event) about {
 		return about{e.Reservation, e.At, holder(&e.Labels)}
 	case *quota.ReservationPreempting:
 		return about{e.Reservation, e.At, holder(&e.Labels)}
+	case *quota.ReservationShrunk:
+		return about{e.Reservation, e.At, holder(&e.Labels)}
 	case *quota.ReservationClosed:
 		return about{e.Reservation, e.At, holder(&e.Labels)}
 	case *quota.UsageRecorded:
@@ -74,7 +76,13 @@ func publicData(e quota.Event) any {
 	case *quota.ReservationExpiring:
 		return &ReservationExpiringData{e.Reservation, labelsOf(&e.Labels), TimeOf(e.Expires)}
 	case *quota.ReservationPreempting:
-		return &ReservationPreemptingData{e.Reservation, labelsOf(&e.Labels), TimeOf(e.Expires), e.Limit, e.For}
+		return &ReservationPreemptingData{
+			e.Reservation, labelsOf(&e.Labels), TimeOf(e.Expires), e.Limit, e.For, e.Units, partGiven(e.Units > 0, e.Amount),
+		}
+	case *quota.ReservationShrunk:
+		return &ReservationShrunkData{
+			e.Reservation, labelsOf(&e.Labels), amountOf(e.Amount), limitAmounts(e.Returned), e.CostHeld, e.Limit, e.For, amountOf(e.Granted),
+		}
 	case *quota.ReservationClosed:
 		return closedData(e)
 	case *quota.UsageRecorded:
@@ -103,6 +111,28 @@ func publicData(e quota.Event) any {
 	default:
 		return nil
 	}
+}
+
+// partGiven is what a reservation that goes on gives back; nil where it does not go on.
+func partGiven(goesOn bool, a quota.Amount) *Amount {
+	if !goesOn {
+		return nil
+	}
+	amount := amountOf(a)
+	return &amount
+}
+
+// PreemptingNotice is what is pushed to an agent of a reservation that is to give something back.
+func PreemptingNotice(e *quota.ReservationPreempting) Notice {
+	return Notice{
+		Kind: string(quota.NoticePreempting), ReservationID: e.Reservation, At: TimeOf(e.At), ExpiresAt: TimeOf(e.Expires),
+		Amount: partGiven(e.Units > 0, e.Amount),
+	}
+}
+
+// ShrunkNotice is what is pushed to an agent of a reservation that has given a part back.
+func ShrunkNotice(e *quota.ReservationShrunk) Notice {
+	return Notice{Kind: string(quota.NoticeShrunk), ReservationID: e.Reservation, At: TimeOf(e.At), Amount: partGiven(true, e.Amount)}
 }
 
 func holder(l *quota.Labels) quota.Actor { return quota.Actor{Principal: l.Principal, Agent: l.Agent} }

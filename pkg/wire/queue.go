@@ -23,6 +23,7 @@ type WaitsFor struct {
 	LimitID string `json:"limit_id,omitzero"`
 	Units   int64  `json:"units,omitzero"` // in the limit's unit; 1 of concurrent limits
 	Other   string `json:"other,omitzero"` // such as "account max-1": held back, closed, or nothing is known of it
+	Owed    int64  `json:"owed,omitzero"`  // that floors guarantee there: it is taken back from others as soon as they hold as much
 }
 
 // WaitingView is a queued reservation with whose it is.
@@ -119,7 +120,7 @@ func boundsOf(bounds []quota.Bound) []WaitsFor {
 		limit, other := bounds[i].WaitsFor()
 		w := WaitsFor{LimitID: limit, Other: other}
 		if limit != "" {
-			w.Units = bounds[i].Units
+			w.Units, w.Owed = bounds[i].Units, bounds[i].Owed
 		}
 		list = append(list, w)
 	}

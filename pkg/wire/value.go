@@ -176,11 +176,13 @@ var sumsObject = object[Tokens]{
 // body of a message on a notice subject: a hurry-up without an id, which may get lost and come twice.
 type Notice struct {
 	ID            uint64 `json:"id,omitzero"`
-	Kind          string `json:"kind"` // expiring, expired, preempting, preempted or revoked; readers ignore kinds they do not know
+	Kind          string `json:"kind"` // expiring, expired, preempting, shrunk, preempted or revoked; readers ignore kinds they do not know
 	ReservationID string `json:"reservation_id,omitzero"`
 	At            Time   `json:"at,omitzero"`
 	ExpiresAt     Time   `json:"expires_at,omitzero"`
 	Reason        string `json:"reason,omitzero"`
+	// Amount is what a reservation that goes on gives back at ExpiresAt (preempting), or has given back (shrunk).
+	Amount *Amount `json:"amount,omitzero"`
 }
 
 var noticeObject = object[Notice]{
@@ -190,6 +192,7 @@ var noticeObject = object[Notice]{
 	instant("at", func(n *Notice) *Time { return &n.At }),
 	instant("expires_at", func(n *Notice) *Time { return &n.ExpiresAt }),
 	text("reason", MaxTextBytes, func(n *Notice) *string { return &n.Reason }),
+	pointer("amount", amountObject, func(n *Notice) **Amount { return &n.Amount }),
 }
 
 // NoticesOf converts the pending notices of an agent.
@@ -199,7 +202,9 @@ func NoticesOf(pending []quota.Notice) []Notice {
 	}
 	notices := make([]Notice, len(pending))
 	for i, n := range pending {
-		notices[i] = Notice{n.ID, string(n.Kind), n.Reservation, TimeOf(n.At), TimeOf(n.Expires), n.Reason}
+		notices[i] = Notice{
+			n.ID, string(n.Kind), n.Reservation, TimeOf(n.At), TimeOf(n.Expires), n.Reason, partGiven(n.Amount != quota.Amount{}, n.Amount),
+		}
 	}
 	return notices
 }

@@ -128,7 +128,7 @@ func headline(e *wire.Event) string {
 func describe(e *wire.Event) (screen.Tone, string) {
 	switch e.Kind() {
 	case quota.KindReservationGranted, quota.KindReservationDenied, quota.KindReservationExtended, quota.KindReservationExpiring,
-		quota.KindReservationPreempting, quota.KindReservationClosed:
+		quota.KindReservationPreempting, quota.KindReservationShrunk, quota.KindReservationClosed:
 		return describeReservation(e)
 	case quota.KindUsageRecorded:
 		var d wire.UsageRecordedData
@@ -174,7 +174,13 @@ func describeReservation(e *wire.Event) (screen.Tone, string) {
 	case quota.KindReservationPreempting:
 		var d wire.ReservationPreemptingData
 		if e.Into(&d) == nil {
-			return screen.Caution, fmt.Sprintf("%s: ends at %s, team %s reclaims %s", who(&d.Labels), d.ExpiresAt.Time().Local().Format("15:04:05"), d.ForTeam, d.LimitID)
+			return screen.Caution, preemptingText(&d)
+		}
+	case quota.KindReservationShrunk:
+		var d wire.ReservationShrunkData
+		if e.Into(&d) == nil {
+			return screen.Caution, fmt.Sprintf("%s: gave %s back to team %s on %s, keeps %s", who(&d.Labels), screen.Short(totalTokens(d.Amount.Tokens)),
+				d.ForTeam, d.LimitID, screen.Short(totalTokens(d.Granted.Tokens)))
 		}
 	case quota.KindReservationClosed:
 		var d wire.ReservationClosedData
@@ -185,6 +191,14 @@ func describeReservation(e *wire.Event) (screen.Tone, string) {
 		}
 	}
 	return describeOther(e)
+}
+
+func preemptingText(d *wire.ReservationPreemptingData) string {
+	at, what := d.ExpiresAt.Time().Local().Format("15:04:05"), "ends"
+	if d.Amount != nil {
+		what = "gives " + screen.Short(totalTokens(d.Amount.Tokens)) + " back"
+	}
+	return fmt.Sprintf("%s: %s at %s, team %s reclaims %s", who(&d.Labels), what, at, d.ForTeam, d.LimitID)
 }
 
 func outcomeTone(outcome string) screen.Tone {

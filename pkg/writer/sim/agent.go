@@ -62,7 +62,7 @@ func simConfig() quota.Config {
 		Accounts:  []quota.Account{{ID: "acc", Provider: "openai", Kind: quota.KindAPI}},
 		Limits: []quota.Limit{
 			tokens("day", 4_000, quota.Window{Kind: quota.WindowCalendar, Period: quota.PeriodDay}),
-			tokens("session", 1_500, quota.Window{Kind: quota.WindowSession, Duration: 15 * quota.Second}),
+			tokens(shared, sharedUnits, quota.Window{Kind: quota.WindowSession, Duration: 15 * quota.Second}),
 			{ID: "agents", Name: "agents", Unit: quota.UnitRequests, Capacity: 3, Window: quota.Window{Kind: quota.WindowConcurrent}},
 			{ID: "rpm", Name: "rpm", Scope: quota.Scope{Account: "acc"}, Unit: quota.UnitRequests, Capacity: 300, Window: quota.Window{Kind: quota.WindowBucket, Duration: quota.Minute}},
 		},
@@ -94,6 +94,12 @@ func (a *agent) round() {
 	}
 	id := fmt.Sprintf("%s/%d", a.name, a.made)
 	amount := int64(50 + w.rand.IntN(600))
+	switch few := w.rand.IntN(4); {
+	case few == 0 || a.guest && few == 1:
+		amount = int64(20 + w.rand.IntN(60)) // so little that all of it may have to go back
+	case few == 3:
+		amount = int64(600 + w.rand.IntN(400)) // so much that others are in the way
+	}
 	a.script = nil
 	a.aside()
 	reserve := quota.Reserve{

@@ -2,20 +2,33 @@ package sim
 
 import "github.com/bursarhq/bursar/pkg/quota"
 
-// Two teams share the session: the owners have a floor there, which the guests may borrow, and the guests are bounded in
-// how much they ask for at once.
+// Two teams share the session: the owners have a floor there, which the guests may borrow, the guests have a small one that
+// they do not lend, and are bounded in how much they ask for at once.
 const (
 	owners       = "owners"
 	guests       = "guests"
 	guest        = "guest" // the principal of the guests
 	preemptGrace = 2 * quota.Second
+
+	shared        = "session" // the limit
+	sharedUnits   = 1_500     // of it
+	ownersPercent = 75
+	guestsPercent = 10
 )
+
+// floorOf is a team's floor on the session.
+func floorOf(team string) int64 {
+	if team == owners {
+		return sharedUnits * ownersPercent / 100
+	}
+	return sharedUnits * guestsPercent / 100
+}
 
 // simTeams gives the owners a floor that is lent as a whole, and so large that they reclaim some of it now and then.
 func simTeams() []quota.Team {
 	return []quota.Team{
-		{Name: owners, Shares: []quota.Share{{Limit: "session", FloorPart: 75_000, LendPart: 100_000}}},
-		{Name: guests, FanOut: quota.FanOut{Live: 2, PerMinute: 3}},
+		{Name: owners, Shares: []quota.Share{{Limit: shared, FloorPart: ownersPercent * 1000, LendPart: 100_000}}},
+		{Name: guests, Shares: []quota.Share{{Limit: shared, FloorPart: guestsPercent * 1000}}, FanOut: quota.FanOut{Live: 2, PerMinute: 4}},
 	}
 }
 

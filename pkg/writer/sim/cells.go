@@ -102,6 +102,9 @@ const (
 	ClosedByProvider // a window was closed by a refusal of the provider
 	Preempting       // told that it ends, for the owner of a floor
 	Preempted        // ended for it
+	PartTaken        // told that it gives a part back for it
+	ShrunkForFloor   // gave a part back and went on
+	ReclaimedLater   // for an owner that had waited before
 	KeptForFloor     // refused what is left, which a floor keeps
 	FannedOut        // refused for having too many at once
 	TooQuick         // refused for asking for too many in a minute
@@ -114,7 +117,8 @@ var outcomeNames = [outcomes]string{
 	"committed, found by id", "same bytes again", "fenced", "stepped down: clock", "stepped down: demoted", "stepped down: drained",
 	"stepped down: load", "reign began", "recovered from keyframe", "full and cleared", "group of several", "granted less", "queued",
 	"granted from the queue", "cancelled in the queue", "timed out in the queue", "line kept for its head", "observed",
-	"observed, not configured", "closed by the provider", "preempting", "preempted", "refused for a floor", "refused by fan-out", "refused as too quick",
+	"observed, not configured", "closed by the provider", "preempting", "preempted", "part taken", "shrunk for a floor", "reclaimed later",
+	"refused for a floor", "refused by fan-out", "refused as too quick",
 }
 
 // String names the outcome.

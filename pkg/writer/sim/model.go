@@ -14,6 +14,8 @@ type model struct {
 	waiting      map[string]quota.Instant // until when, by reservation
 	agreed       map[string]bool          // live and preemptible
 	ending       map[string]quota.Instant // preempted: when they end
+	parts        map[string][]given       // what they are to give back, and go on
+	teams        map[string]*teamOf       // who has what of the session
 }
 
 type counted struct {
@@ -22,12 +24,14 @@ type counted struct {
 	held, used int64
 	start      quota.Instant
 	shut       quota.Instant // until then the provider refuses
+	observed   bool          // something may have been spent outside, and more is expected to be
 }
 
 func newModel(w *world) model {
 	return model{
 		world: w, limits: map[string]*counted{}, reservations: map[string]map[string]int64{}, closed: map[string]bool{}, calls: map[string]int64{},
 		waiting: map[string]quota.Instant{}, agreed: map[string]bool{}, ending: map[string]quota.Instant{},
+		parts: map[string][]given{}, teams: map[string]*teamOf{},
 	}
 }
 
@@ -51,13 +55,15 @@ func (m *model) fold(e quota.Event) {
 		if e.Preemptible {
 			m.agreed[e.Reservation] = true
 		}
-		m.hold(e.Reservation, e.At, e.Holds)
+		m.hold(e.Reservation, e.Labels.Team, e.At, e.Holds)
 	case *quota.ReservationExtended:
-		m.hold(e.Reservation, e.At, e.Holds)
+		m.hold(e.Reservation, e.Labels.Team, e.At, e.Holds)
 	case *quota.ReservationQueued, *quota.ReservationWaiting, *quota.ReservationDequeued:
 		m.queue(e)
 	case *quota.ReservationPreempting:
 		m.preempting(e)
+	case *quota.ReservationShrunk:
+		m.shrunk(e)
 	case *quota.ObservationRecorded:
 		m.observed(e)
 	case *quota.UsageRecorded:
@@ -73,11 +79,14 @@ func (m *model) fold(e quota.Event) {
 			m.world.violate("limit %s rolls over with %d used, charged were %d", e.Next.Limit, e.Used, l.used)
 		}
 		l.used, l.start, l.shut = 0, e.Next.Start, 0
+		if e.Next.Limit == shared {
+			m.team(owners).used, m.team(guests).used = 0, 0
+		}
 	}
 }
 
 // hold takes what is granted and sees that it fits.
-func (m *model) hold(reservation string, at quota.Instant, holds []quota.LimitAmount) {
+func (m *model) hold(reservation, team string, at quota.Instant, holds []quota.LimitAmount) {
 	for _, h := range holds {
 		l := m.limits[h.Limit]
 		if at < l.shut {
@@ -88,6 +97,10 @@ func (m *model) hold(reservation string, at quota.Instant, holds []quota.LimitAm
 		}
 		l.held += h.Amount
 		m.reservations[reservation][h.Limit] += h.Amount
+		m.moveTeam(h.Limit, team, 0, h.Amount)
+		if h.Limit == shared {
+			m.keepsFloors(reservation, team, h.Amount)
+		}
 	}
 }
 
@@ -99,8 +112,10 @@ func (m *model) usage(e *quota.UsageRecorded) {
 		l := m.limits[c.Limit]
 		if c.Window == l.start && l.kind != quota.WindowBucket {
 			l.used += c.Amount
+			m.moveTeam(c.Limit, e.Labels.Team, c.Amount, 0)
 		}
 		l.held -= c.Within
+		m.moveTeam(c.Limit, e.Labels.Team, 0, -c.Within)
 		if c.Within == 0 {
 			continue
 		}
@@ -119,6 +134,7 @@ func (m *model) close(e *quota.ReservationClosed) {
 	}
 	for _, back := range e.Returned {
 		m.limits[back.Limit].held -= back.Amount
+		m.moveTeam(back.Limit, e.Labels.Team, 0, -back.Amount)
 		held[back.Limit] -= back.Amount
 	}
 	for limit := range m.limits {

@@ -52,7 +52,7 @@ func (m *model) observed(e *quota.ObservationRecorded) {
 		return
 	}
 	m.world.reach(Observed)
-	l.start, l.shut = e.Span.Start, e.ClosedUntil
+	l.start, l.shut, l.observed = e.Span.Start, e.ClosedUntil, true
 	if e.ClosedUntil > e.At {
 		m.world.reach(ClosedByProvider)
 	}

@@ -56,8 +56,18 @@ func (o *oracle) stored(from *node, e ledger.Entry) {
 		}
 		o.answers[a.Key] = decided{a, c.Number}
 	}
+	reclaims, asked := false, false
 	for _, event := range c.Events {
 		o.model.fold(event)
+		switch event.(type) {
+		case *quota.ReservationPreempting:
+			reclaims = true
+		case *quota.ReservationQueued, *quota.ReservationDenied:
+			asked = true
+		}
+	}
+	if reclaims && !asked {
+		w.reach(ReclaimedLater)
 	}
 	for _, broken := range o.ledger.State().Check() {
 		w.violate("after commit %d: %s", c.Number, broken)

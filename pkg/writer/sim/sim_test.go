@@ -6,7 +6,7 @@ import (
 )
 
 // schedules is how many a test runs; make sim runs 100,000.
-const schedules = 150
+const schedules = 300
 
 func TestSchedules(t *testing.T) {
 	t.Parallel()

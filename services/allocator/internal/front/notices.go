@@ -22,7 +22,9 @@ func (f *Front) Hurry(c *ledger.Commit) {
 		case *quota.ReservationExpiring:
 			f.hurry(&e.Labels, wire.Notice{Kind: string(quota.NoticeExpiring), ReservationID: e.Reservation, At: wire.TimeOf(e.At), ExpiresAt: wire.TimeOf(e.Expires)})
 		case *quota.ReservationPreempting:
-			f.hurry(&e.Labels, wire.Notice{Kind: string(quota.NoticePreempting), ReservationID: e.Reservation, At: wire.TimeOf(e.At), ExpiresAt: wire.TimeOf(e.Expires)})
+			f.hurry(&e.Labels, wire.PreemptingNotice(e))
+		case *quota.ReservationShrunk:
+			f.hurry(&e.Labels, wire.ShrunkNotice(e))
 		case *quota.ReservationClosed:
 			switch e.Outcome {
 			case quota.OutcomeExpired:

@@ -44,7 +44,7 @@ func newStates() *states {
 		queued:       desc("bursar_reservations_queued", "Reserves that wait in the queue."),
 		held:         desc("bursar_tokens_held", "Tokens that open reservations still hold."),
 		tokens:       desc("bursar_tokens_total", "Tokens over the life of the ledger: reserved, used, returned, overrun (used beyond reservations), unpriced.", "what"),
-		reservations: desc("bursar_reservations_total", "Reservations over the life of the ledger: granted, denied, exhausted (denied because quota ran out), settled, released, expired, preempted, revoked, overrun.", "what"),
+		reservations: desc("bursar_reservations_total", "Reservations over the life of the ledger: granted, denied, exhausted (denied because quota ran out), settled, released, expired, preempted, shrunk (gave a part back for a floor), revoked, overrun.", "what"),
 		requests:     desc("bursar_provider_requests_total", "Provider requests recorded over the life of the ledger."),
 		events:       desc("bursar_usage_events_total", "Usage items recorded over the life of the ledger."),
 		cost:         desc("bursar_cost_micro_usd_total", "Cost of all recorded usage, in micro-USD."),
@@ -129,7 +129,7 @@ func (s *states) collect(one *state, out chan<- prometheus.Metric) {
 		n    int64
 	}{
 		{"granted", t.Granted}, {"denied", t.Denied}, {"exhausted", t.Exhausted}, {"settled", t.Settled}, {"released", t.Released},
-		{"expired", t.Expired}, {"preempted", t.Preempted}, {"revoked", t.Revoked}, {"overrun", t.Overruns},
+		{"expired", t.Expired}, {"preempted", t.Preempted}, {"shrunk", t.Shrunk}, {"revoked", t.Revoked}, {"overrun", t.Overruns},
 	} {
 		send(s.reservations, prometheus.CounterValue, v.n, v.what)
 	}

@@ -20,6 +20,7 @@ func (c *Comparer) sums(ctx context.Context) (quota.Totals, error) {
 		countIf(kind = 'reservation.closed' AND outcome = 'expired'),
 		countIf(kind = 'reservation.closed' AND outcome = 'revoked'),
 		countIf(kind = 'reservation.closed' AND outcome = 'preempted'),
+		countIf(kind = 'reservation.shrunk'),
 		countIf(kind = 'usage.recorded'),
 		countIf(kind = 'reservation.queued'),
 		countIf(kind = 'reservation.dequeued' AND outcome = 'granted'),
@@ -29,7 +30,7 @@ func (c *Comparer) sums(ctx context.Context) (quota.Totals, error) {
 		sumIf(` + tokens + `, kind IN ('reservation.granted', 'reservation.extended')),
 		sumIf(` + tokens + `, kind = 'usage.recorded'),
 		sumIf(overrun_tokens, kind = 'usage.recorded'),
-		sumIf(greatest(0, granted_tokens - (` + tokens + `)), kind = 'reservation.closed'),
+		sumIf(greatest(0, granted_tokens - (` + tokens + `)), kind = 'reservation.closed') + sumIf(` + tokens + `, kind = 'reservation.shrunk'),
 		sumIf(requests, kind = 'usage.recorded'),
 		sumIf(cost_micro_usd, kind = 'usage.recorded'),
 		sumIf(` + tokens + `, kind = 'usage.recorded' AND unpriced),
@@ -40,7 +41,7 @@ func (c *Comparer) sums(ctx context.Context) (quota.Totals, error) {
 	defer cancel()
 	var t quota.Totals
 	counts := []*int64{
-		&t.Granted, &t.Denied, &t.Exhausted, &t.Settled, &t.Released, &t.Expired, &t.Revoked, &t.Preempted, &t.UsageEvents,
+		&t.Granted, &t.Denied, &t.Exhausted, &t.Settled, &t.Released, &t.Expired, &t.Revoked, &t.Preempted, &t.Shrunk, &t.UsageEvents,
 		&t.Queued, &t.QueueGranted, &t.QueueCancelled, &t.QueueTimedOut, &t.QueueRefused,
 	}
 	n := make([]uint64, len(counts))
@@ -69,11 +70,11 @@ func (c *Comparer) overruns(ctx context.Context) (times, covered int64, err erro
 		SELECT
 			commit, kind,
 			if(kind = 'usage.recorded', ` + tokens + `, 0) AS used,
-			if(kind = 'usage.recorded', 0, ` + tokens + `) AS granted,
+			multiIf(kind = 'usage.recorded', 0, kind = 'reservation.shrunk', -(` + tokens + `), ` + tokens + `) AS granted,
 			sum(used) OVER w AS used_so_far,
 			sum(granted) OVER w AS granted_so_far
 		FROM bursar.ledger_events FINAL
-		WHERE workspace = ? AND ledger_id = ? AND commit <= ? AND kind IN ('reservation.granted', 'reservation.extended', 'usage.recorded')
+		WHERE workspace = ? AND ledger_id = ? AND commit <= ? AND kind IN ('reservation.granted', 'reservation.extended', 'reservation.shrunk', 'usage.recorded')
 			AND standing NOT IN ('unknown', 'unreserved')
 		WINDOW w AS (PARTITION BY reservation ORDER BY commit, idx ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
 	)
@@ -103,7 +104,7 @@ func named(t quota.Totals) []struct {
 		{"used tokens", t.Used}, {"overrun tokens", t.Overrun}, {"returned tokens", t.Returned}, {"requests", t.Requests},
 		{"cost in micro-USD", t.Cost}, {"unpriced tokens", t.Unpriced}, {"usage events", t.UsageEvents},
 		{"unreserved tokens", t.Unreserved},
-		{"preempted", t.Preempted}, {"queued", t.Queued}, {"granted from the queue", t.QueueGranted}, {"cancelled in the queue", t.QueueCancelled},
+		{"preempted", t.Preempted}, {"shrunk", t.Shrunk}, {"queued", t.Queued}, {"granted from the queue", t.QueueGranted}, {"cancelled in the queue", t.QueueCancelled},
 		{"timed out in the queue", t.QueueTimedOut}, {"refused in the queue", t.QueueRefused},
 	}
 }
@@ -126,7 +127,7 @@ func minus(a, b quota.Totals) quota.Totals {
 		Overruns: a.Overruns - b.Overruns, Reserved: a.Reserved - b.Reserved, Used: a.Used - b.Used, Overrun: a.Overrun - b.Overrun,
 		Returned: a.Returned - b.Returned, Requests: a.Requests - b.Requests, Cost: a.Cost - b.Cost, Unpriced: a.Unpriced - b.Unpriced,
 		UsageEvents: a.UsageEvents - b.UsageEvents, Unreserved: a.Unreserved - b.Unreserved,
-		Preempted: a.Preempted - b.Preempted, Queued: a.Queued - b.Queued, QueueGranted: a.QueueGranted - b.QueueGranted,
+		Preempted: a.Preempted - b.Preempted, Shrunk: a.Shrunk - b.Shrunk, Queued: a.Queued - b.Queued, QueueGranted: a.QueueGranted - b.QueueGranted,
 		QueueCancelled: a.QueueCancelled - b.QueueCancelled, QueueTimedOut: a.QueueTimedOut - b.QueueTimedOut, QueueRefused: a.QueueRefused - b.QueueRefused,
 	}
 }

@@ -24,10 +24,12 @@ func config() quota.Config {
 		Providers: []quota.Provider{
 			{Name: "claude", ModelGroups: []quota.ModelGroup{{Name: "opus", Models: []string{"opus-*"}}}},
 			{Name: "openai"},
+			{Name: lender},
 		},
 		Accounts: []quota.Account{
 			{ID: "max-1", Provider: "claude", Kind: quota.KindSubscription},
 			{ID: "api-1", Provider: "openai", Kind: quota.KindAPI},
+			{ID: lender + "-1", Provider: lender, Kind: quota.KindAPI},
 		},
 		Limits: []quota.Limit{
 			{ID: "max-1/session", Name: "session", Scope: quota.Scope{Account: "max-1"}, Unit: quota.UnitTokens, Capacity: 3_000_000,
@@ -36,12 +38,15 @@ func config() quota.Config {
 				Window: quota.Window{Kind: quota.WindowCalendar, Period: quota.PeriodDay, Zone: "Europe/Berlin"}},
 			{ID: "core/hour", Name: "hour", Scope: quota.Scope{Team: "core"}, Unit: quota.UnitTokens, Capacity: 4_000_000,
 				Window: quota.Window{Kind: quota.WindowSession, Duration: quota.Hour}},
+			{ID: lentLimit, Name: "day", Scope: quota.Scope{Account: lender + "-1"}, Unit: quota.UnitTokens, Capacity: lentUnits,
+				Window: quota.Window{Kind: quota.WindowCalendar, Period: quota.PeriodDay}},
 			{ID: "all/live", Name: "live", Unit: quota.UnitRequests, Capacity: 400, Window: quota.Window{Kind: quota.WindowConcurrent}},
 		},
 		Principals: []quota.Principal{{Name: "ann", Team: "core", MaxPriority: quota.PriorityCritical}},
 		Unlisted:   &quota.Principal{Team: "guests", MaxPriority: quota.PriorityNormal},
 		Teams: []quota.Team{{Name: "core", Weight: 2, Shares: []quota.Share{
 			{Limit: "max-1/session", FloorPart: 90_000, LendPart: 100_000}, {Limit: "api-1/day", FloorPart: 90_000, LendPart: 100_000},
+			{Limit: lentLimit, FloorPart: 90_000, LendPart: 100_000},
 		}}},
 		Policy: quota.DefaultPolicy(),
 	}

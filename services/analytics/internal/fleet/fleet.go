@@ -32,6 +32,7 @@ type Fleet struct {
 	serial int
 	open   []string
 	closed []string
+	lent   int // what is done of the present loan; see loan.go
 	// step is the ledger time between two commits.
 	step quota.Millis
 }
@@ -102,7 +103,7 @@ func (f *Fleet) run(command quota.Command) []quota.Event {
 	for _, event := range events {
 		quota.Apply(f.state, event)
 	}
-	if reserve, ok := command.(quota.Reserve); ok && result.OK() {
+	if reserve, ok := command.(quota.Reserve); ok && result.OK() && reserve.Provider != lender {
 		f.open = append(f.open, reserve.Reservation)
 	}
 	return events
@@ -127,6 +128,8 @@ func (f *Fleet) actor() quota.Actor {
 func (f *Fleet) command() quota.Command {
 	draw := f.rng.IntN(1000)
 	switch {
+	case draw < 20:
+		return f.loan()
 	case draw < 400 || len(f.open) == 0:
 		return f.reserve()
 	case draw < 600:
@@ -179,7 +182,7 @@ func (f *Fleet) reserve() quota.Command {
 		Amount:   quota.Amount{Tokens: f.tokens(20_000), Requests: 1 + f.rng.Int64N(5)},
 		Lease:    10 * quota.Minute,
 		// Some wait when quota is short, and some may be preempted.
-		MaxWait: []quota.Millis{0, 0, quota.Minute, quota.Hour}[f.rng.IntN(4)], Preemptible: f.rng.IntN(3) == 0,
+		MaxWait: []quota.Millis{0, 0, quota.Minute, quota.Hour}[f.rng.IntN(4)], Preemptible: f.rng.IntN(4) > 0,
 	}
 }
 

@@ -42,7 +42,7 @@ func TestFleetFoldsAndCoversEveryProjectedKind(t *testing.T) {
 		quota.KindConfigApplied, quota.KindEpochClaimed, quota.KindReservationGranted, quota.KindReservationDenied,
 		quota.KindReservationExtended, quota.KindReservationRenewed, quota.KindReservationExpiring, quota.KindUsageRecorded,
 		quota.KindWindowOpened, quota.KindWindowRolled, quota.KindLimitWarning, quota.KindObservationRecorded,
-		quota.KindBlockPlaced, quota.KindBlockLifted, quota.KindReservationQueued, quota.KindReservationWaiting, quota.KindReservationPreempting,
+		quota.KindBlockPlaced, quota.KindBlockLifted, quota.KindReservationQueued, quota.KindReservationWaiting, quota.KindReservationPreempting, quota.KindReservationShrunk,
 		"usage/open", "usage/late", "usage/unknown", "usage/unreserved", "closed/settled", "closed/released", "closed/expired",
 		"closed/revoked", "closed/preempted", "dequeued/granted", "dequeued/cancelled", "dequeued/timed_out", "dequeued/refused",
 	} {

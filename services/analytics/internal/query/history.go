@@ -20,7 +20,7 @@ func (r *Reader) decisions(ctx context.Context, f filter) (wire.Decisions, error
 			sumIf(events, kind = 'reservation.closed' AND outcome = 'expired'), sumIf(events, kind = 'reservation.closed' AND outcome = 'revoked'),
 			sumIf(events, kind = 'reservation.closed' AND outcome = 'preempted'),
 			sumIf(tokens, kind IN ('reservation.granted', 'reservation.extended')),
-			sumIf(returned_tokens, kind = 'reservation.closed'),
+			sumIf(returned_tokens, kind IN ('reservation.shrunk', 'reservation.closed')),
 			sumIf(overrun_tokens, kind IN ('usage.recorded', 'usage.overrun'))`,
 		row: func() ([]any, func()) {
 			var n [8]uint64

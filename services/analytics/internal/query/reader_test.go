@@ -211,6 +211,10 @@ func checkDecisions(t *testing.T, w *world, summary *wire.SummaryReply, scope wi
 			if inTime(e.At) && inScope(&e.Labels, scope) {
 				want.ReservedTokens += e.Amount.Tokens.Total()
 			}
+		case *quota.ReservationShrunk:
+			if inTime(e.At) && inScope(&e.Labels, scope) {
+				want.ReturnedTokens += e.Amount.Tokens.Total()
+			}
 		case *quota.ReservationDenied:
 			if inTime(e.At) && inScope(&e.Labels, scope) {
 				want.Denied++

@@ -20,7 +20,7 @@ const (
 	labels  = `provider, account, team, agent, task_type, model`
 	classes = `input_tokens, cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens, output_tokens`
 	amount  = `input_tokens + cache_read_tokens + cache_write_5m_tokens + cache_write_1h_tokens + output_tokens`
-	decided = `'reservation.granted', 'reservation.extended', 'reservation.denied', 'reservation.closed'`
+	decided = `'reservation.granted', 'reservation.extended', 'reservation.denied', 'reservation.shrunk', 'reservation.closed'`
 
 	unmarked = `'' AS marked, toUInt64(0) AS mark`
 	marked   = `if(kind = '', CAST(ledger_id, 'String'), '') AS marked, through AS mark`
@@ -40,7 +40,7 @@ func usageSource() source {
 func decisionSource() source {
 	return source{
 		column: "at", eventKinds: decided + `, 'usage.recorded'`, cellKinds: decided + `, 'usage.overrun'`,
-		events: "at AS time, kind, outcome, code, reason, toUInt64(1) AS events, " + amount + " AS tokens, greatest(0, granted_tokens - (" + amount + ")) AS returned_tokens, overrun_tokens, " + unmarked,
+		events: "at AS time, kind, outcome, code, reason, toUInt64(1) AS events, " + amount + " AS tokens, if(kind = 'reservation.shrunk', " + amount + ", greatest(0, granted_tokens - (" + amount + "))) AS returned_tokens, overrun_tokens, " + unmarked,
 		cells:  inHours + ", kind, outcome, code, reason, events, " + amount + " AS tokens, returned_tokens, overrun_tokens, " + marked,
 	}
 }

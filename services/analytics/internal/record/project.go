@@ -29,7 +29,11 @@ func (r *Row) fill(event quota.Event) {
 		r.At, r.Reservation, r.Labels, r.Expires = e.At, e.Reservation, e.Labels, e.Expires
 	case *quota.ReservationPreempting:
 		r.At, r.Reservation, r.Labels, r.Expires = e.At, e.Reservation, e.Labels, e.Expires
-		r.Limit, r.Target = e.Limit, "team "+e.For
+		r.Limit, r.Target, r.Requested = e.Limit, "team "+e.For, e.Units
+	case *quota.ReservationShrunk:
+		r.At, r.Reservation, r.Labels, r.Amount, r.Cost = e.At, e.Reservation, e.Labels, e.Amount, e.CostHeld
+		r.GrantedTokens, r.Limit, r.Target = e.Granted.Tokens.Total(), e.Limit, "team "+e.For
+		r.addLimits(e.Returned)
 	case *quota.ReservationClosed:
 		r.fillClosed(e)
 	case *quota.UsageRecorded:

@@ -10,7 +10,7 @@ SELECT
     e.counted_outcome, e.counted_code, e.counted_reason, e.counted_limit, {through:UInt64}, count(),
     sum(e.input_tokens), sum(e.cache_read_tokens), sum(e.cache_write_5m_tokens), sum(e.cache_write_1h_tokens), sum(e.output_tokens),
     sum(e.requests), sum(e.cost_micro_usd), sumIf(e.tokens, e.unpriced), sum(e.overrun_tokens), sum(e.granted_tokens),
-    sumIf(greatest(0, e.granted_tokens - e.tokens), counted_as = 'reservation.closed'),
+    sumIf(greatest(0, e.granted_tokens - e.tokens), counted_as = 'reservation.closed') + sumIf(e.tokens, counted_as = 'reservation.shrunk'),
     sumIf(dateDiff('millisecond', e.occurred_at, e.at), counted_as = 'reservation.dequeued')
 FROM
 (
@@ -31,7 +31,7 @@ FROM
         [(CAST(kind, 'String'), at)]) AS c
     WHERE workspace = {workspace:String} AND ledger_id = {ledger:String} AND commit BETWEEN {first:UInt64} AND {through:UInt64}
         AND kind IN ('usage.recorded', 'reservation.granted', 'reservation.extended', 'reservation.denied', 'reservation.queued',
-            'reservation.dequeued', 'reservation.closed')
+            'reservation.dequeued', 'reservation.shrunk', 'reservation.closed')
 ) AS e
 GROUP BY workspace, counted_as, counted_in, ledger_id, block, provider, account, team, principal, agent, model, task_type, project,
     counted_outcome, counted_code, counted_reason, counted_limit

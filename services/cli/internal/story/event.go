@@ -42,6 +42,10 @@ func (s *Story) tell(event quota.Event) {
 		if e.Reservation == s.ID {
 			s.preempting(e)
 		}
+	case *quota.ReservationShrunk:
+		if e.Reservation == s.ID {
+			s.shrunk(e)
+		}
 	case *quota.UsageRecorded:
 		if e.Reservation == s.ID && s.ID != "" {
 			s.usage(e)
@@ -87,6 +91,7 @@ func (s *Story) queued(e *quota.ReservationQueued) {
 	if e.Limit != "" && len(why) == 0 {
 		why = append(why, fmt.Sprintf("%s has %s of %s", e.Limit, count(e.Available), count(e.Requested)))
 	}
+	why = append(why, owed(e.Bounds)...)
 	if e.GrantAt != 0 {
 		why = append(why, fmt.Sprintf("a grant was predicted for %s to %s", clock(e.GrantFrom), clock(e.GrantTo)))
 	}
@@ -101,6 +106,7 @@ func (s *Story) waiting(e *quota.ReservationWaiting) {
 	for _, b := range e.Bounds {
 		why = append(why, fmt.Sprintf("needs %s on %s", count(b.Units), b.On))
 	}
+	why = append(why, owed(e.Bounds)...)
 	if e.Kept {
 		s.say(e.At, why, "was passed long enough: the limit is kept for it from now on")
 		return
@@ -123,12 +129,6 @@ func (s *Story) dequeued(e *quota.ReservationDequeued) {
 	default:
 		s.say(e.At, tried(e.Steps), "refused after %s in the queue%s", waited, reason(e.Reason))
 	}
-}
-
-func (s *Story) preempting(e *quota.ReservationPreempting) {
-	s.say(e.At, []string{fmt.Sprintf("team %s asked for what its floor on %s guarantees, and this was preemptible", e.For, e.Limit)},
-		"told that it is preempted at %s", clock(e.Expires))
-	s.Helpful = append(s.Helpful, "not to be preemptible, where it then fits beside the floor; or a floor for its own team on "+e.Limit)
 }
 
 func (s *Story) usage(e *quota.UsageRecorded) {

@@ -18,8 +18,9 @@ AS SELECT
     anyIf(e.reason, e.kind = 'reservation.closed') AS reason,
     sumIf(e.amount, e.kind IN ('reservation.granted', 'reservation.extended')) AS granted_tokens,
     sumIf(e.amount, e.kind = 'usage.recorded') AS used_tokens,
-    greatest(0, used_tokens - granted_tokens) AS over_tokens,
-    if(outcome = 'live', 0, greatest(0, granted_tokens - sumIf(e.amount, e.kind = 'reservation.closed'))) AS returned_tokens,
+    greatest(0, used_tokens - (granted_tokens - shrunk_tokens)) AS over_tokens,
+    sumIf(e.amount, e.kind = 'reservation.shrunk') AS shrunk_tokens, -- given back for the owner of a floor while it went on
+    shrunk_tokens + if(outcome = 'live', 0, greatest(0, granted_tokens - shrunk_tokens - sumIf(e.amount, e.kind = 'reservation.closed'))) AS returned_tokens,
     if(granted_tokens = 0, NULL, used_tokens / granted_tokens) AS used_ratio,
     sumIf(e.requests, e.kind IN ('reservation.granted', 'reservation.extended')) AS granted_requests,
     sumIf(e.requests, e.kind = 'usage.recorded') AS used_requests,
@@ -36,7 +37,7 @@ FROM
         input_tokens + cache_read_tokens + cache_write_5m_tokens + cache_write_1h_tokens + output_tokens AS amount
     FROM bursar.ledger_events FINAL
     WHERE reservation != ''
-      AND kind IN ('reservation.granted', 'reservation.extended', 'reservation.closed', 'usage.recorded')
+      AND kind IN ('reservation.granted', 'reservation.extended', 'reservation.shrunk', 'reservation.closed', 'usage.recorded')
 ) AS e
 GROUP BY e.workspace, e.ledger_id, e.reservation
 HAVING countIf(e.kind = 'reservation.granted') > 0;

@@ -26,7 +26,7 @@ AS SELECT
     h.hour AS hour,
     h.provider AS provider, h.account AS account, h.team AS team, h.principal AS principal, h.agent AS agent,
     h.model AS model, h.task_type AS task_type,
-    -- granted, extended, denied, queued; settled, released, expired, revoked, preempted; queue_granted, queue_timed_out, …
+    -- granted, extended, denied, queued, shrunk; settled, released, expired, revoked, preempted; queue_granted, queue_timed_out, …
     multiIf(h.kind = 'reservation.closed', CAST(h.outcome, 'String'), h.kind = 'reservation.dequeued', concat('queue_', h.outcome),
         substring(h.kind, length('reservation.') + 1)) AS decision,
     h.code AS code,
@@ -34,15 +34,15 @@ AS SELECT
     h.reason AS reason,
     h.kind = 'reservation.denied' AND h.code IN ('insufficient_quota', 'concurrent_limit_exceeded') AND h.reason != 'held_back' AS exhausted,
     h.events AS decisions,
-    -- granted, asked for or, of a close, used
+    -- granted, asked for, given back by what was shrunk or, of a close, used
     h.input_tokens + h.cache_read_tokens + h.cache_write_5m_tokens + h.cache_write_1h_tokens + h.output_tokens AS tokens,
     h.granted_tokens AS granted_tokens, -- of a close: granted in all
-    h.returned_tokens AS returned_tokens, -- of a close: granted and not used
+    h.returned_tokens AS returned_tokens, -- of a close: granted and not used; of what was shrunk: given back
     if(h.kind = 'reservation.closed', h.cost_micro_usd, 0) AS cost_micro_usd, -- of a close: what it cost in all
     h.waited_ms AS waited_ms -- of the end of a wait
 FROM bursar.hourly AS h FINAL
 WHERE h.kind IN ('reservation.granted', 'reservation.extended', 'reservation.denied', 'reservation.queued', 'reservation.dequeued',
-    'reservation.closed');
+    'reservation.shrunk', 'reservation.closed');
 
 CREATE OR REPLACE VIEW analyst.summed
 COMMENT 'How far each ledger is in usage_hourly and decisions_hourly'
