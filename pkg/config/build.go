@@ -134,6 +134,7 @@ func (b *builder) accounts() {
 			t := b.accountTier(row, &account, a.at)
 			b.accountLimits(row, t, account, a)
 		}
+		b.limitsSource(&account, a)
 		b.out.Quota.Accounts = append(b.out.Quota.Accounts, account)
 	}
 }

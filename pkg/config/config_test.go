@@ -224,6 +224,7 @@ func TestStructsAgreeWithSchema(t *testing.T) {
 		{rawGroup{}, []string{"#/$defs/provider/properties/model_groups/items"}},
 		{rawTier{}, []string{"#/$defs/provider/properties/tiers/items"}},
 		{rawAccount{}, []string{"#/$defs/account"}},
+		{rawSource{}, []string{"#/$defs/account/properties/limits_source"}},
 		{rawLimit{}, limit},
 		{rawScope{}, []string{"#/$defs/limit/properties/scope"}},
 		{rawWindow{}, []string{"#/$defs/window"}},

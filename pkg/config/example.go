@@ -31,6 +31,10 @@ func exampleOf(name string) string {
 		return "subscription"
 	case "tier":
 		return "max_20x"
+	case "admin_key_env":
+		return "ANTHROPIC_ADMIN_KEY"
+	case "limits_source":
+		return "{type: anthropic_rate_limits, admin_key_env: ANTHROPIC_ADMIN_KEY}"
 	case "teams":
 		return "[platform, research]"
 	case "accounts":

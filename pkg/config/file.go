@@ -58,6 +58,14 @@ type rawAccount struct {
 	Tier     string     `json:"tier"`
 	Teams    []string   `json:"teams"`
 	Limits   []rawLimit `json:"limits"`
+	// LimitsSource is asked for the limits of an API account.
+	LimitsSource *rawSource `json:"limits_source"`
+}
+
+// rawSource is an active source of limits.
+type rawSource struct {
+	Type        string `json:"type"`
+	AdminKeyEnv string `json:"admin_key_env"`
 }
 
 // rawLimit is a limit of a tier, of an account, or one that stands by itself.

@@ -129,8 +129,8 @@ func shortBucket(a *ask, now Instant) *refusal {
 	level := max(0, a.counter.bucketLevel(a.limit, now)/int64(a.limit.Window.Duration))
 	return &refusal{
 		code: CodeInsufficientQuota, requested: a.units, available: level, capacity: a.limit.Capacity,
-		message: fmt.Sprintf("%q has %s of %s now and refills", a.limit.ID, a.limit.Unit.number(level), a.limit.Unit.amount(a.limit.burst())),
-		reason:  ReasonDepleted, retryable: true, retryAfter: a.counter.bucketWait(a.limit, now, min(a.units, a.limit.burst())),
+		message: fmt.Sprintf("%q has %s of %s now and refills", a.limit.ID, a.limit.Unit.number(level), a.limit.Unit.amount(a.counter.burst(a.limit))),
+		reason:  ReasonDepleted, retryable: true, retryAfter: a.counter.bucketWait(a.limit, now, min(a.units, a.counter.burst(a.limit))),
 	}
 }
 

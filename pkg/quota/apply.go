@@ -420,6 +420,12 @@ func (s *State) applyObservation(e *ObservationRecorded) {
 	}
 	o := e.Observation
 	c.ClosedUntil = e.ClosedUntil
+	if e.Told > 0 {
+		s.applyTold(c, e)
+		if o.Signal == "" {
+			return
+		}
+	}
 	if o.Signal == SignalExhausted {
 		c.ClosedAt = o.At
 		if !o.tellsUse() { // what was observed of the use stands

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -226,6 +227,15 @@ func learningCases() []learningCase {
 type learned struct {
 	claimed, covered, lowHolds, classes, classesCovered int
 	widths                                              []float64
+	told                                                []float64 // widths of those whose capacity can be told from what was seen
+}
+
+// identifiable tells from the learner's own data whether a capacity can be told to ±10 %: the window moved by at least 60 %
+// in all, so that the rounding of a percent is small beside it, and the stretches fit together without spending outside,
+// which a smaller capacity would explain as well.
+func identifiable(e *Estimate) bool {
+	const seen, tenth = 60_000, 10
+	return e.Seen >= seen && e.Outside*tenth <= e.Seen
 }
 
 func (g *learned) add(s *subscription) {
@@ -241,7 +251,11 @@ func (g *learned) add(s *subscription) {
 	if float64(e.Low) <= truth {
 		g.lowHolds++
 	}
-	g.widths = append(g.widths, float64(e.High-e.Low)/2/float64(e.Likely)*100)
+	width := float64(e.High-e.Low) / 2 / float64(e.Likely) * 100
+	g.widths = append(g.widths, width)
+	if identifiable(e) {
+		g.told = append(g.told, width)
+	}
 	for _, class := range e.Classes {
 		g.classes++
 		c := slices.Index(classNames[:], class.Class)
@@ -252,12 +266,14 @@ func (g *learned) add(s *subscription) {
 	}
 }
 
-func (g *learned) width(q float64) float64 {
-	if len(g.widths) == 0 {
+func (g *learned) width(q float64) float64 { return quantileOf(g.widths, q) }
+
+func quantileOf(widths []float64, q float64) float64 {
+	if len(widths) == 0 {
 		return math.NaN()
 	}
-	slices.Sort(g.widths)
-	return g.widths[int(q*float64(len(g.widths)-1))]
+	slices.Sort(widths)
+	return widths[int(q*float64(len(widths)-1))]
 }
 
 const (
@@ -268,9 +284,9 @@ const (
 )
 
 // simulateLearning runs the subscriptions of a row: an observation comes with every few calls, as with a status line.
-func simulateLearning(c learningCase, subscriptions int) (few, many learned) {
+func simulateLearning(c learningCase, from uint64, subscriptions int) (few, many learned) {
 	for seed := range uint64(subscriptions) {
-		s := newSubscription(seed, c)
+		s := newSubscription(from+seed, c)
 		every := max(2, min(20, int(3/(s.pace/60)))) // calls, about three percent together
 		for n := 0; n < manyObservations; {
 			if s.step(); s.calls < every {
@@ -287,26 +303,34 @@ func simulateLearning(c learningCase, subscriptions int) (few, many learned) {
 }
 
 // TestLearnedCapacity is the proof of what is learned: on simulated subscriptions with hidden capacities and weights the
-// interval covers the truth, and it is narrow where the truth can be told. LEARNED_CAPACITY names a file for the table.
+// interval covers the truth, and it is narrow where the truth can be told. LEARNED_CAPACITY names a file for the table, LEARNED_SEED the first subscription.
 func TestLearnedCapacity(t *testing.T) {
 	t.Parallel()
 	var table strings.Builder
-	fmt.Fprintf(&table, "| subscriptions | observations | learned | covered | low end holds | half-width p50 | p90 | classes covered |\n|---|---|---|---|---|---|---|---|\n")
+	fmt.Fprintf(&table, "| subscriptions | observations | learned | covered | low end holds | half-width p50 | p90 | classes covered | identifiable | their p50 | p90 |\n|---|---|---|---|---|---|---|---|---|---|---|\n")
 	percent := func(n, of int) float64 { return 100 * float64(n) / float64(max(1, of)) }
 	file, subscriptions := os.Getenv("LEARNED_CAPACITY"), quickSubscriptions
+	var from uint64
+	if text := os.Getenv("LEARNED_SEED"); text != "" {
+		var err error
+		if from, err = strconv.ParseUint(text, 10, 64); err != nil {
+			t.Fatal(err)
+		}
+	}
 	cover, precise := 85.0, 16.0 // percent; a few subscriptions tell no more
 	if file != "" {
 		subscriptions, cover, precise = simulatedSubscriptions, 95, 10
 	}
 	for _, c := range learningCases() {
-		few, many := simulateLearning(c, subscriptions)
+		few, many := simulateLearning(c, from, subscriptions)
 		for _, row := range []struct {
 			n int
 			g *learned
 		}{{fewObservations, &few}, {manyObservations, &many}} {
 			g := row.g
-			fmt.Fprintf(&table, "| %s | %d | %.0f %% | %.1f %% | %.1f %% | %.1f %% | %.1f %% | %.1f %% |\n", c.name, row.n, percent(g.claimed, subscriptions),
-				percent(g.covered, g.claimed), percent(g.lowHolds, g.claimed), g.width(0.5), g.width(0.9), percent(g.classesCovered, g.classes))
+			fmt.Fprintf(&table, "| %s | %d | %.0f %% | %.1f %% | %.1f %% | %.1f %% | %.1f %% | %.1f %% | %.0f %% | %.1f %% | %.1f %% |\n", c.name, row.n, percent(g.claimed, subscriptions),
+				percent(g.covered, g.claimed), percent(g.lowHolds, g.claimed), g.width(0.5), g.width(0.9), percent(g.classesCovered, g.classes),
+				percent(len(g.told), subscriptions), quantileOf(g.told, 0.5), quantileOf(g.told, 0.9))
 			if g.claimed > 0 && percent(g.covered, g.claimed) < cover {
 				t.Errorf("%s, %d observations: the interval covers the truth %.1f %% of the time", c.name, row.n, percent(g.covered, g.claimed))
 			}

@@ -77,7 +77,7 @@ func (s *State) checkLimit(l *Limit, held map[string]int64, say func(string, ...
 	}
 	switch l.Window.Kind {
 	case WindowBucket:
-		if c.Level > l.burst()*int64(l.Window.Duration) && c.LevelAt == s.Now {
+		if c.Level > c.burst(l)*int64(l.Window.Duration) && c.LevelAt == s.Now {
 			say("limit %s: level %d above burst", l.ID, c.Level)
 		}
 	case WindowConcurrent:

@@ -86,6 +86,9 @@ type Account struct {
 	Kind     AccountKind `cbor:"3,keyasint,omitempty"`
 	Tier     string      `cbor:"4,keyasint,omitempty"`
 	Teams    []string    `cbor:"5,keyasint,omitempty"` // who may use it; empty means every team
+	// LimitsSource is asked what the account's limits are; nil for nobody. Never for a subscription: a question can open a
+	// session window there.
+	LimitsSource *LimitsSource `cbor:"110,keyasint,omitempty"`
 }
 
 // Principal is what configuration says of a holder of credentials.

@@ -285,6 +285,8 @@ type ObservationRecorded struct {
 	Lesson *Lesson `cbor:"62,keyasint,omitempty"`
 	// Since is how much of what we had booked by then occurred after it, in the limit's unit.
 	Since int64 `cbor:"63,keyasint,omitempty"`
+	// Told is what a bucket holds by the provider's word; 0 where it said nothing of that.
+	Told int64 `cbor:"110,keyasint,omitempty"`
 }
 
 // BlockPlaced stops new grants.

@@ -73,7 +73,9 @@ func (d decider) observeLimit(c *Observe, l *Limit) ([]Event, Result) {
 	exhausted := o.Signal == SignalExhausted
 	outOfOrder := counter.Observed != nil && o.At < counter.Observed.At || o.At < counter.ClosedAt
 	ended := o.ResetAt != 0 && o.ResetAt <= now || o.At < counter.Start && o.ResetAt == 0
-	if !l.countsSpending() && !exhausted || outOfOrder || ended {
+	e.Told = toldOf(l, counter, &o)
+	if !l.countsSpending() && !exhausted && e.Told == 0 || outOfOrder || ended {
+		e.Told = 0
 		return []Event{e}, Result{Account: l.Scope.Account, Limit: l.ID, Recorded: true,
 			Message: "recorded, and without effect: it is older than what is known, or this kind of limit does not take observations"}
 	}
@@ -99,7 +101,11 @@ func (d decider) observeLimit(c *Observe, l *Limit) ([]Event, Result) {
 	events = append(events, e)
 	Apply(x, e)
 	events = append(events, x.warnings(l, now)...)
-	return events, Result{Account: l.Scope.Account, Limit: l.ID, Recorded: true, Effective: true, Capacity: x.counters[l.ID].capacity(l),
+	capacity := x.counters[l.ID].capacity(l)
+	if l.Window.Kind == WindowBucket {
+		capacity = x.counters[l.ID].rate(l)
+	}
+	return events, Result{Account: l.Scope.Account, Limit: l.ID, Recorded: true, Effective: true, Capacity: capacity,
 		ClosedUntil: e.ClosedUntil}
 }
 

@@ -194,6 +194,10 @@ func drawObservation(t *rapid.T, l *ledger, account string) Observe {
 	if rapid.Bool().Draw(t, "tier") {
 		o.Tier = "max"
 	}
+	if rapid.IntRange(0, 3).Draw(t, "capacity") == 0 {
+		n := rapid.SampledFrom([]int64{0, 1, 5, 1_000_000}).Draw(t, "told")
+		o.Capacity = &n
+	}
 	o.Signal = rapid.SampledFrom([]Signal{"", "", "", SignalExhausted, SignalOverloaded}).Draw(t, "signal")
 	if o.Signal != "" {
 		o.RetryAfter = max(0, min(MaxClosed, drawMillis(t)))

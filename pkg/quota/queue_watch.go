@@ -77,7 +77,7 @@ func (s *State) roomAt(a *ask) Instant {
 		return a.counter.ClosedUntil
 	}
 	if a.limit.Window.Kind == WindowBucket {
-		return s.Now.Add(a.counter.bucketWait(a.limit, s.Now, min(a.units, a.limit.burst())))
+		return s.Now.Add(a.counter.bucketWait(a.limit, s.Now, min(a.units, a.counter.burst(a.limit))))
 	}
 	if at := s.lendsAgainAt(a); at != 0 {
 		return at

@@ -47,7 +47,7 @@ func (a *ask) need() int64 {
 // reports.
 func (c *Counter) bucketRoom(l *Limit, now Instant) int64 {
 	level := c.bucketLevel(l, now)
-	if level >= l.burst()*int64(l.Window.Duration) {
+	if level >= c.burst(l)*int64(l.Window.Duration) {
 		return math.MaxInt64
 	}
 	return max(0, level/int64(l.Window.Duration))

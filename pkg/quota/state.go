@@ -103,6 +103,8 @@ type Counter struct {
 	DriftPace int64 `cbor:"62,keyasint,omitempty"`
 	// Estimate is the capacity that was learned; it is replaced and never changed.
 	Estimate *Estimate `cbor:"63,keyasint,omitempty"`
+	// Told is what the provider told of a bucket; it is replaced and never changed.
+	Told *ToldLimit `cbor:"110,keyasint,omitempty"`
 }
 
 // PastWindow is an ended window that late usage can still be charged to.

@@ -23,6 +23,9 @@ type LimitView struct {
 	ForecastKept int64
 	HeldBack     int64
 	Learned      *Estimate // of the capacity; nil where nothing was learned
+	// Told is what the provider told of a limit per minute, nil for nothing; ToldStale says that it was long ago.
+	Told      *ToldLimit
+	ToldStale bool
 }
 
 // Spent is what counts towards warnings.
@@ -42,15 +45,19 @@ func (s *State) viewLimit(l *Limit, now Instant) LimitView {
 		learned := *c.Estimate
 		v.Learned = &learned
 	}
+	if c.Told != nil {
+		told := *c.Told
+		v.Told, v.ToldStale = &told, told.stale(now)
+	}
 	switch l.Window.Kind {
 	case WindowConcurrent:
 		v.Available = max(0, l.Capacity-c.Held)
 		v.Over = max(0, c.Held-l.Capacity)
 	case WindowBucket:
 		level := c.bucketLevel(l, now) / int64(l.Window.Duration)
-		v.Used = l.burst() - max(0, level)
+		v.Used = c.burst(l) - max(0, level)
 		v.Available, v.Over, v.Held = max(0, level), max(0, -level), 0
-		v.Capacity = l.burst()
+		v.Capacity, v.Outside = c.burst(l), 0
 	default:
 		v.Available = c.available(l)
 		room := s.parts(&ask{labels: &Labels{}, limit: l, counter: c})

@@ -177,7 +177,7 @@ func (l *Limit) refilled(at, now Instant) bool {
 
 // bucketLevel is the level at an instant, in units × Duration: refilled evenly, never above the burst.
 func (c *Counter) bucketLevel(l *Limit, at Instant) int64 {
-	full := l.burst() * int64(l.Window.Duration)
+	full := c.burst(l) * int64(l.Window.Duration)
 	elapsed := int64(at.Sub(c.LevelAt))
 	if c.Level >= full {
 		return full
@@ -185,10 +185,10 @@ func (c *Counter) bucketLevel(l *Limit, at Instant) int64 {
 	if elapsed <= 0 {
 		return c.Level
 	}
-	if elapsed > (full-c.Level)/l.Capacity {
+	if elapsed > (full-c.Level)/c.rate(l) {
 		return full
 	}
-	return c.Level + elapsed*l.Capacity
+	return c.Level + elapsed*c.rate(l)
 }
 
 // maxDebt bounds a bucket's debt so that arithmetic on levels cannot overflow: about a million years of refill at any
@@ -207,7 +207,7 @@ func (c *Counter) bucketMove(l *Limit, at Instant, units int64) {
 	if units < 0 {
 		level = max(-maxDebt, level-delta)
 	} else {
-		level = min(l.burst()*int64(l.Window.Duration), level+delta)
+		level = min(c.burst(l)*int64(l.Window.Duration), level+delta)
 	}
 	c.Level, c.LevelAt = level, max(c.LevelAt, at)
 }
@@ -218,5 +218,5 @@ func (c *Counter) bucketWait(l *Limit, at Instant, units int64) Millis {
 	if missing <= 0 {
 		return 0
 	}
-	return Millis((missing + l.Capacity - 1) / l.Capacity)
+	return Millis((missing + c.rate(l) - 1) / c.rate(l))
 }

@@ -34,6 +34,21 @@ type Limit struct {
 	Forecast     int64    `json:"forecast,omitzero"`
 	ForecastKept int64    `json:"forecast_kept,omitzero"`
 	Learned      *Learned `json:"learned,omitzero"` // what observations taught of the capacity
+	Told         *Told    `json:"told,omitzero"`    // what the provider told of a limit per minute
+}
+
+// Told is what a provider told of a limit per minute, in the limit's unit. The stricter of it and the configured one decides.
+type Told struct {
+	Capacity int64  `json:"capacity"`
+	ToldAt   Time   `json:"told_at,omitzero"`
+	Source   string `json:"source,omitzero"`
+	Stale    bool   `json:"stale,omitzero"` // its source has been away for longer than an hour; it stands all the same
+}
+
+// LimitsSource is who is asked for the limits of an API account, and where its key is.
+type LimitsSource struct {
+	Type        string `json:"type"`          // anthropic_rate_limits
+	AdminKeyEnv string `json:"admin_key_env"` // the allocator's environment variable that holds the admin key
 }
 
 // Learned is a capacity that was learned from observations, in the limit's unit.
@@ -75,6 +90,8 @@ type Account struct {
 	ClosedUntil  Time  `json:"closed_until,omitzero"`
 	Overloads    int64 `json:"overloads,omitzero"` // how often it was overloaded: its trouble, not our quota
 	OverloadedAt Time  `json:"overloaded_at,omitzero"`
+	// LimitsSource is asked for the account's limits; absent for nobody.
+	LimitsSource *LimitsSource `json:"limits_source,omitzero"`
 }
 
 // UnknownWindow is a window that the configuration does not have; a limit of its name would count it.
@@ -166,6 +183,9 @@ func LimitOf(v *quota.LimitView) Limit {
 	if e := v.Learned; e != nil {
 		l.Learned = learnedOf(e)
 	}
+	if v.Told != nil {
+		l.Told = &Told{v.Told.Capacity, TimeOf(v.Told.At), v.Told.Source, v.ToldStale}
+	}
 	if v.Observed != nil {
 		o := observationOf(*v.Observed)
 		l.Observed = &o
@@ -222,6 +242,9 @@ func AccountOf(a *quota.Account, limits []Limit, w *quota.Watch) Account {
 	v := Account{
 		Account: a.ID, Provider: a.Provider, Kind: string(a.Kind), Tier: a.Tier, Teams: a.Teams, Limits: limits,
 		ClosedUntil: TimeOf(w.ClosedUntil), Overloads: w.Overloads, OverloadedAt: TimeOf(w.OverloadedAt),
+	}
+	if source := a.LimitsSource; source != nil {
+		v.LimitsSource = &LimitsSource{string(source.Type), source.KeyEnv}
 	}
 	for i := range w.Unknown {
 		v.UnknownWindows = append(v.UnknownWindows, UnknownWindow{w.Unknown[i].Name, observationOf(w.Unknown[i].Observation)})

@@ -64,6 +64,11 @@ type Config struct {
 	// RelayElsewhere leaves the public events to other processes, for instance on another machine. They wait in the
 	// ledger, which is not trimmed meanwhile, until one relays. Relay may be empty then.
 	RelayElsewhere bool
+	// Getenv reads the admin keys of accounts that name an active source of limits; nil means the process's own environment.
+	Getenv func(string) string
+	// LimitsURL is where such a source is asked; empty means the provider's own address. It is no part of the workspace's
+	// configuration: whoever may change that could have the key sent anywhere.
+	LimitsURL string
 	// Points are failpoints; nil in production.
 	Points *failpoint.Set
 	// Tracer records a span of each request; nil where traces are off.
@@ -157,6 +162,9 @@ func open(ctx context.Context, cfg Config, log *slog.Logger) (_ *service, err er
 	}
 	if _, off := cfg.Tracer.(noop.Tracer); off {
 		s.cfg.Tracer = nil // a span that records nothing still costs something on every request
+	}
+	if s.cfg.Getenv == nil {
+		s.cfg.Getenv = os.Getenv
 	}
 	if s.cfg.Version == "" {
 		s.cfg.Version = "0.0.0"

@@ -23,6 +23,7 @@ import (
 	"github.com/bursarhq/bursar/services/allocator/internal/estimates"
 	"github.com/bursarhq/bursar/services/allocator/internal/front"
 	"github.com/bursarhq/bursar/services/allocator/internal/lease"
+	"github.com/bursarhq/bursar/services/allocator/internal/limits"
 	"github.com/bursarhq/bursar/services/allocator/internal/metrics"
 	"github.com/bursarhq/bursar/services/allocator/internal/store"
 )
@@ -49,6 +50,7 @@ type workspace struct {
 	engine  *engine.Engine
 	front   *front.Front
 	learned *estimates.Watch
+	limits  *limits.Watch
 
 	background sync.WaitGroup
 	ctx        context.Context //nolint:containedctx // of the engine; for what Observer methods start
@@ -92,6 +94,7 @@ func (s *service) workspace(ctx context.Context, name string) (*workspace, error
 	if w.learned, err = estimates.New(s.storeJS, name, w.log); err != nil {
 		return nil, fmt.Errorf("workspace: %w", err)
 	}
+	w.limits = limits.New(limits.Options{Ledger: sources{w}, Getenv: s.cfg.Getenv, URL: s.cfg.LimitsURL, Log: w.log})
 	w.front = front.New(front.Options{
 		Conn: s.front, Workspace: name, Version: s.cfg.Version, Engine: w.engine, Prices: s.prices.of,
 		Verifier: &verifier{log, keyframes}, History: log, Estimates: w.learned, Metrics: w.metrics, Sure: w.lease.Sure, Tracer: s.cfg.Tracer, Log: w.log,
@@ -133,6 +136,7 @@ func (w *workspace) run(ctx context.Context) {
 	var leasing, running sync.WaitGroup
 	running.Go(func() { w.engine.Run(engineCtx) })
 	running.Go(func() { w.learned.Run(engineCtx) })
+	running.Go(func() { w.limits.Run(ctx) })
 	leasing.Go(func() { w.lease.Run(leaseCtx, lease.Events{Acquired: w.acquired, Lost: w.lost}) })
 	<-ctx.Done()
 	w.draining.Store(true)

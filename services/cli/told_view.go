@@ -33,6 +33,13 @@ func (c *statusCommand) showTold(a *wire.Account, now time.Time) {
 		}
 		s.Table(t)
 	}
+	if text, tone := toldLimits(a.Limits, now); text != "" {
+		said = true
+		s.Note(tone, text)
+	} else if a.LimitsSource != nil {
+		said = true
+		s.Note(screen.Caution, "the source of its limits ("+a.LimitsSource.Type+") has told nothing yet; the configured ones hold")
+	}
 	if until := a.ClosedUntil.Time(); until.After(now) {
 		said = true
 		s.Note(screen.Bad, "refused by the provider (429) until "+screen.When(until.Local(), now))
@@ -44,6 +51,36 @@ func (c *statusCommand) showTold(a *wire.Account, now time.Time) {
 	if said {
 		s.Printf("\n")
 	}
+}
+
+// toldLimits words which limits per minute the provider told, and since when its source is away.
+func toldLimits(limits []wire.Limit, now time.Time) (string, screen.Tone) {
+	var told, stricter, stale int64
+	var last time.Time
+	for i := range limits {
+		t := limits[i].Told
+		if t == nil {
+			continue
+		}
+		told++
+		if t.Capacity <= limits[i].Capacity {
+			stricter++
+		}
+		if t.Stale {
+			stale++
+		}
+		if at := t.ToldAt.Time(); at.After(last) {
+			last = at
+		}
+	}
+	if told == 0 {
+		return "", screen.Plain
+	}
+	text := counted(told, "limit") + " told by the provider, the last " + screen.When(last.Local(), now) + "; " + screen.Count(stricter) + " of them decide"
+	if stale > 0 {
+		return text + "; " + screen.Count(stale) + " are stale: the source is away, and what it told last stands", screen.Caution
+	}
+	return text, screen.Faint
 }
 
 // toldUse is how much of a window is used, as the provider said it.

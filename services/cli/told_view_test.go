@@ -4,7 +4,31 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/bursarhq/bursar/pkg/wire"
+	"github.com/bursarhq/bursar/services/cli/internal/screen"
 )
+
+// TestToldLimits: how many, since when, and whether the source is away.
+func TestToldLimits(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1_780_000_000, 0)
+	limit := func(capacity, told int64, ago time.Duration, stale bool) wire.Limit {
+		return wire.Limit{Capacity: capacity, Told: &wire.Told{Capacity: told, ToldAt: wireTime(now.Add(-ago)), Stale: stale}}
+	}
+	text, _ := toldLimits([]wire.Limit{{}, limit(10, 10, time.Minute, false), limit(10, 90, 2*time.Minute, false)}, now)
+	if !strings.HasPrefix(text, "2 limits told by the provider, the last 1m ago") || !strings.HasSuffix(text, "; 1 of them decide") {
+		t.Errorf("%q", text)
+	}
+	text, tone := toldLimits([]wire.Limit{limit(10, 10, 3*time.Hour, true)}, now)
+	if !strings.Contains(text, "1 are stale: the source is away") || tone != screen.Caution {
+		t.Errorf("%q", text)
+	}
+	if text, _ = toldLimits([]wire.Limit{{}}, now); text != "" {
+		t.Errorf("nothing was told: %q", text)
+	}
+}
 
 // TestUnknownWindowsAreShown: what a provider told and nobody configured is shown to people, within the width of a screen.
 func TestUnknownWindowsAreShown(t *testing.T) {
