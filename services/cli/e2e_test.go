@@ -315,7 +315,7 @@ func (i *instance) replaying() {
 	file := filepath.Join(i.t.TempDir(), "trace.csv")
 	i.write(file, smallTrace)
 	text := i.do(ExitOK, "replay", "--format", "azure", "--agents", "2", "--json", file)
-	want := []string{"denied", "duration_s", "granted", "granted_by_queue", "latency_ms", "latency_ms.p50", "latency_ms.p99", "overrun_tokens", "past_calls", "queued", "requests",
+	want := []string{"denied", "duration_s", "extended", "granted", "granted_by_queue", "latency_ms", "latency_ms.p50", "latency_ms.p99", "overrun_tokens", "past_calls", "queued", "requests",
 		"reserved_tokens", "returned_tokens", "settled", "shrunk", "used_tokens"}
 	if got := keysOf(i.t, text, "latency_ms"); !slices.Equal(got, want) {
 		i.t.Errorf("the summary of a replay has %q, want %q", got, want)

@@ -206,6 +206,7 @@ func (c *replayCommand) showSummary(r *replay.Summary) {
 	}
 	c.line("reserved", screen.Count(r.ReservedTokens)+" tokens")
 	c.line("used", screen.Count(r.UsedTokens)+" tokens, "+screen.Count(r.OverrunTokens)+" of them beyond the reservation")
+	c.line("extended", screen.Count(r.Extended)+plural(r.Extended, " time", " times"))
 	c.line("returned", screen.Count(r.ReturnedTokens)+" tokens")
 	if r.PastCalls > 0 {
 		c.line("before", counted(r.PastCalls, "call")+" of the week before, on "+pastAccount+", that nobody reserved")

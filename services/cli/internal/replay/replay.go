@@ -126,7 +126,7 @@ func (w *worker) do(ctx context.Context, j *work.Job) error {
 		return nil
 	}
 	w.recorder.Granted(tokens(reservation.Granted), quota.Tokens(request.Tokens).Total(), queued != nil)
-	return w.spend(ctx, j, reservation.ReservationID)
+	return w.spend(ctx, j, &holding{id: reservation.ReservationID, granted: tokens(reservation.Granted)})
 }
 
 // refusal is the code of a refusal, at once or after waiting in vain; CodeOK for anything else.
@@ -155,7 +155,8 @@ func (w *worker) wait(ctx context.Context, at time.Duration) error {
 	}
 }
 
-// request asks for an estimate and adds what the agent expects beyond it.
+// request asks for an estimate. One of the table knows nothing of the conversation so far, which is read from the cache
+// with every call: the agent adds what it expects of that. A learned one knows it; only who is too generous adds to it.
 func (w *worker) request(ctx context.Context, j *work.Job) (*wire.ReserveRequest, error) {
 	estimate, err := w.agent.Estimate(ctx, wire.EstimateRequest{
 		TaskType: string(j.TaskType), Complexity: string(j.Complexity), Files: &j.Files, Model: j.Model,
@@ -167,23 +168,30 @@ func (w *worker) request(ctx context.Context, j *work.Job) (*wire.ReserveRequest
 		Provider: j.Provider, Account: j.Account, Model: j.Model, TaskType: string(j.TaskType), Complexity: estimate.Complexity,
 		Files: j.Files, Estimated: estimate.TotalTokens,
 		Priority: estimate.Priority, Requests: j.Expected.Requests, LeaseMS: j.Lease.Milliseconds(),
-		Tokens:    wire.Tokens(quota.Tokens(estimate.Tokens).Add(j.Expected.Tokens)),
-		MinTokens: j.MinTokens, MaxWaitMS: j.Patience.Milliseconds(),
+		Tokens: estimate.Tokens, MaxWaitMS: j.Patience.Milliseconds(),
 	}
+	if j.Generous || estimate.Ground != wire.GroundLearned {
+		r.Tokens = wire.Tokens(quota.Tokens(estimate.Tokens).Add(j.Expected.Tokens))
+	}
+	r.MinTokens = min(j.MinTokens, quota.Tokens(r.Tokens).Total())
 	if j.Priority != 0 {
 		r.Priority = j.Priority.String()
 	}
 	return r, nil
 }
 
-// spend reports the calls and settles with the last one. What was spent is settled even when ctx ends in between.
-func (w *worker) spend(ctx context.Context, j *work.Job, id string) error {
+// spend reports the calls, extends where the next one would not fit, and settles with the last one. What was spent is
+// settled even when ctx ends in between.
+func (w *worker) spend(ctx context.Context, j *work.Job, h *holding) error {
 	last := len(j.Calls) - 1
 	if j.Unfinished {
 		last = len(j.Calls)
 	}
 	for i := range last {
-		if err := w.report(ctx, id, &j.Calls[i]); err != nil {
+		if err := w.extend(ctx, j, h); err != nil && ctx.Err() == nil {
+			return err
+		}
+		if err := w.report(ctx, h, &j.Calls[i]); err != nil {
 			if ctx.Err() == nil {
 				return fmt.Errorf("report for %s: %w", j.Agent, err)
 			}
@@ -194,21 +202,28 @@ func (w *worker) spend(ctx context.Context, j *work.Job, id string) error {
 	if j.Unfinished && ctx.Err() == nil {
 		return nil
 	}
+	if err := w.extend(ctx, j, h); err != nil && ctx.Err() == nil {
+		return err
+	}
 	closing, cancel := ctx, context.CancelFunc(func() {})
 	if ctx.Err() != nil {
 		closing, cancel = context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	}
 	defer cancel()
-	if err := w.settle(closing, id, j.Calls[last:min(last+1, len(j.Calls))]); err != nil {
+	if err := w.settle(closing, h.id, j.Calls[last:min(last+1, len(j.Calls))]); err != nil {
 		return fmt.Errorf("settle for %s: %w", j.Agent, err)
 	}
 	return ctx.Err()
 }
 
-func (w *worker) report(ctx context.Context, id string, call *work.Call) error {
-	_, err := w.agent.Report(ctx, wire.ReportRequest{ReservationID: id, Usage: usage([]work.Call{*call})})
+func (w *worker) report(ctx context.Context, h *holding, call *work.Call) error {
+	reply, err := w.agent.Report(ctx, wire.ReportRequest{ReservationID: h.id, Usage: usage([]work.Call{*call})})
 	if refusal, ok := errors.AsType[*wire.Error](err); ok && refusal.Recorded {
+		h.note(refusal.Details.Reservation, call)
 		return nil
+	}
+	if err == nil {
+		h.note(&reply.Reservation, call)
 	}
 	return err
 }

@@ -19,6 +19,7 @@ type Summary struct {
 	Queued         int64            `json:"queued"`           // had to wait
 	FromQueue      int64            `json:"granted_by_queue"` // of those that waited
 	Settled        int64            `json:"settled"`
+	Extended       int64            `json:"extended"` // extensions that were granted
 	ReservedTokens int64            `json:"reserved_tokens"`
 	UsedTokens     int64            `json:"used_tokens"`
 	ReturnedTokens int64            `json:"returned_tokens"`
@@ -79,6 +80,13 @@ func (r *Recorder) Denied(code quota.Code) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.summary.Denied[string(code)]++
+}
+
+// Extended notes an extension.
+func (r *Recorder) Extended() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.summary.Extended++
 }
 
 // Settled notes how one reservation ended.

@@ -27,6 +27,7 @@ const (
 	cacheWritesShare  = 0.85 // of the fresh input that is written to the cache, for the next call to read
 	callsReservedFor  = 9    // the mean number of calls: what an agent reserves the cached prefix for
 	timidShare        = 0.3  // some agents reserve for half of that
+	carelessShare     = 0.1  // some never extend what they reserved
 	unfinishedJobs    = 6    // agents still at work at the end of the day
 	unfinishedLease   = 15 * time.Minute
 	hoursOfDay        = 24
@@ -162,6 +163,7 @@ func (d *dice) job(c *crew) Job {
 	}
 	j.Calls = d.calls(c, k)
 	j.Expected = d.expected(c, k)
+	j.Generous, j.Careless = c.generous > 1, d.Float64() < carelessShare
 	j.MinTokens, j.Patience = int64(c.least*float64(j.Expected.Tokens.Total())), c.patience
 	return j
 }

@@ -28,13 +28,16 @@ type Job struct {
 	Complexity estimate.Complexity
 	Priority   quota.Priority // 0 takes what the estimate proposes
 	Files      int64
-	// Expected is what the agent reserves on top of the estimate: an estimate knows nothing of the conversation
+	// Expected is what the agent reserves on top of an estimate of the table: that knows nothing of the conversation
 	// so far, which is read from the cache with every call.
 	Expected quota.Amount
 	// MinTokens is the smallest grant that the agent takes; 0 takes all or nothing.
 	MinTokens int64
 	// Patience is how long it waits in the queue for a grant, in real time; 0 takes a refusal at once.
 	Patience time.Duration
+
+	// Generous agents add it to estimates that know the conversation too; Careless ones never extend, and overrun.
+	Generous, Careless bool
 
 	// Calls are what it spends.
 	Calls []Call
