@@ -77,7 +77,7 @@ test-fault: setup ## Kill, pause and cut off running processes (minutes)
 
 .PHONY: test-page
 test-page: setup ## Run the tests that look at the page in a real Chromium
-	cd services && $(GO) test -tags page -count 1 -timeout 5m -run Page ./cli
+	axe=$$(scripts/install-axe.sh) && cd services && BURSAR_AXE="$$axe" $(GO) test -tags page -count 1 -timeout 5m -run Page ./cli
 
 .PHONY: test-data
 test-data: setup ## Run the tests that read real traces (BURSAR_TEST_DATA)

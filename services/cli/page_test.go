@@ -92,7 +92,7 @@ func (b *browser) await(what, expression string) {
 		if err == nil {
 			return
 		}
-		if ctx.Err() == nil && strings.Contains(err.Error(), "context") {
+		if ctx.Err() == nil && (strings.Contains(err.Error(), "context") || strings.Contains(err.Error(), "navigated")) {
 			continue // the page went on to another address meanwhile, and what was asked went with the old one
 		}
 		text, _ := chromedp.Run(b.ctx, chromedp.Evaluate[string](`document.body.innerText.slice(0, 3000)`)) // only makes the message better
@@ -146,6 +146,7 @@ func TestThePage(t *testing.T) {
 	if title := evaluate[string](b, "document.title"); title != "(1) Bursar" {
 		t.Errorf("the title is %q, want one alert and no work of an agent's name", title)
 	}
+	b.isAccessible("in the light")
 	b.survivesARestart(i)
 }
 
@@ -191,6 +192,7 @@ func TestThePageOnAPhone(t *testing.T) {
 	b.await("usage by model", `document.querySelector("#usage-card").dataset.ready === "model 24h" && `+showing("#breakdown tbody tr", "claude-"))
 	b.do(chromedp.Focus("#chart"), chromedp.KeyEvent(kb.ArrowLeft))
 	b.await("the last interval", showing("#readout", "claude-"))
+	b.isAccessible("in the dark, on a phone")
 }
 
 // TestThePageWithALogin follows the link of `bursar page`: it logs in once, and what it leaves is no address with a code.
@@ -199,6 +201,7 @@ func TestThePageWithALogin(t *testing.T) {
 	i := up(t, t.TempDir(), "--page-login")
 	b := open(t, i.ready.Page)
 	b.await("the way to log in", showing("#login", "bursar page"))
+	b.isAccessible("the login")
 	doc := ask[pageDocument](i, "page")
 	if doc.Link == "" || doc.ExpiresAt == nil || !strings.HasPrefix(doc.Link, doc.Page+"/login#") {
 		t.Fatalf("page: %+v, want a link", doc)
@@ -210,6 +213,39 @@ func TestThePageWithALogin(t *testing.T) {
 	}
 	other := open(t, doc.Link, "403")
 	other.await("that the link was used", showing("#login-note", "was used"))
+}
+
+// isAccessible runs axe-core over what the page shows: roles, names, headers, contrast and more.
+func (b *browser) isAccessible(what string) {
+	b.t.Helper()
+	file := os.Getenv("BURSAR_AXE")
+	if file == "" {
+		b.t.Fatal("BURSAR_AXE names no axe-core script: run `make test-page`, which installs it")
+	}
+	script, err := os.ReadFile(file)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.do(chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+		_, err := chromedp.Run(ctx, chromedp.Evaluate[bool](string(script)+"; true"))
+		return err
+	}))
+	const run = `axe.run(document, {resultTypes: ["violations"]}).then((result) => JSON.stringify({passes: result.passes.length, violations: result.violations.map(
+		(v) => v.id + ": " + v.help + " at " + v.nodes.map((n) => n.target.join(" ") + " (" + (n.any[0]?.message ?? n.all[0]?.message ?? "") + ")").slice(0, 3).join(", "))}))`
+	text, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](run, chromedp.EvalAwaitPromise))
+	if err != nil {
+		b.t.Fatalf("axe-core: %v", err)
+	}
+	found := document[struct {
+		Passes     int
+		Violations []string
+	}](b.t, text)
+	if found.Passes < 10 {
+		b.t.Errorf("%s: axe-core found %d rules kept: it did not look at the page", what, found.Passes)
+	}
+	for _, violation := range found.Violations {
+		b.t.Errorf("%s: %s", what, violation)
+	}
 }
 
 // pageConfig writes the configuration of a plan whose session is small enough for one agent to exhaust it.

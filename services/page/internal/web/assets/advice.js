@@ -5,6 +5,7 @@ import * as f from "./format.js";
 
 const bases = {
   avoidable_spend: "that need not have been spent", freed_budget: "of budget that was held and never used", delayed_work: "of work that was refused",
+  bounded_risk: "of what limits allow beyond the need",
 };
 
 const figure = (evidence) => {
@@ -17,6 +18,8 @@ const figure = (evidence) => {
   }
 };
 
+const range = ({ low_micro_usd: low, high_micro_usd: high }) => (low === high ? `${f.money(low)}, of one day and so without an interval` : `${f.money(low)} to ${f.money(high)} with 95 % confidence`);
+
 function make(s) {
   const title = h("h3", {}, name(s.title));
   title.id = "advice-" + s.suggestion_id;
@@ -27,9 +30,20 @@ function make(s) {
     h("header", {}, title, h("span", { class: "saving", text: f.money(s.saving_micro_usd) })),
     h("p", { class: "faint", text: [bases[s.saving_basis] ?? f.words(s.saving_basis), `from ${f.dayOf(s.window_starts_at)} to ${f.dayOf(s.window_ends_at)}`].join(", ") }),
     h("p", {}, name(s.advice)), facts);
+  if (s.backtest) {
+    card.append(h("p", { class: "proof" }, h("strong", { text: "Back-tested: " }),
+      `${f.plural(s.backtest.days?.length ?? 0, "day")} with ${f.plural(s.backtest.jobs, "task")} run again with the change: ${range(s.backtest)}.`));
+    if (s.backtest.assumptions?.length) {
+      card.append(h("details", {}, h("summary", { text: "What the back-test assumes" }), h("ul", { class: "bullets" }, ...s.backtest.assumptions.map((line) => h("li", {}, name(line))))));
+    }
+  }
+  if (s.realised) {
+    card.append(h("p", { class: "proof" }, h("strong", { text: "Since it was told: " }),
+      `${f.money(s.realised.saved_micro_usd)} saved of ${f.money(s.realised.promised_micro_usd)} promised, in ${f.plural(s.realised.days, "day")}.`));
+  }
   if (s.occurrences?.length) {
     card.append(h("details", {}, h("summary", { text: `${f.plural(s.occurrences.length, "agent")} concerned` }),
-      h("ul", {}, ...s.occurrences.map((o) => h("li", {}, name([o.agent || o.principal, o.team && `(${o.team})`].filter(Boolean).join(" ")), ` ${f.plural(o.count, "time")}, last ${f.when(o.last_at)}`)))));
+      h("ul", { class: "bullets" }, ...s.occurrences.map((o) => h("li", {}, name([o.agent || o.principal, o.team && `(${o.team})`].filter(Boolean).join(" ")), ` ${f.plural(o.count, "time")}, last ${f.when(o.last_at)}`)))));
   }
   return card;
 }

@@ -41,7 +41,7 @@ export function draw(parent, answer, measure, colours, onPoint) {
     width: parent.clientWidth, height, legend: { show: false }, padding: [12, 8, 0, 0],
     scales: { x: { time: false, range: () => [-0.5, xs.length - 0.5] }, y: { range: (_, __, max) => [0, max > 0 ? max * 1.08 : 1] } },
     axes: [
-      { ...axis, grid: { show: false }, splits: (u) => ticks(starts, interval, u.width), values: (_, at) => at.map((i) => (starts[i] ? label(starts[i], interval) : "")) },
+      { ...axis, size: 32, grid: { show: false }, splits: (u) => ticks(starts, interval, u.width), values: (_, at) => at.map((i) => (starts[i] ? label(starts[i], interval) : "")) },
       { ...axis, size: 58, values: (_, at) => at.map((v) => (money ? f.money(v) : f.short(v))) },
     ],
     series: [{}, ...sums.map((_, k) => ({ fill: colours[k], width: 0, paths: uPlot.paths.bars({ size: [0.82, 72] }), points: { show: false } })).reverse()],

@@ -23,6 +23,7 @@ export function short(n) {
 // money writes micro-dollars; small sums in cents, large ones without.
 export function money(micro) {
   const dollars = (micro ?? 0) / 1e6;
+  if (dollars < 0) return "−" + money(-micro);
   const size = Math.abs(dollars);
   if (size > 0 && size < 0.01) return "<$0.01";
   if (size >= 10000) return "$" + short(dollars);
