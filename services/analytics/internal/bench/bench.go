@@ -243,7 +243,7 @@ func drain(ctx context.Context, conn driver.Conn, statement string) error {
 	if err != nil {
 		return err
 	}
-	for rows.Next() { //nolint:revive // only the time counts
+	for rows.Next() { // only the time counts
 	}
 	return errors.Join(rows.Err(), rows.Close())
 }
