@@ -81,3 +81,26 @@ func TestFloorsAddUp(t *testing.T) {
 		t.Fatalf("the floor was not kept: %+v", r)
 	}
 }
+
+// TestNobodyIsPreemptedWithinAFloor: where only what another's floor guarantees could help, nobody is preempted.
+func TestNobodyIsPreemptedWithinAFloor(t *testing.T) {
+	t.Parallel()
+	cyd := Actor{"cyd", "c1"}
+	l := newLedger(t, session("s", 1000))
+	l.configure(func(c *Config) {
+		c.Principals = append(c.Principals, Principal{Name: "cyd", Team: "bots"})
+		c.Teams = []Team{core(Share{Floor: 500, LendPart: wholePart}), {Name: "guests", Shares: []Share{{Limit: "s", Floor: 300}}}}
+	})
+	l.reserve(400, by(cyd), preemptible)
+	l.must(Settle{Actor: cyd, Reservation: "r1", Items: out(400)})
+	if r := l.reserve(350, by(bob), preemptible); !r.OK() { // r2: 50 beyond its floor
+		t.Fatalf("got %+v", r)
+	}
+	if l.reserve(500, waits); l.gives("r2") != 0 {
+		t.Fatalf("r2 gives %d of its floor", l.gives("r2"))
+	}
+	l.must(Release{Actor: ann, Reservation: "r3"})
+	if l.reserve(300, waits); l.gives("r2") != 50 {
+		t.Fatalf("r2 gives %d of what it has beyond its floor", l.gives("r2"))
+	}
+}
