@@ -156,6 +156,7 @@ func TestTheWholeLine(t *testing.T) {
 	i.refusals()
 	i.operating()
 	i.replaying()
+	i.advice()
 	i.watching()
 	i.views()
 	i.booksAreRight()

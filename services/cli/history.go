@@ -132,23 +132,3 @@ func localZone() string {
 	}
 	return name
 }
-
-// suggestCommand shows the current advice.
-type suggestCommand struct{ *app }
-
-func (a *app) suggest() *cobra.Command {
-	c := &suggestCommand{a}
-	return &cobra.Command{
-		Use:     "suggest",
-		Short:   "Show the current advice, with evidence and savings",
-		Example: "  bursar suggest\n  bursar suggest --json | jq '.suggestions[] | {title, saving_micro_usd}'",
-		Args:    exactly(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			current, err := c.suggestions(cmd.Context())
-			if err != nil {
-				return err
-			}
-			return c.show(&current, func() { c.showSuggestions(&current) })
-		},
-	}
-}

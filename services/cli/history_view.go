@@ -178,30 +178,6 @@ func (a *app) showAdviceBriefly(current *wire.SuggestionList) {
 	}
 }
 
-// showSuggestions explains the advice.
-func (a *app) showSuggestions(current *wire.SuggestionList) {
-	s := a.screen
-	if len(current.Suggestions) == 0 {
-		s.Note(screen.Plain, "No suggestions. They appear as spending gives reason for them.")
-		return
-	}
-	for i := range current.Suggestions {
-		sug := &current.Suggestions[i]
-		if i > 0 {
-			s.Printf("\n")
-		}
-		s.Note(screen.Strong, sug.Title)
-		s.Note(screen.Plain, sug.Advice)
-		a.line("saving", screen.Money(sug.SavingMicroUSD)+" "+basisText(sug.SavingBasis))
-		a.line("confidence", percentText(sug.ConfidencePercent))
-		a.line("evidence", "from "+stamp(sug.WindowStartsAt, time.Local)+" to "+stamp(sug.WindowEndsAt, time.Local))
-		for _, e := range sug.Evidence {
-			a.line("", screen.Clean(strings.ReplaceAll(e.Name, "_", " "))+": "+evidenceText(e))
-		}
-		a.showOccurrences(sug.Occurrences)
-	}
-}
-
 // basisText words in which sense a saving is one.
 func basisText(basis string) string {
 	switch basis {
@@ -211,8 +187,14 @@ func basisText(basis string) string {
 		return "of budget that was held and never used"
 	case "delayed_work":
 		return "worth of work that was refused"
+	case "bounded_risk":
+		return "that a runaway agent could spend beyond the need"
 	}
 	return screen.Clean(strings.ReplaceAll(basis, "_", " "))
+}
+
+func evidenceName(e wire.SuggestionEvidence) string {
+	return screen.Clean(strings.ReplaceAll(e.Name, "_", " "))
 }
 
 func evidenceText(e wire.SuggestionEvidence) string {

@@ -308,5 +308,18 @@ func readSuggestions(ctx context.Context, workspace string, nc *nats.Conn) (wire
 	if err != nil {
 		return none, fmt.Errorf("read the suggestions: %w", err)
 	}
-	return decodeSuggestions(entry.Value())
+	current, err := decodeSuggestions(entry.Value())
+	if err != nil {
+		return none, err
+	}
+	key, err = wire.DismissalsKey(workspace)
+	if err != nil {
+		return none, usage(err)
+	}
+	dismissed, _, err := readDismissals(ctx, bucket, key)
+	if err != nil {
+		return none, err
+	}
+	withoutDismissed(&current, dismissed)
+	return current, nil
 }

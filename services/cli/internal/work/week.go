@@ -25,7 +25,7 @@ type PastCall struct {
 const (
 	pastDays      = 6
 	pastDeveloper = "developer"
-	pastJobs      = 30 // a day, for a day of the fleet with usualJobs
+	pastJobs      = 45 // a day, for a day of the fleet with usualJobs
 	usualJobs     = 600
 )
 

@@ -105,3 +105,22 @@ func TestFromTrace(t *testing.T) {
 		}
 	}
 }
+
+// The week is the same for a seed but for the ids, lies before the day, and has calls on each day of it.
+func TestWeek(t *testing.T) {
+	t.Parallel()
+	week, again := Week(1, 600, "a", "api"), Week(1, 600, "b", "api")
+	days := map[time.Duration]bool{}
+	for i, c := range week.Calls {
+		if other := again.Calls[i]; c.ID == other.ID || c.Before != other.Before || c.Tokens != other.Tokens {
+			t.Fatalf("call %d: %+v and %+v", i, c, other)
+		}
+		if c.Before < 0 || i > 0 && c.Before > week.Calls[i-1].Before {
+			t.Fatalf("call %d is out of order", i)
+		}
+		days[(c.Before-1)/(24*time.Hour)] = true
+	}
+	if len(days) != pastDays || week.Account != "api" {
+		t.Errorf("calls on %d days", len(days))
+	}
+}

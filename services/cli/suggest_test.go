@@ -1,0 +1,116 @@
+package cli
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bursarhq/bursar/pkg/wire"
+)
+
+// advice shows, explains and dismisses what the demonstration leads to, and writes a change for review.
+func (i *instance) advice() {
+	i.t.Helper()
+	i.do(ExitOK, "replay", "--demo")
+	current := i.awaitAdvice("a provider switch", func(l wire.SuggestionList) bool { return ruleOf(l, "provider_switch") != nil })
+	s := ruleOf(current, "provider_switch")
+	if s.SavingMicroUSD <= 0 || s.Backtest == nil || len(s.Backtest.Days) < 6 || s.Backtest.LowMicroUSD > s.SavingMicroUSD || s.Change.Kind != "prefer_account" {
+		i.t.Errorf("got %+v", s)
+	}
+	explained := ask[wire.Suggestion](i, "suggest", "explain", s.SuggestionID[:8])
+	if explained.SuggestionID != s.SuggestionID || len(explained.Backtest.Assumptions) == 0 {
+		i.t.Errorf("explained %+v", explained)
+	}
+	if text := i.do(ExitOK, "suggest", "explain", s.SuggestionID); !strings.Contains(text, "Back-test") || !strings.Contains(text, "95% confidence") {
+		i.t.Errorf("explained %s", text)
+	}
+	i.do(ExitFailure, "suggest", "explain", "no-such")
+	// The subscription stands first already: that is said, and nothing is written.
+	if got := bursar(i.t, i.env, "suggest", "--apply", s.SuggestionID, "-f", filepath.Join("..", "..", "deployments", "bursar.yaml")); got.status != ExitFailure || !strings.Contains(got.stderr, "stands before") {
+		i.t.Errorf("applied with status %d: %s", got.status, got.stderr)
+	}
+	i.do(ExitUsage, "suggest", "-f", "x.yaml")
+	i.dismissed(s)
+}
+
+// dismissed has a suggestion stay away, and come back.
+func (i *instance) dismissed(s *wire.Suggestion) {
+	i.t.Helper()
+	i.do(ExitOK, "suggest", "dismiss", s.SuggestionID, "--reason", "not now")
+	if now := ask[wire.SuggestionList](i, "suggest"); ruleOf(now, s.Rule) != nil {
+		i.t.Error("a dismissed suggestion is listed")
+	}
+	i.do(ExitFailure, "suggest", "dismiss", s.SuggestionID)
+	i.do(ExitOK, "suggest", "dismiss", s.SuggestionID, "--undo")
+	i.do(ExitFailure, "suggest", "dismiss", s.SuggestionID, "--undo")
+}
+
+func ruleOf(l wire.SuggestionList, rule string) *wire.Suggestion {
+	for k := range l.Suggestions {
+		if l.Suggestions[k].Rule == rule {
+			return &l.Suggestions[k]
+		}
+	}
+	return nil
+}
+
+// awaitAdvice waits for a list of suggestions.
+func (i *instance) awaitAdvice(what string, good func(wire.SuggestionList) bool) wire.SuggestionList {
+	i.t.Helper()
+	const patience = 30 * time.Second
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		l := ask[wire.SuggestionList](i, "suggest")
+		if good(l) {
+			return l
+		}
+		select {
+		case <-deadline.C:
+			i.t.Fatalf("no %s among %+v", what, l.Suggestions)
+		case <-tick.C:
+		}
+	}
+}
+
+func TestWriteNewOverwritesNothing(t *testing.T) {
+	t.Parallel()
+	name := filepath.Join(t.TempDir(), "a.yaml")
+	if err := writeNew(name, []byte("one\n")); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeNew(name, []byte("two\n")); err == nil || !strings.Contains(err.Error(), "-o") {
+		t.Errorf("got %v, want to be told to name another file", err)
+	}
+	if text, err := os.ReadFile(name); err != nil || string(text) != "one\n" {
+		t.Errorf("the file holds %q, %v", text, err)
+	}
+}
+
+func TestLineChanges(t *testing.T) {
+	t.Parallel()
+	removed, added := lineChanges("a\nb\nc\nd", "a\nB\nc\nd")
+	if strings.Join(removed, ",") != "b" || strings.Join(added, ",") != "B" {
+		t.Errorf("got %v and %v", removed, added)
+	}
+	if removed, added := lineChanges("a\nb", "a\nx\nb"); len(removed) != 0 || strings.Join(added, ",") != "x" {
+		t.Errorf("got %v and %v", removed, added)
+	}
+}
+
+func TestPick(t *testing.T) {
+	t.Parallel()
+	l := &wire.SuggestionList{Suggestions: []wire.Suggestion{{SuggestionID: "abc1"}, {SuggestionID: "abd2"}}}
+	if s, err := pick(l, "abd"); err != nil || s.SuggestionID != "abd2" {
+		t.Errorf("got %+v, %v", s, err)
+	}
+	for _, id := range []string{"", "ab", "x"} {
+		if _, err := pick(l, id); err == nil {
+			t.Errorf("%q picks one of two", id)
+		}
+	}
+}
