@@ -92,7 +92,9 @@ type move struct {
 	movable int64 // cost of what could be moved if there were room
 	saving  int64
 	hits    int64 // slots above the factor
-	slots   int64 // slots with API spending
+	// preferred tells that the subscription stands before the API account in the configuration.
+	preferred bool
+	slots     int64 // slots with API spending
 }
 
 // better prefers the larger saving; of equal ones the subscription of the same provider, then the first.
@@ -112,7 +114,7 @@ func (m move) take() { *m.room = m.left }
 
 // plan works out what could have been moved.
 func (w *Window) plan(api spender, r *room) move {
-	m := move{api: api, room: r, left: r.clone()}
+	m := move{api: api, room: r, left: r.clone(), preferred: w.standsBefore(r.account.ID, api.account.ID)}
 	if len(r.long)+len(r.short) == 0 || api.usage.Cost <= SpendFactor*r.used.Cost {
 		return m
 	}
@@ -148,6 +150,16 @@ func (w *Window) plan(api spender, r *room) move {
 	return m
 }
 
+// standsBefore tells whether an account stands before another one of the configuration.
+func (w *Window) standsBefore(account, other string) bool {
+	for _, a := range w.Config.Accounts {
+		if a.ID == account || a.ID == other {
+			return a.ID == account
+		}
+	}
+	return false
+}
+
 type job struct {
 	key   UsageKey
 	usage Usage
@@ -172,6 +184,15 @@ func (w *Window) tasksOn(account string) map[ClosedKey]bool {
 	return done
 }
 
+// how says how work is moved: by the order of the accounts, or, where that is right, by whoever names an account or works
+// with its key.
+func (m move) how() string {
+	if m.preferred {
+		return "it stands first already, so reserve at the provider without naming an account, and work with " + m.room.account.ID
+	}
+	return "put " + m.room.account.ID + " first among the accounts and let the teams use it"
+}
+
 func (m move) advice() Advice {
 	used := m.room.used.Cost
 	tokens := m.api.usage.Tokens.Total()
@@ -183,8 +204,8 @@ func (m move) advice() Advice {
 		Subject: Subject{Provider: api.Provider, Account: api.ID, Target: sub.ID},
 		Title: fmt.Sprintf("API account %s spent %s in 7 days, %s times what subscription %s carried (%s at the same prices)",
 			api.ID, usd(m.api.usage.Cost), times(m.api.usage.Cost, used), sub.ID, usd(used)),
-		Advice: fmt.Sprintf("Move work from %s to %s, which had room for %d %% of that spending: put %s first among the accounts and let the teams use it.",
-			api.ID, sub.ID, percent(m.saving, m.api.usage.Cost), sub.ID),
+		Advice: fmt.Sprintf("Move work from %s to %s, which had room for %d %% of that spending: %s.",
+			api.ID, sub.ID, percent(m.saving, m.api.usage.Cost), m.how()),
 		Saving:     m.saving,
 		Basis:      AvoidableSpend,
 		Change:     whatif.Change{Kind: whatif.PreferAccount, Account: api.ID, Target: sub.ID},
