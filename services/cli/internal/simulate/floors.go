@@ -115,6 +115,10 @@ func (f *floors) saw(event quota.Event) {
 		for _, back := range e.Returned {
 			f.move(back.Limit, &e.Labels, taken{held: -back.Amount})
 		}
+	case *quota.ReservationShrunk:
+		for _, back := range e.Returned {
+			f.move(back.Limit, &e.Labels, taken{held: -back.Amount})
+		}
 	case *quota.UsageRecorded:
 		for _, c := range e.Charges {
 			t := taken{held: -c.Within}
