@@ -24,6 +24,7 @@ type limitUse struct {
 	// The present window; zero while a session is not open. opened is its start as it was first told: an observation may
 	// have moved it, and usage before that is charged to the first.
 	start, end, opened wire.Time
+	ended              wire.Time // the start of the window before; a told one may overlap it
 	windowAt           place
 	observed           *wire.Observation // of the present window
 	told               int64             // capacity by the provider
@@ -149,6 +150,7 @@ func (l *limitUse) apply(kind, data string, at place) error {
 			return err
 		}
 		l.setWindow(e.Next, at)
+		l.ended = e.Ended.StartsAt
 	default:
 		var e wire.ObservationRecordedData
 		if err := json.Unmarshal([]byte(data), &e); err != nil {
@@ -247,7 +249,7 @@ func (l *limitUse) length(now time.Time) time.Duration {
 // fillUse reads what was used of the limits: by steps of time back from now, by hours of the clock, in the last hour and in the present windows.
 func (r *Reader) fillUse(ctx context.Context, f filter, limits []*limitUse, now time.Time) error {
 	byID := map[string]*limitUse{}
-	var ids, opened, seen []string
+	var ids, opened, ended, commits, seen []string
 	since := now.Add(-forecast.MaxHistory)
 	for _, l := range limits {
 		byID[l.spec.LimitID] = l
@@ -260,6 +262,7 @@ func (r *Reader) fillUse(ctx context.Context, f filter, limits []*limitUse, now 
 			until = l.observed.ObservedAt
 		}
 		opened, seen = append(opened, number(from)), append(seen, number(until))
+		ended, commits = append(ended, number(l.ended)), append(commits, strconv.FormatUint(l.windowAt.commit, 10))
 		if begin := from.Time(); begin.Before(since) {
 			since = begin
 		}
@@ -269,7 +272,7 @@ func (r *Reader) fillUse(ctx context.Context, f filter, limits []*limitUse, now 
 	}
 	f.parameters = maps.Clone(f.parameters)
 	maps.Copy(f.parameters, clickhouse.Parameters{
-		"ids": textArray(ids), "opened": array(opened), "seen": array(seen), "since": strconv.FormatInt(since.UnixMilli(), 10),
+		"ids": textArray(ids), "opened": array(opened), "ended": array(ended), "commits": array(commits), "seen": array(seen), "since": strconv.FormatInt(since.UnixMilli(), 10),
 		"step": strconv.FormatInt(forecast.FineStep.Milliseconds(), 10),
 	})
 	const use = `SELECT CAST(limit_id, 'String') AS id, greatest(0, intDiv({to:Int64} - 1 - toUnixTimestamp64Milli(occurred_at), {step:Int64})) AS age,
@@ -278,8 +281,11 @@ func (r *Reader) fillUse(ctx context.Context, f filter, limits []*limitUse, now 
 			sumIf(amount, mine), sumIf(amount, mine AND toUnixTimestamp64Milli(occurred_at) <= transform(id, {ids:Array(String)}, {seen:Array(Int64)}, toInt64(0)))
 		FROM
 		(
-			SELECT limit_id, occurred_at, amount,
-				toUnixTimestamp64Milli(ifNull(window_start, toDateTime64(0, 3, 'UTC'))) >= transform(CAST(limit_id, 'String'), {ids:Array(String)}, {opened:Array(Int64)}, toInt64(0)) AS mine
+			-- Charged to no earlier start, not late usage of the window before, and recorded since the present one began.
+			SELECT limit_id, occurred_at, amount, toUnixTimestamp64Milli(ifNull(window_start, toDateTime64(0, 3, 'UTC'))) AS charged_to,
+				charged_to >= transform(CAST(limit_id, 'String'), {ids:Array(String)}, {opened:Array(Int64)}, toInt64(0))
+					AND (charged_to = 0 OR charged_to != transform(CAST(limit_id, 'String'), {ids:Array(String)}, {ended:Array(Int64)}, toInt64(0)))
+					AND commit >= transform(CAST(limit_id, 'String'), {ids:Array(String)}, {commits:Array(UInt64)}, toUInt64(0)) AS mine
 			FROM analyst.limit_charges
 			WHERE workspace = {workspace:String} AND has({ids:Array(String)}, limit_id)
 				AND occurred_at >= fromUnixTimestamp64Milli({since:Int64}) AND recorded_at >= fromUnixTimestamp64Milli({since:Int64})
