@@ -16,7 +16,7 @@ func (i *instance) advice() {
 	i.do(ExitOK, "replay", "--demo")
 	current := i.awaitAdvice("a provider switch", func(l wire.SuggestionList) bool { return ruleOf(l, "provider_switch") != nil })
 	s := ruleOf(current, "provider_switch")
-	if s.SavingMicroUSD <= 0 || s.Backtest == nil || len(s.Backtest.Days) < 6 || s.Backtest.LowMicroUSD > s.SavingMicroUSD || s.Change.Kind != "prefer_account" {
+	if s.SavingMicroUSD <= 0 || s.Backtest == nil || len(s.Backtest.Days) < 6 || s.Backtest.LowMicroUSD > s.SavingMicroUSD || s.Change.Kind != "prefer_account" || s.Change.Configurable {
 		i.t.Errorf("got %+v", s)
 	}
 	explained := ask[wire.Suggestion](i, "suggest", "explain", s.SuggestionID[:8])
@@ -28,7 +28,7 @@ func (i *instance) advice() {
 	}
 	i.do(ExitFailure, "suggest", "explain", "no-such")
 	// The subscription stands first already: that is said, and nothing is written.
-	if got := bursar(i.t, i.env, "suggest", "--apply", s.SuggestionID, "-f", filepath.Join("..", "..", "deployments", "bursar.yaml")); got.status != ExitFailure || !strings.Contains(got.stderr, "stands before") {
+	if got := bursar(i.t, i.env, "suggest", "--apply", s.SuggestionID, "-f", filepath.Join("..", "..", "deployments", "bursar.yaml")); got.status != ExitFailure || !strings.Contains(got.stderr, "up to the agents") {
 		i.t.Errorf("applied with status %d: %s", got.status, got.stderr)
 	}
 	i.do(ExitUsage, "suggest", "-f", "x.yaml")

@@ -40,7 +40,7 @@ func TestSuggestionsCarryTheirBacktest(t *testing.T) {
 	b.Advise()
 	s := b.List().Suggestions[0]
 	test := s.Backtest
-	if s.Rule != rules.RuleProviderSwitch || s.SavingMicroUSD != 4*15_000_000 || s.Change.Kind != "prefer_account" || !s.Change.Configurable {
+	if s.Rule != rules.RuleProviderSwitch || s.SavingMicroUSD != 4*15_000_000 || s.Change.Kind != "prefer_account" || s.Change.Configurable {
 		t.Fatalf("got %+v", s)
 	}
 	if len(test.Days) != 5 || test.Days[0].GainMicroUSD != 15_000_000 || test.Days[0].Was.SpentMicroUSD != 15_000_000 || test.Days[0].Would.SpentMicroUSD != 0 ||

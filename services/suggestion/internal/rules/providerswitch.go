@@ -208,7 +208,7 @@ func (m move) advice() Advice {
 			api.ID, sub.ID, percent(m.saving, m.api.usage.Cost), m.how()),
 		Saving:     m.saving,
 		Basis:      AvoidableSpend,
-		Change:     whatif.Change{Kind: whatif.PreferAccount, Account: api.ID, Target: sub.ID},
+		Change:     whatif.Change{Kind: whatif.PreferAccount, Account: api.ID, Target: sub.ID, Configured: m.preferred},
 		Confidence: wilson(m.hits, m.slots) * priced / whole * suitable / whole,
 		Evidence: []Evidence{
 			{"api_spending", m.api.usage.Cost, unitMicroUSD},

@@ -47,13 +47,15 @@ type Change struct {
 	Shift     quota.Millis `cbor:"14,keyasint,omitempty"`
 	FromHour  int          `cbor:"15,keyasint,omitempty"` // UTC
 	ToHour    int          `cbor:"16,keyasint,omitempty"` // excluded; may lie beyond 24
+	// Configured says that the configuration is so already, and that only the agents do otherwise.
+	Configured bool `cbor:"17,keyasint,omitempty"`
 }
 
 // Configurable tells whether the change is one of the configuration; others are up to the agents.
 func (c *Change) Configurable() bool {
 	switch c.Kind {
 	case PreferAccount, AddAccounts, ChangeTier, SetCapacity, LendFloor, BoundFanOut:
-		return true
+		return !c.Configured
 	}
 	return false
 }
