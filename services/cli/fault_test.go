@@ -18,8 +18,8 @@ import (
 	"github.com/bursarhq/bursar/services/cli/internal/replay"
 )
 
-// faultJobs is how many jobs are replayed while things are killed: enough to last for some seconds.
-const faultJobs = "1500"
+// faultJobs is how many jobs are replayed while things are killed: some of them wait, so that it lasts for half a minute.
+const faultJobs = "600"
 
 // process is a `bursar up` in a process of its own, so that it can be killed.
 type process struct {
@@ -118,7 +118,7 @@ func TestKilledInTheMiddleOfAReplay(t *testing.T) {
 	p := launch(t, dir, port)
 	ended := p.beside("11")
 	for range 2 {
-		p.awaitGrants(100)
+		p.awaitGrants(60)
 		p.kill()
 		p = launch(t, dir, port)
 	}
@@ -142,7 +142,7 @@ func TestClickHouseKilledInTheMiddleOfAReplay(t *testing.T) {
 	p := launch(t, t.TempDir(), freePort(t))
 	ended := p.beside("12")
 	for range 3 {
-		p.awaitGrants(60)
+		p.awaitGrants(30)
 		pid := p.clickhousePID()
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
