@@ -13,6 +13,7 @@ type model struct {
 	rolled       int
 	waiting      map[string]quota.Instant // until when, by reservation
 	agreed       map[string]bool          // live and preemptible
+	ownGives     map[string]bool          // preempted for a higher priority of its own team
 	ending       map[string]quota.Instant // preempted: when they end
 	parts        map[string][]given       // what they are to give back, and go on
 	teams        map[string]*teamOf       // who has what of the session
@@ -30,7 +31,7 @@ type counted struct {
 func newModel(w *world) model {
 	return model{
 		world: w, limits: map[string]*counted{}, reservations: map[string]map[string]int64{}, closed: map[string]bool{}, calls: map[string]int64{},
-		waiting: map[string]quota.Instant{}, agreed: map[string]bool{}, ending: map[string]quota.Instant{},
+		waiting: map[string]quota.Instant{}, agreed: map[string]bool{}, ownGives: map[string]bool{}, ending: map[string]quota.Instant{},
 		parts: map[string][]given{}, teams: map[string]*teamOf{},
 	}
 }
