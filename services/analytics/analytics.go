@@ -59,7 +59,7 @@ type Config struct {
 	// ClickHouse is the address of the server, http://user:password@host:port, for a user that may write
 	// the databases bursar and analyst. Required; never logged.
 	ClickHouse string
-	// Retention is how long ClickHouse keeps events, in whole days, at least schema.MinRetention; 0 is forever. Sums by the
+	// Retention is how long ClickHouse keeps events, in whole days, at least 35; 0 is forever. Sums by the
 	// hour are kept forever.
 	Retention time.Duration
 	// Failpoints are for tests; nil has none.
@@ -74,14 +74,29 @@ func (c Config) Validate() error {
 	if _, err := options(c.ClickHouse); err != nil {
 		errs = append(errs, err)
 	}
-	if c.Retention != 0 && c.Retention < schema.MinRetention {
-		errs = append(errs, fmt.Errorf("events must be kept for at least %d days, or forever (0)", schema.MinRetention/(24*time.Hour)))
+	if err := CheckRetention(c.Retention); err != nil {
+		errs = append(errs, err)
 	}
 	if c.Telemetry == nil {
 		errs = append(errs, errors.New("no telemetry"))
 	}
 	if len(errs) > 0 {
 		return fmt.Errorf("analytics service: %w", errors.Join(errs...))
+	}
+	return nil
+}
+
+// RetentionOf is the Retention of a number of days; 0 is forever. Validate refuses too few and too many.
+func RetentionOf(days uint) time.Duration {
+	return time.Duration(min(days, uint(schema.MaxRetention/day)+1)) * day
+}
+
+const day = 24 * time.Hour
+
+// CheckRetention tells what is wrong with a Retention, for who wants to know it before anything runs.
+func CheckRetention(keep time.Duration) error {
+	if keep != 0 && (keep < schema.MinRetention || keep > schema.MaxRetention) {
+		return fmt.Errorf("events are kept for %d to %d days, or forever (0)", schema.MinRetention/day, schema.MaxRetention/day)
 	}
 	return nil
 }

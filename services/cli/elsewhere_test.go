@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
@@ -35,7 +36,7 @@ func TestUpOnServersElsewhere(t *testing.T) {
 	}
 	makePrivate(t, datadir.Dir(dir).Keys())
 	run := func() *instance {
-		return up(t, dir, "--nats-url", nats.URL, "--clickhouse-url", clickhouse.DSN(chembed.UserWriter))
+		return up(t, dir, "--nats-url", nats.URL, "--clickhouse-url", clickhouse.DSN(chembed.UserWriter), "--keep-events-days", "40")
 	}
 	verify := func() verifyDocument {
 		// Only the owner of a ClickHouse knows its password: verify has to be told.
@@ -48,6 +49,9 @@ func TestUpOnServersElsewhere(t *testing.T) {
 	}
 	if strings.Contains(i.ready.ClickHouse, "@") {
 		t.Error("the address of ClickHouse tells a password")
+	}
+	if definition := definitionOfEvents(t, clickhouse); !strings.Contains(definition, "toIntervalDay(40)") {
+		t.Errorf("events are not kept for 40 days: %s", definition)
 	}
 	for _, own := range []string{datadir.Dir(dir).NATS(), datadir.Dir(dir).ClickHouse()} {
 		if _, err := os.Stat(own); err == nil {
@@ -88,6 +92,40 @@ func TestUpRefusedElsewhere(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestUpRefusesRetentions wants days that make no sense to be told before anything is started.
+func TestUpRefusesRetentions(t *testing.T) {
+	t.Parallel()
+	for _, days := range []string{"1", "34", "10001", "99999999999999999", "-3", "many"} {
+		dir := filepath.Join(t.TempDir(), "data")
+		got := bursar(t, nil, "up", "--data-dir", dir, "--keep-events-days", days)
+		if got.status != ExitUsage || !strings.Contains(got.stderr, "keep-events-days") {
+			t.Errorf("%s days: status %d, %q", days, got.status, got.stderr)
+		}
+		if _, err := os.Stat(dir); err == nil {
+			t.Errorf("%s days: %s was made", days, dir)
+		}
+	}
+}
+
+// definitionOfEvents returns how the table of events is kept.
+func definitionOfEvents(t *testing.T, s *chembed.Server) string {
+	t.Helper()
+	options, err := clickhouse.ParseDSN(s.DSN(chembed.UserWriter))
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := clickhouse.Open(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	var definition string
+	if err := conn.QueryRow(t.Context(), "SELECT engine_full FROM system.tables WHERE database = 'bursar' AND name = 'ledger_events'").Scan(&definition); err != nil {
+		t.Fatal(err)
+	}
+	return definition
 }
 
 func startClickHouse(t *testing.T) *chembed.Server {

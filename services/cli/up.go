@@ -57,6 +57,7 @@ func (a *app) up() *cobra.Command {
 	flags.StringVar(&c.sync, "sync", string(natsembed.SyncAlways), "durability: always, or what a power cut may take: 1s or 2m")
 	flags.StringVar(&c.config.NATSURL, "nats-url", "", "use the NATS server at `URL`, which knows the keys in the data directory")
 	flags.StringVar(&c.config.ClickHouseURL, "clickhouse-url", "", "use the ClickHouse server at `URL`")
+	flags.UintVar(&c.config.KeepEventsDays, "keep-events-days", 0, "`DAYS` for which ClickHouse keeps events, at least 35; 0 is forever")
 	flags.StringVar(&c.config.PageListen, "page-listen", defaultPage, "`ADDRESS` of the page, or off; other machines have to log in")
 	flags.BoolVar(&c.config.PageLogin, "page-login", false, "demand a login to the page on this machine too: see bursar page")
 	complete(cmd, "sync", []string{string(natsembed.SyncAlways), string(natsembed.SyncSecond), string(natsembed.SyncTwoMinutes)})

@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"os"
 	"strings"
-	"time"
 	_ "time/tzdata" // time zones of queries, wherever the binary runs
 
 	"github.com/bursarhq/bursar/pkg/chembed"
@@ -57,7 +56,7 @@ func run(args []string) int {
 				return err
 			}
 			return analytics.Run(ctx, analytics.Config{
-				NATS: ledger, Front: front, ClickHouse: dsn, Retention: time.Duration(days) * 24 * time.Hour, Failpoints: env.Failpoints, Telemetry: env.Telemetry,
+				NATS: ledger, Front: front, ClickHouse: dsn, Retention: analytics.RetentionOf(days), Failpoints: env.Failpoints, Telemetry: env.Telemetry,
 			}, env.Log)
 		},
 	}, args, os.Stderr, os.Getenv)

@@ -17,6 +17,10 @@ const (
 	begins = "2026-09-01"
 	// usageOfSix is how many usage rows six commits of the generator have.
 	usageOfSix = 40
+	// fillBlock is how many commits are made at a time, and fillMemory what a statement of the fill may take: more than the
+	// service has, since the blocks are larger than its own.
+	fillBlock  = 8192
+	fillMemory = 6 << 30
 	// statementTimeout bounds one statement of the fill.
 	statementTimeout = 2 * time.Hour
 )
@@ -49,6 +53,7 @@ func (b *Bench) fill(ctx context.Context, s Shape) error {
 		}
 	}
 	for part := range s.Parts {
+		began := time.Now()
 		parameters := clickhouse.Parameters{
 			"workspaces": strconv.FormatUint(s.Workspaces, 10), "parts": strconv.FormatUint(s.Parts, 10), "part": strconv.FormatUint(part, 10),
 			"commits": strconv.FormatUint(s.commits(), 10), "days": strconv.Itoa(days),
@@ -64,7 +69,7 @@ func (b *Bench) fill(ctx context.Context, s Shape) error {
 				return err
 			}
 		}
-		b.log.Info("filled", "part", part+1, "of", s.Parts)
+		b.log.Info("filled", "part", part+1, "of", s.Parts, "took", time.Since(began).Round(time.Second))
 	}
 	return nil
 }
@@ -75,7 +80,7 @@ func (b *Bench) exec(ctx context.Context, statement string, parameters clickhous
 	ctx = clickhouse.Context(ctx, clickhouse.WithParameters(parameters), clickhouse.WithSettings(clickhouse.Settings{
 		"max_execution_time": int(statementTimeout.Seconds()),
 		// The rows of one workspace are in the order of the sort key already, so that blocks may be large.
-		"max_insert_threads": 1, "optimize_throw_if_noop": 1,
+		"max_insert_threads": 1, "optimize_throw_if_noop": 1, "max_block_size": fillBlock, "max_memory_usage": fillMemory,
 	}))
 	if err := b.conn.Exec(ctx, statement); err != nil {
 		return fmt.Errorf("%.60s: %w", statement, err)

@@ -12,8 +12,13 @@ import (
 
 const day = 24 * time.Hour
 
-// MinRetention is the shortest time that events may be kept: hot questions and back-tests go back some weeks.
-const MinRetention = 35 * day
+const (
+	// MinRetention is the shortest time that events may be kept: hot questions and back-tests go back some weeks.
+	MinRetention = 35 * day
+	// MaxRetention is the longest that is not forever: ClickHouse computes the end in 32 bits of seconds, and beyond 2106
+	// events would be dropped at once.
+	MaxRetention = 10_000 * day
+)
 
 // daysKept finds the retention in the definition of the table of events.
 var daysKept = regexp.MustCompile(`TTL toDateTime\(committed_at\) \+ toIntervalDay\((\d+)\)`)

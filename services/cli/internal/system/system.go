@@ -25,6 +25,7 @@ import (
 	"github.com/bursarhq/bursar/pkg/natsembed"
 	"github.com/bursarhq/bursar/pkg/runner"
 	"github.com/bursarhq/bursar/pkg/telemetry"
+	"github.com/bursarhq/bursar/services/analytics"
 	"github.com/bursarhq/bursar/services/cli/internal/datadir"
 	"github.com/bursarhq/bursar/services/notification"
 	"github.com/bursarhq/bursar/services/page"
@@ -52,6 +53,8 @@ type Config struct {
 	// NATSURL and ClickHouseURL name servers that run already; empty starts one. ClickHouseURL carries user and password
 	// as clickhouse-go's ParseDSN takes them.
 	NATSURL, ClickHouseURL string
+	// KeepEventsDays is for how many days ClickHouse keeps events; 0 is forever.
+	KeepEventsDays uint
 	// PageListen is the host and port of the page, or PageOff. PageLogin demands a login on loopback too.
 	PageListen string
 	PageLogin  bool
@@ -70,6 +73,9 @@ func (c *Config) Validate() error {
 		if port.number < 0 || port.number > 65535 {
 			errs = append(errs, fmt.Errorf("%s %d is not within 0..65535", port.flag, port.number))
 		}
+	}
+	if err := analytics.CheckRetention(analytics.RetentionOf(c.KeepEventsDays)); err != nil {
+		errs = append(errs, fmt.Errorf("--keep-events-days %d: %w", c.KeepEventsDays, err))
 	}
 	if err := c.checkPage(); err != nil {
 		errs = append(errs, err)
