@@ -25,7 +25,6 @@ import (
 	"github.com/bursarhq/bursar/pkg/natsconn"
 	"github.com/bursarhq/bursar/pkg/runner"
 	"github.com/bursarhq/bursar/pkg/telemetry"
-	"github.com/bursarhq/bursar/pkg/wire"
 )
 
 // Exit statuses.
@@ -78,15 +77,21 @@ type Env struct {
 // Connection says how to connect as one of the service's roles. It waits for a server that is not
 // there yet.
 func (e *Env) Connection(role natsauth.Role) (natsconn.Config, error) {
-	inbox, err := wire.ServiceInboxPrefix(string(role))
+	return e.Principal(natsauth.Service(role))
+}
+
+// Principal is Connection for a service that has a principal's rights: its seed lies among the others by the name of
+// the principal's role, such as viewer.nk.
+func (e *Env) Principal(id natsauth.Identity) (natsconn.Config, error) {
+	inbox, err := id.InboxPrefix()
 	if err != nil {
 		return natsconn.Config{}, err
 	}
 	cfg := natsconn.Config{
-		Name: "bursar-" + string(role), URL: e.flags.server, Context: e.flags.context, InboxPrefix: inbox, Wait: true, Log: e.Log,
+		Name: "bursar-" + string(id.Role), URL: e.flags.server, Context: e.flags.context, InboxPrefix: inbox, Wait: true, Log: e.Log,
 	}
 	if e.flags.keys != "" {
-		cfg.NkeySeedFile = filepath.Join(e.flags.keys, string(role)+seedSuffix)
+		cfg.NkeySeedFile = filepath.Join(e.flags.keys, string(id.Role)+seedSuffix)
 	}
 	return cfg, nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/bursarhq/bursar/services/cli/internal/datadir"
 	"github.com/bursarhq/bursar/services/cli/internal/screen"
 	"github.com/bursarhq/bursar/services/cli/internal/system"
+	"github.com/bursarhq/bursar/services/page"
 )
 
 // upCommand runs a whole Bursar.
@@ -31,9 +32,6 @@ type readyEvent struct {
 	Metrics    string `json:"metrics"`
 	Page       string `json:"page,omitzero"`
 }
-
-// defaultPage is where the page is served.
-const defaultPage = "127.0.0.1:8420"
 
 func (a *app) up() *cobra.Command {
 	c := &upCommand{app: a}
@@ -58,7 +56,7 @@ func (a *app) up() *cobra.Command {
 	flags.StringVar(&c.config.NATSURL, "nats-url", "", "use the NATS server at `URL`, which knows the keys in the data directory")
 	flags.StringVar(&c.config.ClickHouseURL, "clickhouse-url", "", "use the ClickHouse server at `URL`")
 	flags.UintVar(&c.config.KeepEventsDays, "keep-events-days", 0, "`DAYS` for which ClickHouse keeps events, at least 35; 0 is forever")
-	flags.StringVar(&c.config.PageListen, "page-listen", defaultPage, "`ADDRESS` of the page, or off; other machines have to log in")
+	flags.StringVar(&c.config.PageListen, "page-listen", page.DefaultAddress, "`ADDRESS` of the page, or off; other machines have to log in")
 	flags.BoolVar(&c.config.PageLogin, "page-login", false, "demand a login to the page on this machine too: see bursar page")
 	complete(cmd, "sync", []string{string(natsembed.SyncAlways), string(natsembed.SyncSecond), string(natsembed.SyncTwoMinutes)})
 	return cmd

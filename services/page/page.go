@@ -64,6 +64,9 @@ func (c Config) Validate() error {
 	return nil
 }
 
+// DefaultAddress is where the page is served unless another address is given.
+const DefaultAddress = "127.0.0.1:8420"
+
 // ErrExposed: other machines would reach the page, and nothing would ask them who they are.
 var ErrExposed = errors.New("a page that is not on loopback needs a token")
 

@@ -78,6 +78,7 @@ func TestAServiceSeesItsOwnSeedsOnly(t *testing.T) {
 		"analytics":    "analytics-front.nk analytics.nk",
 		"suggestion":   "suggestion.nk",
 		"notification": "notification.nk",
+		"page":         "page.nk page.token viewer.nk",
 		"trim":         "maintenance.nk",
 	}
 	for name, service := range loadCompose(t).Services {

@@ -1,7 +1,7 @@
 // Command bursar-nkeys makes what a NATS server for Bursar needs to know its users: a seed for each of
-// our services and for the named principals, and nats.conf with their permissions.
+// our services and for the named principals, and nats.conf with their permissions; beside them the token of the page.
 //
-// Seeds that exist are kept. They lie in the directory's secrets folder, mode 0600, and are never
+// Seeds that exist are kept, and so is the token. They lie in the directory's secrets folder, mode 0600, and are never
 // printed.
 package main
 
@@ -10,9 +10,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/bursarhq/bursar/pkg/natsauth"
+	"github.com/bursarhq/bursar/services/page"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -22,6 +24,9 @@ const (
 	exitFailure
 	exitUsage
 )
+
+// tokenFile is the token of the page, in the directory.
+const tokenFile = "secrets/page.token"
 
 func run(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("bursar-nkeys", flag.ContinueOnError)
@@ -53,6 +58,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	keys, err := natsauth.WriteDeployment(*dir, ids)
 	if err != nil {
+		fmt.Fprintf(stderr, "bursar-nkeys: %v\n", err)
+		return exitFailure
+	}
+	if _, err := page.LoadOrCreateToken(filepath.Join(*dir, filepath.FromSlash(tokenFile))); err != nil {
 		fmt.Fprintf(stderr, "bursar-nkeys: %v\n", err)
 		return exitFailure
 	}

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/bursarhq/bursar/services/page"
 )
 
 func TestRunWritesWhatAServerStartsWith(t *testing.T) {
@@ -31,6 +33,9 @@ func TestRunWritesWhatAServerStartsWith(t *testing.T) {
 	}
 	if strings.Contains(stdout.String(), strings.TrimSpace(string(seed))) {
 		t.Error("a seed was printed")
+	}
+	if _, err := page.LoadToken(filepath.Join(dir, "secrets", "page.token")); err != nil {
+		t.Errorf("the token of the page: %v", err)
 	}
 	first := stdout.String()
 	stdout.Reset()
