@@ -51,14 +51,16 @@ func (u *Unanswered) Is(target error) bool { return target == wire.ErrUnavailabl
 // call sends a request until it is decided, and decodes the reply. heard receives the notices of every reply.
 func (c *Client) call(ctx context.Context, subject string, request wire.Request, timeout time.Duration, reply any, heard func([]wire.Notice)) error {
 	buffer := c.buffers.Get().(*[]byte)
-	defer c.buffers.Put(buffer)
-	body := request.Append((*buffer)[:0]) // every try copies it
+	body := request.Append((*buffer)[:0])
 	*buffer = body
 	start := time.Now()
 	patience := max(c.options.Patience, timeout)
 	span := firstPause
 	for tries := 1; ; tries++ {
 		err := c.try(ctx, subject, body, min(timeout, patience-time.Since(start)), reply, heard)
+		if tries == 1 && err == nil {
+			c.buffers.Put(buffer) // it was answered, so nobody reads the body any more
+		}
 		if err == nil || !undecided(err) {
 			return err
 		}

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"strconv"
 	"sync"
 	"time"
@@ -17,9 +18,8 @@ const (
 )
 
 // replies receives the replies to all requests of a client on one subscription and hands each to who waits for it. It is
-// what the request of nats.go does, for less: a request that is always bounded by a time and by a context takes neither a
-// context of its own nor a new channel. Each request has a reply subject that is never used again, so that a late or a
-// second reply finds nobody.
+// what the request of nats.go does, for less: one timer serves all requests, and those that are made at the same time go
+// out together. Each request has a reply subject that is never used again, so that a late or a second reply finds nobody.
 type replies struct {
 	nc     *nats.Conn
 	prefix string // of reply subjects
@@ -29,18 +29,33 @@ type replies struct {
 	last    uint64
 	waiting map[uint64]*waiter // nil once nothing will be received any more
 	spare   []*waiter
+
+	outgoing []nats.Msg // not published yet; whoever put the first one in publishes all
+	sent     []nats.Msg // room for the next outgoing
+
+	timer *time.Timer   // tells the requests whose time is over
+	due   time.Duration // when it goes off, by the clock of elapsed; 0 while it does not run
+	start time.Time
 }
 
-// waiter is a request under way. Its channel has room for the one reply, or is given nil when the subscription ends.
+// waiter is a request under way. Its channel has room for the one outcome that it is told.
 type waiter struct {
-	number uint64
-	reply  chan *nats.Msg
-	timer  *time.Timer
+	number   uint64
+	deadline time.Duration
+	outcome  chan outcome
+}
+
+// outcome is a reply, or why there is none.
+type outcome struct {
+	reply *nats.Msg
+	err   error
 }
 
 // newReplies subscribes to reply subjects of its own below the connection's inbox prefix.
 func newReplies(nc *nats.Conn) (*replies, error) {
-	r := &replies{nc: nc, prefix: nc.NewInbox() + ".", waiting: map[uint64]*waiter{}}
+	r := &replies{nc: nc, prefix: nc.NewInbox() + ".", waiting: map[uint64]*waiter{}, start: time.Now()}
+	r.timer = time.AfterFunc(time.Hour, r.expire)
+	r.timer.Stop()
 	var err error
 	if r.sub, err = nc.Subscribe(r.prefix+"*", r.received); err != nil {
 		return nil, fmt.Errorf("subscribe to replies: %w", err)
@@ -49,35 +64,72 @@ func newReplies(nc *nats.Conn) (*replies, error) {
 	return r, nil
 }
 
+func (r *replies) elapsed() time.Duration { return time.Since(r.start) }
+
 // request sends a message and waits for the reply. Its error is [nats.ErrTimeout] after timeout, that of ctx when it ends
-// before, [nats.ErrNoResponders], or of the connection.
+// before, [nats.ErrNoResponders], or of the connection. body must not change before the reply, and never after an error:
+// it may be sent later than that.
 func (r *replies) request(ctx context.Context, subject string, header nats.Header, body []byte, timeout time.Duration) (*nats.Msg, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	w := r.enter(timeout)
+	w := r.send(nats.Msg{Subject: subject, Header: header, Data: body}, timeout)
 	if w == nil {
 		return nil, nats.ErrConnectionClosed
 	}
-	defer r.leave(w)
-	msg := nats.Msg{Subject: subject, Reply: r.subject(w.number), Header: header, Data: body}
-	if err := r.nc.PublishMsg(&msg); err != nil {
-		return nil, err
-	}
 	select {
-	case m := <-w.reply:
-		switch {
-		case m == nil:
-			return nil, nats.ErrConnectionClosed
-		case len(m.Data) == 0 && m.Header.Get(statusHeader) == statusNoResponders:
+	case o := <-w.outcome:
+		r.leave(w)
+		if o.err == nil && len(o.reply.Data) == 0 && o.reply.Header.Get(statusHeader) == statusNoResponders {
 			return nil, nats.ErrNoResponders
 		}
-		return m, nil
+		return o.reply, o.err
 	case <-ctx.Done():
+		r.leave(w)
 		return nil, ctx.Err()
-	case <-w.timer.C:
-		return nil, nats.ErrTimeout
 	}
+}
+
+// send registers a request and publishes it; nil when nothing will be received any more.
+//
+// Agents that were answered together ask together. Publishing at once would write each of their requests to the connection
+// by itself, which costs more than all else here. So the first of them lets those that are ready to run go first, and
+// publishes for all.
+func (r *replies) send(msg nats.Msg, timeout time.Duration) *waiter {
+	r.mu.Lock()
+	if r.waiting == nil {
+		r.mu.Unlock()
+		return nil
+	}
+	w := r.enter(timeout)
+	msg.Reply = r.subject(w.number)
+	r.outgoing = append(r.outgoing, msg)
+	publishes, alone := len(r.outgoing) == 1, len(r.waiting) == 1
+	r.mu.Unlock()
+	if publishes {
+		if !alone {
+			runtime.Gosched()
+		}
+		r.publish()
+	}
+	return w
+}
+
+// publish publishes what is outgoing.
+func (r *replies) publish() {
+	r.mu.Lock()
+	all := r.outgoing
+	r.outgoing, r.sent = r.sent, nil
+	r.mu.Unlock()
+	for i := range all {
+		if err := r.nc.PublishMsg(&all[i]); err != nil {
+			r.tell(all[i].Reply, outcome{err: err})
+		}
+	}
+	clear(all)
+	r.mu.Lock()
+	r.sent = all[:0]
+	r.mu.Unlock()
 }
 
 // subject is the reply subject of a request.
@@ -86,43 +138,63 @@ func (r *replies) subject(number uint64) string {
 	return string(strconv.AppendUint(append(room[:0], r.prefix...), number, 36))
 }
 
-// enter registers a request; nil when nothing will be received any more.
+// enter registers a request. The lock must be held.
 func (r *replies) enter(timeout time.Duration) *waiter {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.waiting == nil {
-		return nil
-	}
 	var w *waiter
 	if n := len(r.spare); n > 0 {
 		w, r.spare = r.spare[n-1], r.spare[:n-1]
-		w.timer.Reset(timeout)
 	} else {
-		w = &waiter{reply: make(chan *nats.Msg, 1), timer: time.NewTimer(timeout)}
+		w = &waiter{outcome: make(chan outcome, 1)}
 	}
 	r.last++
-	w.number = r.last
+	w.number, w.deadline = r.last, r.elapsed()+timeout
 	r.waiting[w.number] = w
+	if r.due == 0 || w.deadline < r.due {
+		r.due = w.deadline
+		r.timer.Reset(timeout)
+	}
 	return w
 }
 
-// leave ends a request. Whoever hands in a reply does so under the lock and to those who are registered, so that nothing
+// leave ends a request. Whoever tells an outcome does so under the lock and to those who are registered, so that nothing
 // reaches the waiter once it is left.
 func (r *replies) leave(w *waiter) {
-	w.timer.Stop()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.waiting, w.number)
 	select {
-	case <-w.reply: // it came together with the time or the end of the context
+	case <-w.outcome: // it came together with the end of the context
 	default:
 	}
 	r.spare = append(r.spare, w)
 }
 
+// expire tells those whose time is over, and sets the timer for the next one.
+func (r *replies) expire() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.due = 0
+	now := r.elapsed()
+	for number, w := range r.waiting {
+		switch {
+		case w.deadline <= now:
+			delete(r.waiting, number)
+			w.outcome <- outcome{err: nats.ErrTimeout}
+		case r.due == 0 || w.deadline < r.due:
+			r.due = w.deadline
+		}
+	}
+	if r.due != 0 {
+		r.timer.Reset(r.due - now)
+	}
+}
+
 // received hands a reply to who waits for it; a second one and a late one are dropped.
-func (r *replies) received(m *nats.Msg) {
-	number, err := strconv.ParseUint(m.Subject[len(r.prefix):], 36, 64)
+func (r *replies) received(m *nats.Msg) { r.tell(m.Subject, outcome{reply: m}) }
+
+// tell tells the outcome of the request with a reply subject.
+func (r *replies) tell(subject string, o outcome) {
+	number, err := strconv.ParseUint(subject[len(r.prefix):], 36, 64)
 	if err != nil {
 		return
 	}
@@ -130,7 +202,7 @@ func (r *replies) received(m *nats.Msg) {
 	defer r.mu.Unlock()
 	if w := r.waiting[number]; w != nil {
 		delete(r.waiting, number)
-		w.reply <- m
+		w.outcome <- o
 	}
 }
 
@@ -139,7 +211,8 @@ func (r *replies) ended() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, w := range r.waiting {
-		w.reply <- nil
+		w.outcome <- outcome{err: nats.ErrConnectionClosed}
 	}
 	r.waiting = nil
+	r.timer.Stop()
 }

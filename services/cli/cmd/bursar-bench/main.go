@@ -104,7 +104,7 @@ func parse(args []string, out io.Writer) (flags, error) {
 	set.IntVar(&f.options.Repetitions, "repetitions", f.options.Repetitions, "how `OFTEN` everything is measured; figures are medians")
 	set.DurationVar(&f.options.Duration, "duration", f.options.Duration, "how `LONG` one measurement takes")
 	set.IntVar(&f.options.Connections, "connections", f.options.Connections, "how `MANY` connections clients share")
-	set.StringVar(&systems, "systems", "", "`NAMES` of systems to measure, or what they begin with; the bare reply is always measured")
+	set.StringVar(&systems, "systems", "", "`NAMES` of systems to measure, or what they begin with (bursar-page), or whole names (bursar-page.); the bare reply is always measured")
 	set.StringVar(&f.options.Profiles, "profiles", "", "existing `FOLDER` for profiles of processor time and allocations")
 	set.StringVar(&f.options.Dir, "dir", f.options.Dir, "`FOLDER` on a disk for the data; default is the system's temporary folder")
 	set.StringVar(&f.allocator, "allocator", beside, "`PATH` of bursar-allocator, for the recovery")

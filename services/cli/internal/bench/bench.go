@@ -65,8 +65,8 @@ type Options struct {
 	// Dir is where a folder for the data is made and removed at the end; it must be on a disk for the
 	// fsync class to mean anything. Empty means the system's temporary folder.
 	Dir string
-	// Systems are the names of the systems to measure, or what such names begin with; none means all. The bare reply
-	// that one is compared with is always measured.
+	// Systems are the names of the systems to measure, or what such names begin with; "." at the end ends a name. None
+	// means all. The bare reply that one is compared with is always measured.
 	Systems []string
 	// Profiles is an existing folder for a processor profile of each system at each number of clients and one of
 	// all allocations; empty means none.
@@ -140,7 +140,7 @@ func Throughput(ctx context.Context, o Options) (report *Report, err error) {
 
 // wants tells whether a system is to be measured.
 func (o Options) wants(name string) bool {
-	return len(o.Systems) == 0 || slices.ContainsFunc(o.Systems, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
+	return len(o.Systems) == 0 || slices.ContainsFunc(o.Systems, func(prefix string) bool { return strings.HasPrefix(name+".", prefix) })
 }
 
 // wantsSome tells whether any system whose name begins so is to be measured.

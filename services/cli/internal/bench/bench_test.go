@@ -210,6 +210,7 @@ func TestSystemsAreChosen(t *testing.T) {
 		{"all", nil, []string{"echo-fsync", "bursar-fsync", "echo-page", "bursar-page"}},
 		{"one", []string{"bursar-page"}, []string{"echo-page", "bursar-page"}},
 		{"by what it begins with", []string{"bursar"}, []string{"echo-fsync", "bursar-fsync", "echo-page", "bursar-page"}},
+		{"by its whole name", []string{"bursar-fsync.", "bursar."}, []string{"echo-fsync", "bursar-fsync"}},
 		{"none such", []string{"oracle"}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
