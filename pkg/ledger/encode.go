@@ -324,6 +324,7 @@ func (f *fields) denied(e *quota.ReservationDenied) {
 	f.alternatives(41, e.Alternatives)
 	f.text(60, string(e.Reason))
 	f.int(61, e.HeldBack)
+	f.text(62, string(e.Unit))
 }
 
 func (f *fields) extended(e *quota.ReservationExtended) {

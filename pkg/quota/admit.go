@@ -17,6 +17,7 @@ type refusal struct {
 	code       Code
 	message    string
 	limit      string
+	unit       Unit // of what follows; empty where no configured limit refuses
 	requested  int64
 	available  int64
 	capacity   int64
@@ -52,7 +53,7 @@ func (s *State) admit(a ask, now Instant) *refusal {
 		return nil
 	}
 	r := s.shortage(&a, now)
-	r.limit, r.watch = a.limit.ID, a.limit.ID
+	r.limit, r.watch, r.unit = a.limit.ID, a.limit.ID, a.limit.Unit
 	return r
 }
 

@@ -318,7 +318,7 @@ func (d decider) deny(l *Labels, reservation string, amount Amount, r *refusal) 
 	e := &ReservationDenied{
 		At: d.env.Now, Reservation: reservation, Labels: *l, Amount: amount, Code: r.code, Limit: r.limit, Requested: r.requested,
 		Available: r.available, Retryable: r.retryable, RetryAfter: r.retryAfter, Config: d.state.Config.Version,
-		Reason: r.reason, HeldBack: r.heldBack,
+		Reason: r.reason, HeldBack: r.heldBack, Unit: r.unit,
 	}
 	return []Event{e}, Result{
 		Code: r.code, Message: r.message, Retryable: r.retryable, RetryAfter: r.retryAfter, Reservation: reservation, Provider: l.Provider,

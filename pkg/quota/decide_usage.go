@@ -284,7 +284,7 @@ func (s *State) warnings(l *Limit, now Instant) (events []Event) {
 		if threshold > c.Crossed && spent >= percentOf(capacity, threshold*1000) {
 			events = append(events, &LimitWarning{
 				At: now, Limit: l.ID, Window: c.Start, Threshold: threshold, Spent: spent, Capacity: capacity,
-				Account: l.Scope.Account, Team: l.Scope.Team,
+				Account: l.Scope.Account, Team: l.Scope.Team, Unit: l.Unit,
 			})
 		}
 	}

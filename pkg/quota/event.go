@@ -110,6 +110,7 @@ type ReservationDenied struct {
 	Config      uint64  `cbor:"11,keyasint,omitempty"`
 	Reason      Reason  `cbor:"60,keyasint,omitempty"`
 	HeldBack    int64   `cbor:"61,keyasint,omitempty"` // what the limit has left and keeps for others, in its unit
+	Unit        Unit    `cbor:"62,keyasint,omitempty"` // the limit's; empty in older ledgers
 	// Steps of the ladder, where there was more than one.
 	Steps        []Step        `cbor:"40,keyasint,omitempty"`
 	Alternatives []Alternative `cbor:"41,keyasint,omitempty"` // best first
@@ -246,6 +247,7 @@ type LimitWarning struct {
 	Capacity  int64   `cbor:"6,keyasint,omitempty"`
 	Account   string  `cbor:"7,keyasint,omitempty"`
 	Team      string  `cbor:"8,keyasint,omitempty"`
+	Unit      Unit    `cbor:"9,keyasint,omitempty"` // of Spent and Capacity; empty in older ledgers
 }
 
 // Observation is what a provider said of one window.

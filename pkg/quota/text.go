@@ -8,13 +8,19 @@ import (
 
 // How amounts are worded in messages for people. Details of a refusal keep the integers.
 
-// Dollars writes micro-USD as dollars: to the cent, and finer below ten cents, so that what costs little is never shown
-// as nothing.
+// Dollars writes micro-USD as dollars: to the cent, and with two significant digits below ten cents, so that what costs
+// little is never shown as nothing.
 func Dollars(microUSD int64) string {
 	if microUSD < 0 {
 		return "-" + Dollars(-max(microUSD, -MaxCapacity))
 	}
 	const cent, dollar = 10_000, 1_000_000
+	for step := int64(cent / 10); step > 1 && microUSD < 10*cent; step /= 10 {
+		if microUSD >= 10*step {
+			microUSD = (microUSD + step/2) / step * step
+			break
+		}
+	}
 	if microUSD != 0 && microUSD < 10*cent {
 		return "$" + strings.TrimRight(fmt.Sprintf("0.%06d", microUSD), "0")
 	}

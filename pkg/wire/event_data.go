@@ -77,6 +77,7 @@ type ReservationDeniedData struct {
 	LimitID       string        `json:"limit_id,omitzero"`
 	Requested     int64         `json:"requested,omitzero"`
 	Available     int64         `json:"available,omitzero"`
+	Unit          string        `json:"unit,omitzero"` // of what the limit has; absent from events of older versions
 	Retryable     bool          `json:"retryable"`
 	RetryAfterMS  int64         `json:"retry_after_ms,omitzero"`
 	ConfigVersion uint64        `json:"config_version,omitzero"`
@@ -199,6 +200,7 @@ type LimitWarningData struct {
 	Capacity         int64  `json:"capacity"`
 	Account          string `json:"account,omitzero"`
 	Team             string `json:"team,omitzero"`
+	Unit             string `json:"unit,omitzero"` // of Spent and Capacity; absent from events of older versions
 }
 
 // ObservationRecordedData: a provider said something of a window.

@@ -70,6 +70,7 @@ var deniedObject = object[ReservationDeniedData]{
 	text("limit_id", maxReplyTextBytes, func(v *ReservationDeniedData) *string { return &v.LimitID }),
 	integer("requested", -maxInteger, maxInteger, func(v *ReservationDeniedData) *int64 { return &v.Requested }),
 	integer("available", -maxInteger, maxInteger, func(v *ReservationDeniedData) *int64 { return &v.Available }),
+	text("unit", maxReplyTextBytes, func(v *ReservationDeniedData) *string { return &v.Unit }),
 	must(boolean("retryable", func(v *ReservationDeniedData) *bool { return &v.Retryable })),
 	integer("retry_after_ms", -maxInteger, maxInteger, func(v *ReservationDeniedData) *int64 { return &v.RetryAfterMS }),
 	counter("config_version", func(v *ReservationDeniedData) *uint64 { return &v.ConfigVersion }),

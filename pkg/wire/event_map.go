@@ -96,7 +96,7 @@ func publicData(e quota.Event) any {
 	case *quota.WindowRolled:
 		return &WindowRolledData{spanOf(e.Ended), e.Used, spanOf(e.Next)}
 	case *quota.LimitWarning:
-		return &LimitWarningData{e.Limit, TimeOf(e.Window), e.Threshold, e.Spent, e.Capacity, e.Account, e.Team}
+		return &LimitWarningData{e.Limit, TimeOf(e.Window), e.Threshold, e.Spent, e.Capacity, e.Account, e.Team, string(e.Unit)}
 	case *quota.ObservationRecorded:
 		return &ObservationRecordedData{
 			actorOf(e.Actor), e.Account, e.Limit, observationOf(e.Observation), e.Effective, spanOf(e.Span), e.Capacity,
@@ -191,7 +191,7 @@ func deniedData(e *quota.ReservationDenied) *ReservationDeniedData {
 	return &ReservationDeniedData{
 		ReservationID: e.Reservation, Labels: labelsOf(&e.Labels), Amount: amountOf(e.Amount), Code: string(e.Code), LimitID: e.Limit,
 		Requested: e.Requested, Available: e.Available, Retryable: e.Retryable, RetryAfterMS: int64(e.RetryAfter), ConfigVersion: e.Config,
-		Reason: string(e.Reason), HeldBack: e.HeldBack,
+		Reason: string(e.Reason), HeldBack: e.HeldBack, Unit: string(e.Unit),
 		Alternatives: alternativesOf(e.Alternatives), Steps: stepsOf(e.Steps),
 	}
 }

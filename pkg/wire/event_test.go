@@ -58,7 +58,7 @@ func everyEvent() []quota.Event {
 		&quota.UsageRecorded{At: testAt, Reservation: "r-1", Standing: quota.StandingOpen, Labels: labels, OccurredAt: testAt, CallID: "msg_1", Tokens: quota.Tokens{Input: 10, CacheRead: 5}, Requests: 1, Rate: rate, Cost: 31, Batch: true, Charges: []quota.Charge{{Limit: "max-1/session", Window: testAt, Amount: 15, Within: 15}}, GrantedAt: testAt, Overrun: 2},
 		&quota.WindowOpened{At: testAt, Span: span},
 		&quota.WindowRolled{At: testAt, Ended: span, Used: 500, Next: next},
-		&quota.LimitWarning{At: testAt, Limit: "max-1/session", Window: testAt, Threshold: 75, Spent: 80, Capacity: 100, Account: "max-1", Team: "core"},
+		&quota.LimitWarning{At: testAt, Limit: "max-1/session", Window: testAt, Threshold: 75, Spent: 80, Capacity: 100, Account: "max-1", Team: "core", Unit: quota.UnitTokens},
 		&quota.ObservationRecorded{At: testAt, Actor: by, Account: "max-1", Limit: "max-1/session", Observation: quota.Observation{Used: -1, PercentMilli: 42_500, Capacity: 100, ResetAt: testAt.Add(quota.Hour), Tier: "max", Source: "statusline", At: testAt}, Effective: true, Span: span, Capacity: 100, Lesson: &quota.Lesson{End: true, Estimate: &quota.Estimate{Low: 91, Likely: 100, High: 112, Enough: true, Stretches: 12}}},
 		&quota.BlockPlaced{At: testAt, Actor: quota.Actor{Principal: "root"}, Target: quota.BlockTeam, Name: "core", Reason: "freeze"},
 		&quota.BlockLifted{At: testAt, Actor: quota.Actor{Principal: "root"}, Target: quota.BlockTeam, Name: "core"},

@@ -9,6 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bursarhq/bursar/pkg/ledger"
+	"github.com/bursarhq/bursar/pkg/quota"
+	"github.com/bursarhq/bursar/services/allocator"
 	"github.com/bursarhq/bursar/services/cli/internal/ledgerlog"
 	"github.com/bursarhq/bursar/services/cli/internal/screen"
 	"github.com/bursarhq/bursar/services/cli/internal/story"
@@ -37,7 +39,13 @@ func (a *app) tellStory(ctx context.Context, id string) error {
 		if err != nil {
 			return err
 		}
-		reader := story.NewReader(id)
+		config := &quota.Config{}
+		if from, err := allocator.KeptFrom(ctx, js, workspace); err == nil {
+			config = &from.State().Config
+		} else {
+			a.log.Warn("where the log begins cannot be read: amounts of money may be shown in micro-USD", "error", err)
+		}
+		reader := story.NewReader(id, config)
 		unreadable := 0
 		err = log.Each(ctx, func(e ledger.Entry) error {
 			c, err := ledger.Decode(e.Data)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -139,17 +140,32 @@ func (a *app) showQueue(waiting []wire.WaitingView, total int64, now time.Time) 
 		{Title: "PLACE", Right: true}, {Title: "AGENT", Shrink: true}, {Title: "TEAM", Shrink: true}, {Title: "PRIORITY"},
 		{Title: "WANTS", Right: true}, {Title: "WAITS FOR", Shrink: true}, {Title: "SINCE", Right: true}, {Title: "EXPECTED", Right: true},
 	}}
-	for i := range waiting {
-		w := &waiting[i]
+	for _, w := range byWhatFor(waiting) {
 		t.Add(screen.Text(fmt.Sprint(w.Queue.Position)), screen.Text(w.Agent), screen.Text(w.Team), screen.Text(w.Priority),
 			screen.Text(wantsText(w)), screen.Text(waitsForText(w.WaitsFor)),
-			screen.Text(screen.Span(now.Sub(w.Queue.QueuedAt.Time()))), screen.Text(expectedText(&w.Queue, now)))
+			screen.Text(screen.Span(max(0, now.Sub(w.Queue.QueuedAt.Time())))), screen.Text(expectedText(&w.Queue, now)))
 	}
 	s.Table(t)
 	if more := total - int64(len(waiting)); more > 0 {
 		s.Printf("%s\n", s.Paint(screen.Faint, fmt.Sprintf("and %d more (`bursar queue --limit %d` shows more)", more, total)))
 	}
 	s.Printf("\n")
+}
+
+// byWhatFor puts those that wait for the same beside one another, in the order of their places.
+func byWhatFor(waiting []wire.WaitingView) []*wire.WaitingView {
+	first := map[string]int{} // by what is waited for
+	sorted := make([]*wire.WaitingView, len(waiting))
+	for i := range waiting {
+		sorted[i] = &waiting[i]
+		if what := waitsForText(waiting[i].WaitsFor); first[what] == 0 {
+			first[what] = i + 1
+		}
+	}
+	slices.SortStableFunc(sorted, func(a, b *wire.WaitingView) int {
+		return cmp.Or(cmp.Compare(first[waitsForText(a.WaitsFor)], first[waitsForText(b.WaitsFor)]), cmp.Compare(a.Queue.Position, b.Queue.Position))
+	})
+	return sorted
 }
 
 // wantsText is the amount, and the least that is of use.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/bursarhq/bursar/pkg/quota"
+	"github.com/bursarhq/bursar/services/cli/internal/screen"
 )
 
 // tell adds what an event says of the reservation.
@@ -27,12 +28,12 @@ func (s *Story) tell(event quota.Event) {
 		}
 	case *quota.ReservationDenied:
 		if e.Reservation == s.ID && s.ID != "" {
-			s.say(e.At, tried(e.Steps), "an extension was refused (%s): %s has %s of %s", e.Code, e.Limit, count(e.Available), count(e.Requested))
+			s.say(e.At, s.tried(e.Steps), "an extension was refused (%s): %s has %s of %s", e.Code, e.Limit, s.of(e.Limit, e.Available), s.of(e.Limit, e.Requested))
 		}
 	case *quota.ReservationExtended:
 		if e.Reservation == s.ID {
 			s.Granted += e.Amount.Tokens.Total()
-			s.say(e.At, nil, "extended by %s tokens, until %s", count(e.Amount.Tokens.Total()), clock(e.Expires))
+			s.say(e.At, nil, "extended by %s tokens, until %s", screen.Count(e.Amount.Tokens.Total()), clock(e.Expires))
 		}
 	case *quota.ReservationExpiring:
 		if e.Reservation == s.ID {
@@ -64,10 +65,10 @@ func (s *Story) granted(e *quota.ReservationGranted) {
 	if e.QueuedAt != 0 {
 		why = append(why, fmt.Sprintf("from the queue, after %s", e.At.Sub(e.QueuedAt).Duration()))
 	}
-	why = append(why, tried(e.Steps)...)
+	why = append(why, s.tried(e.Steps)...)
 	if s.asked > s.Granted {
 		s.Verdict = "shrunk"
-		why = append(why, fmt.Sprintf("%s were asked for, and less was acceptable", count(s.asked)))
+		why = append(why, fmt.Sprintf("%s were asked for, and less was acceptable", screen.Count(s.asked)))
 	}
 	for _, t := range e.Steps {
 		if t.Taken && t.Rung == quota.RungSmaller {
@@ -76,37 +77,39 @@ func (s *Story) granted(e *quota.ReservationGranted) {
 		}
 	}
 	for _, h := range e.Holds {
-		why = append(why, fmt.Sprintf("holds %s on %s", count(h.Amount), h.Limit))
+		if h.Amount > 0 {
+			why = append(why, fmt.Sprintf("holds %s on %s", s.of(h.Limit, h.Amount), h.Limit))
+		}
 	}
 	if len(e.Passed) > 0 {
 		why = append(why, fmt.Sprintf("passed %d in the queue that it was smaller than", len(e.Passed)))
 	}
-	s.say(e.At, why, "granted %s tokens on %s for %s, %s priority, until %s", count(s.Granted), e.Labels.Account, e.Labels.Model, e.Labels.Priority, clock(e.Expires))
+	s.say(e.At, why, "granted %s tokens on %s for %s, %s priority, until %s", screen.Count(s.Granted), e.Labels.Account, e.Labels.Model, e.Labels.Priority, clock(e.Expires))
 }
 
 func (s *Story) queued(e *quota.ReservationQueued) {
 	s.is("queued", &e.Labels)
 	s.asked, s.queuedAt = e.Wish.Amount.Tokens.Total(), e.At
-	why := tried(e.Steps)
+	why := s.tried(e.Steps)
 	if e.Limit != "" && len(why) == 0 {
-		why = append(why, fmt.Sprintf("%s has %s of %s", e.Limit, count(e.Available), count(e.Requested)))
+		why = append(why, fmt.Sprintf("%s has %s of %s", e.Limit, s.of(e.Limit, e.Available), s.of(e.Limit, e.Requested)))
 	}
-	why = append(why, owed(e.Bounds)...)
+	why = append(why, s.owed(e.Bounds)...)
 	if e.GrantAt != 0 {
 		why = append(why, fmt.Sprintf("a grant was predicted for %s to %s", clock(e.GrantFrom), clock(e.GrantTo)))
 	}
-	s.say(e.At, why, "%s tokens of %s priority were queued at place %d, until %s", count(s.asked), e.Labels.Priority, e.Position, clock(e.Until))
+	s.say(e.At, why, "%s tokens of %s priority were queued at place %d, until %s", screen.Count(s.asked), e.Labels.Priority, e.Position, clock(e.Until))
 	if e.Available > 0 && e.Available < e.Requested && e.Wish.MinTokens == 0 {
-		s.Helpful = append(s.Helpful, fmt.Sprintf("min_tokens: %s of %s was free on %s at once", count(e.Available), count(e.Requested), e.Limit))
+		s.Helpful = append(s.Helpful, fmt.Sprintf("min_tokens: %s of %s was free on %s at once", s.of(e.Limit, e.Available), s.of(e.Limit, e.Requested), e.Limit))
 	}
 }
 
 func (s *Story) waiting(e *quota.ReservationWaiting) {
 	var why []string
 	for _, b := range e.Bounds {
-		why = append(why, fmt.Sprintf("needs %s on %s", count(b.Units), b.On))
+		why = append(why, fmt.Sprintf("needs %s on %s", s.of(b.On, b.Units), b.On))
 	}
-	why = append(why, owed(e.Bounds)...)
+	why = append(why, s.owed(e.Bounds)...)
 	if e.Kept {
 		s.say(e.At, why, "was passed long enough: the limit is kept for it from now on")
 		return
@@ -124,28 +127,26 @@ func (s *Story) dequeued(e *quota.ReservationDequeued) {
 	case quota.QueueCancelled:
 		s.say(e.At, nil, "cancelled after %s in the queue%s%s", waited, by(e.By), reason(e.Reason))
 	case quota.QueueTimedOut:
-		s.say(e.At, tried(e.Steps), "its max_wait was over after %s", waited)
+		s.say(e.At, s.tried(e.Steps), "its max_wait was over after %s", waited)
 		s.Helpful = append(s.Helpful, "a longer max_wait, or a higher priority")
 	default:
-		s.say(e.At, tried(e.Steps), "refused after %s in the queue%s", waited, reason(e.Reason))
+		s.say(e.At, s.tried(e.Steps), "refused after %s in the queue%s", waited, reason(e.Reason))
 	}
 }
 
 func (s *Story) usage(e *quota.UsageRecorded) {
 	s.Used += e.Tokens.Total()
 	if e.Overrun > 0 {
-		s.say(e.At, nil, "used %s tokens, %s of them beyond what was granted", count(e.Tokens.Total()), count(e.Overrun))
+		s.say(e.At, nil, "used %s tokens, %s of them beyond what was granted", screen.Count(e.Tokens.Total()), screen.Count(e.Overrun))
 		return
 	}
-	s.say(e.At, nil, "used %s tokens", count(e.Tokens.Total()))
+	s.say(e.At, nil, "used %s tokens", screen.Count(e.Tokens.Total()))
 }
 
 func (s *Story) closed(e *quota.ReservationClosed) {
 	s.is(string(e.Outcome), &e.Labels)
 	var why []string
-	for _, back := range e.Returned {
-		why = append(why, fmt.Sprintf("returned %s to %s", count(back.Amount), back.Limit))
-	}
+	why = append(why, s.returned(e.Returned)...)
 	switch e.Outcome {
 	case quota.OutcomeExpired:
 		why = append([]string{"no report, extension or settlement came before " + clock(e.Expires)}, why...)
@@ -157,7 +158,7 @@ func (s *Story) closed(e *quota.ReservationClosed) {
 			why = append([]string{"the reason given" + reason(e.Reason)}, why...)
 		}
 	}
-	s.say(e.At, why, "%s after %s: %s of %s tokens used", e.Outcome, e.At.Sub(e.GrantedAt).Duration(), count(e.Used.Tokens.Total()), count(e.Granted.Tokens.Total()))
+	s.say(e.At, why, "%s after %s: %s of %s tokens used", e.Outcome, e.At.Sub(e.GrantedAt).Duration(), screen.Count(e.Used.Tokens.Total()), screen.Count(e.Granted.Tokens.Total()))
 }
 
 func by(a quota.Actor) string {

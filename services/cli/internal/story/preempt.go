@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/bursarhq/bursar/pkg/quota"
+	"github.com/bursarhq/bursar/services/cli/internal/screen"
 )
 
 // preempting tells of who lent a floor that it is to go back, all of it or a part.
@@ -17,15 +18,15 @@ func (s *Story) preempting(e *quota.ReservationPreempting) {
 		s.say(e.At, why, "told that it is preempted at %s", clock(e.Expires))
 		return
 	}
-	why = append(why, fmt.Sprintf("%s of %s are needed there, and no more is taken", count(e.Units), e.Limit))
-	s.say(e.At, why, "told that it gives %s tokens back at %s and keeps the rest", count(e.Amount.Tokens.Total()), clock(e.Expires))
+	why = append(why, fmt.Sprintf("%s of %s are needed there, and no more is taken", s.of(e.Limit, e.Units), e.Limit))
+	s.say(e.At, why, "told that it gives %s tokens back at %s and keeps the rest", screen.Count(e.Amount.Tokens.Total()), clock(e.Expires))
 }
 
 // owed tells of who waits what a floor guarantees to it.
-func owed(bounds []quota.Bound) (why []string) {
+func (s *Story) owed(bounds []quota.Bound) (why []string) {
 	for _, b := range bounds {
 		if b.Owed > 0 {
-			why = append(why, fmt.Sprintf("a floor guarantees %s on %s, and others have it: they give it back", count(b.Owed), b.On))
+			why = append(why, fmt.Sprintf("a floor guarantees %s on %s, and others have it: they give it back", s.of(b.On, b.Owed), b.On))
 		}
 	}
 	return why
@@ -34,9 +35,5 @@ func owed(bounds []quota.Bound) (why []string) {
 // shrunk tells what has gone back.
 func (s *Story) shrunk(e *quota.ReservationShrunk) {
 	s.Granted -= e.Amount.Tokens.Total()
-	var why []string
-	for _, back := range e.Returned {
-		why = append(why, fmt.Sprintf("returned %s to %s", count(back.Amount), back.Limit))
-	}
-	s.say(e.At, why, "gave %s tokens back for the floor of team %s, and goes on with %s", count(e.Amount.Tokens.Total()), e.For, count(s.Granted))
+	s.say(e.At, s.returned(e.Returned), "gave %s tokens back for the floor of team %s, and goes on with %s", screen.Count(e.Amount.Tokens.Total()), e.For, screen.Count(s.Granted))
 }

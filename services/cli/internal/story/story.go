@@ -14,6 +14,7 @@ import (
 	"github.com/bursarhq/bursar/pkg/ledger"
 	"github.com/bursarhq/bursar/pkg/quota"
 	"github.com/bursarhq/bursar/pkg/wire"
+	"github.com/bursarhq/bursar/services/cli/internal/screen"
 )
 
 // Story is what the log says of one reservation or request.
@@ -29,6 +30,7 @@ type Story struct {
 	Commits  []uint64      `json:"commits"`
 	asked    int64         // of a queued one
 	queuedAt quota.Instant // 0 for never
+	units    map[string]quota.Unit
 }
 
 // Line is one thing that happened.
@@ -45,12 +47,13 @@ type Reader struct {
 	principals map[string]ledger.Key // of the wanted request, by principal
 }
 
-// NewReader looks for a reservation or a request by its id.
-func NewReader(id string) *Reader {
-	r := &Reader{story: Story{ID: id, Lines: []Line{}, Helpful: []string{}, Commits: []uint64{}}, principals: map[string]ledger.Key{}}
+// NewReader looks for a reservation or a request by its id. config is the one that held where the log begins.
+func NewReader(id string, config *quota.Config) *Reader {
+	r := &Reader{story: Story{ID: id, Lines: []Line{}, Helpful: []string{}, Commits: []uint64{}, units: map[string]quota.Unit{}}, principals: map[string]ledger.Key{}}
 	if request, err := wire.ParseRequestID(id); err == nil {
 		r.request = string(request[:])
 	}
+	r.meetConfig(config)
 	return r
 }
 
@@ -78,9 +81,7 @@ func (r *Reader) Add(c *ledger.Commit) {
 func (r *Reader) meet(e quota.Event) {
 	switch e := e.(type) {
 	case *quota.ConfigApplied:
-		for _, p := range e.Config.Principals {
-			r.know(p.Name)
-		}
+		r.meetConfig(&e.Config)
 	case *quota.ReservationGranted:
 		r.know(e.Labels.Principal)
 	case *quota.ReservationDenied:
@@ -88,6 +89,13 @@ func (r *Reader) meet(e quota.Event) {
 	case *quota.ReservationQueued:
 		r.know(e.Labels.Principal)
 	}
+}
+
+func (r *Reader) meetConfig(c *quota.Config) {
+	for _, p := range c.Principals {
+		r.know(p.Name)
+	}
+	r.story.knowLimits(c.Limits)
 }
 
 func (r *Reader) know(principal string) {
@@ -140,7 +148,7 @@ func (s *Story) answered(c *ledger.Commit, a *ledger.Answer) {
 		}
 	}
 	s.Verdict = "refused"
-	s.say(c.At, tried(steps), "refused (%s): %s", a.Result.Code, a.Result.Message)
+	s.say(c.At, s.tried(steps), "refused (%s): %s", a.Result.Code, a.Result.Message)
 	s.refusal(&a.Result, c.At)
 }
 
@@ -150,7 +158,7 @@ func (s *Story) refusal(r *quota.Result, at quota.Instant) {
 		s.Helpful = append(s.Helpful, alternative(&o, at))
 	}
 	if len(r.Alternatives) == 0 && r.Available > 0 && r.Available < r.Requested {
-		s.Helpful = append(s.Helpful, fmt.Sprintf("asking for at most %s on %s", count(r.Available), r.Limit))
+		s.Helpful = append(s.Helpful, fmt.Sprintf("asking for at most %s on %s", s.of(r.Limit, r.Available), r.Limit))
 	}
 	switch {
 	case !r.Retryable:
@@ -159,14 +167,14 @@ func (s *Story) refusal(r *quota.Result, at quota.Instant) {
 		s.Helpful = append(s.Helpful, fmt.Sprintf("asking again %s later, or a max_wait of as long", r.RetryAfter.Duration()))
 	}
 	if r.HeldBack > 0 {
-		s.Helpful = append(s.Helpful, fmt.Sprintf("a higher priority: %s of %s is left and kept for those", count(r.HeldBack), r.Limit))
+		s.Helpful = append(s.Helpful, fmt.Sprintf("a higher priority: %s of %s is left and kept for those", s.of(r.Limit, r.HeldBack), r.Limit))
 	}
 }
 
 func alternative(o *quota.Alternative, at quota.Instant) string {
 	switch o.Kind {
 	case quota.AlternativeSmaller:
-		return fmt.Sprintf("min_tokens: %s were free on %s", count(o.Tokens), o.Account)
+		return fmt.Sprintf("min_tokens: %s were free on %s", screen.Count(o.Tokens), o.Account)
 	case quota.AlternativeLater:
 		return fmt.Sprintf("a max_wait of %s: then %s has room", o.At.Sub(at).Duration(), cmp.Or(o.Account, o.Provider))
 	default:
@@ -175,7 +183,7 @@ func alternative(o *quota.Alternative, at quota.Instant) string {
 }
 
 // tried words the rungs of the ladder.
-func tried(steps []quota.Step) (why []string) {
+func (s *Story) tried(steps []quota.Step) (why []string) {
 	for _, t := range steps {
 		switch {
 		case t.Skipped != "":
@@ -183,7 +191,7 @@ func tried(steps []quota.Step) (why []string) {
 		case t.Taken:
 			why = append(why, fmt.Sprintf("%s on %s: granted", t.Rung, place(&t)))
 		default:
-			why = append(why, fmt.Sprintf("%s on %s: %s has %s of %s", t.Rung, place(&t), cmp.Or(t.Limit, string(t.Code)), count(t.Available), count(t.Requested)))
+			why = append(why, fmt.Sprintf("%s on %s: %s has %s of %s", t.Rung, place(&t), cmp.Or(t.Limit, string(t.Code)), s.of(t.Limit, t.Available), s.of(t.Limit, t.Requested)))
 		}
 	}
 	return why
@@ -191,11 +199,27 @@ func tried(steps []quota.Step) (why []string) {
 
 func place(t *quota.Step) string { return strings.TrimSpace(t.Account + " " + t.Model) }
 
-// count writes a number with a comma every three digits.
-func count(n int64) string {
-	text := fmt.Sprint(n)
-	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {
-		text = text[:i] + "," + text[i:]
+// returned words what went back to limits.
+func (s *Story) returned(list []quota.LimitAmount) (why []string) {
+	for _, back := range list {
+		if back.Amount > 0 {
+			why = append(why, fmt.Sprintf("returned %s to %s", s.of(back.Limit, back.Amount), back.Limit))
+		}
 	}
-	return text
+	return why
+}
+
+// of writes units of a limit: money as money.
+func (s *Story) of(limit string, n int64) string {
+	if s.units[limit] == quota.UnitMicroUSD {
+		return quota.Dollars(n)
+	}
+	return screen.Count(n)
+}
+
+// knowLimits remembers in what units limits count.
+func (s *Story) knowLimits(limits []quota.Limit) {
+	for i := range limits {
+		s.units[limits[i].ID] = limits[i].Unit
+	}
 }

@@ -79,7 +79,7 @@ func (b *books) story(id string) *Story {
 	if request, ok := b.ids[id]; ok {
 		id = request
 	}
-	r := NewReader(id)
+	r := NewReader(id, &quota.Config{})
 	for _, c := range b.commits {
 		r.Add(c)
 	}
@@ -142,11 +142,25 @@ func TestStories(t *testing.T) {
 	}
 }
 
-func TestCount(t *testing.T) {
+// A money limit is told in dollars, also where its configuration stands before the kept log.
+func TestMoneyIsToldInDollars(t *testing.T) {
 	t.Parallel()
-	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567", -1234: "-1,234", -123: "-123"} {
-		if got := count(n); got != want {
-			t.Errorf("%d is written %s, want %s", n, got, want)
+	config := &quota.Config{Limits: []quota.Limit{{ID: "api/month", Unit: quota.UnitMicroUSD}}}
+	r := NewReader("r1", config)
+	r.Add(&ledger.Commit{Number: 7, At: t0, Events: []quota.Event{
+		&quota.ReservationGranted{
+			At: t0, Reservation: "r1", Amount: quota.Amount{Tokens: quota.Tokens{Output: 500}},
+			Holds: []quota.LimitAmount{{Limit: "api/month", Amount: 2500}, {Limit: "api/output", Amount: 1500}, {Limit: "api/input", Amount: 0}},
+		},
+		&quota.ReservationClosed{At: t0, Reservation: "r1", Outcome: quota.OutcomeReleased, Returned: []quota.LimitAmount{{Limit: "api/month", Amount: 2500}}},
+	}})
+	text := r.Story().all()
+	for _, want := range []string{"holds $0.0025 on api/month", "holds 1,500 on api/output", "returned $0.0025 to api/month"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("does not say %q:\n%s", want, text)
 		}
+	}
+	if strings.Contains(text, "api/input") {
+		t.Errorf("tells of a limit that nothing is held on:\n%s", text)
 	}
 }
