@@ -108,7 +108,7 @@ func (a *app) queue() *cobra.Command {
 		Use:   "queue",
 		Short: "Show which reserves wait, for what, and until when",
 		Long: "List the queued reservations in their order: priority, then the team that had less, then age; waiting\n" +
-			"lifts. PLACE is among those that wait for the same. Cancel one with `bursar revoke`.",
+			"lifts. Those that wait for the same stand together, and PLACE is among them. Cancel one with `bursar revoke`.",
 		Example: "  bursar queue\n  bursar queue --team research\n  bursar queue --json | jq '.waiting[].queue'",
 		Args:    exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
