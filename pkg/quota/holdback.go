@@ -26,16 +26,18 @@ func (p WindowParts) kept() int64 { return min(p.Free, p.Forecast+p.HeldBack) }
 func (s *State) parts(a *ask) WindowParts {
 	free := a.counter.available(a.limit)
 	return WindowParts{
-		Free: free, Forecast: s.forecastKept(a.limit, a.counter, free), HeldBack: heldBack(a.limit, a.counter, a.labels.Priority),
+		Free: free, Forecast: s.forecastKept(a.limit, a.counter, free), HeldBack: s.heldBack(a),
 	}
 }
 
-// heldBack is the part of the limit's capacity that is not for work of a priority.
-func heldBack(l *Limit, c *Counter, p Priority) int64 {
-	if l.HoldBack == nil || p >= l.HoldBack.Priority {
+// heldBack is the part of the limit's capacity that is not for an ask: of work below the hold-back's priority. What a floor
+// guarantees to the ask and does not lend is not kept from it. As long as everybody stays within what was granted there is
+// room for both; where work used more than it reserved, what is held back makes up for that, and floors stay whole.
+func (s *State) heldBack(a *ask) int64 {
+	if h := a.limit.HoldBack; h == nil || a.labels.Priority >= h.Priority || s.promised(a) {
 		return 0
 	}
-	return percentOf(c.capacity(l), l.HoldBack.Percent*1000)
+	return percentOf(a.counter.capacity(a.limit), a.limit.HoldBack.Percent*1000)
 }
 
 // refuseWindow words why a window has no room for an ask. A part that is kept for others is told as such, never as
@@ -54,7 +56,7 @@ func (s *State) refuseWindow(a *ask, room WindowParts, now Instant) *refusal {
 	if room.kept() > 0 {
 		r.message += "; " + room.text(a.limit)
 	}
-	reach := capacity - room.HeldBack // what this ask could ever get
+	reach := capacity - s.heldBack(a.unspent()) // what this ask could ever get
 	switch {
 	case a.units > capacity:
 		r.retryable, r.reason = false, ReasonTooLarge

@@ -131,9 +131,14 @@ func (s *State) mostLeft(a *ask) int64 {
 
 // mostEver is what floors and shares leave to an ask in a window of which nothing is taken.
 func (s *State) mostEver(a *ask, capacity int64) int64 {
+	return s.shareRoom(a.unspent(), capacity, s.Now)
+}
+
+// unspent is the ask as it would be in a window of which nothing is taken.
+func (a *ask) unspent() *ask {
 	fresh := *a
-	fresh.counter = &Counter{Limit: a.limit.ID, Learned: a.counter.Learned}
-	return s.shareRoom(&fresh, capacity, s.Now)
+	fresh.counter = &Counter{Limit: a.limit.ID, Learned: a.counter.Learned, Estimate: a.counter.Estimate}
+	return &fresh
 }
 
 // eachFloor fills the floors on a limit with what their owners' work has of it and tells what each lacks. A team's floors

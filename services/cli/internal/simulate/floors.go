@@ -1,6 +1,10 @@
 package simulate
 
-import "github.com/bursarhq/bursar/pkg/quota"
+import (
+	"slices"
+
+	"github.com/bursarhq/bursar/pkg/quota"
+)
 
 // Floors are looked at from outside: by the events alone, and by the configuration of the world, whatever a policy makes
 // of it. Two questions are asked:
@@ -8,7 +12,9 @@ import "github.com/bursarhq/bursar/pkg/quota"
 //   - at every step that grants or extends: does it leave of the limit what the owners of floors have not taken yet? They
 //     lend a part of that to preemptible work; what is spent of it, those who take only of their own floor need not make
 //     up for. If not the floor is broken. (Spending beyond a reservation is no decision.)
-//   - at every ask of an owner that is for no more than what is guaranteed and not lent: is it granted at once?
+//   - at every ask of an owner that is for no more than what is guaranteed and not lent: is it granted at once? One case is
+//     set apart: the limit has not enough left that is neither used nor held, and it would have, had nobody else used more
+//     in this window than was reserved. No decision gave that away, and none can take it back.
 
 // floors follows what is taken of the limits that have floors.
 type floors struct {
@@ -18,9 +24,10 @@ type floors struct {
 	steps  int // grants and extensions on such limits
 	broken int // of those, that took what is guaranteed to others
 
-	asks    int // that a floor guarantees, without what it lends
-	late    int // of those, not granted at once
-	longest quota.Millis
+	asks      int // that a floor guarantees, without what it lends
+	late      int // of those, not granted at once
+	overspent int // not granted at once either, because others had used more than they reserved
+	longest   quota.Millis
 }
 
 // floored is one limit with floors.
@@ -33,7 +40,8 @@ type floored struct {
 	teams  map[teamWork]*taken
 }
 
-type taken struct{ used, held int64 }
+// taken is what some work has of a limit: over is what it used in this window beyond its reservations.
+type taken struct{ used, held, over int64 }
 
 type ownedFloor struct {
 	team        string
@@ -123,7 +131,7 @@ func (f *floors) saw(event quota.Event) {
 		for _, c := range e.Charges {
 			t := taken{held: -c.Within}
 			if l := f.limits[c.Limit]; l != nil && c.Window == l.start {
-				t.used = c.Amount
+				t.used, t.over = c.Amount, c.Amount-c.Within
 			}
 			f.move(c.Limit, &e.Labels, t)
 		}
@@ -137,6 +145,7 @@ func (f *floors) move(limit string, labels *quota.Labels, by taken) {
 		t := l.of(workOf(labels))
 		t.used += by.used
 		t.held += by.held
+		t.over += by.over
 	}
 }
 
@@ -146,7 +155,7 @@ func (f *floors) begin(limit string, start quota.Instant) {
 		l.start = start
 		l.used = 0
 		for _, t := range l.teams {
-			t.used = 0
+			t.used, t.over = 0, 0
 		}
 	}
 }
@@ -177,40 +186,87 @@ func (f *floors) hold(held []quota.LimitAmount, labels *quota.Labels, preemptibl
 	}
 }
 
-// guarantees tells whether floors guarantee what a job asks for on an account, without what they lend, and nothing else
-// is in the way there.
-func (f *floors) guarantees(s *quota.State, r *run, amount quota.Amount, now quota.Instant) bool {
+// promise is what floors promise to one ask.
+type promise int
+
+const (
+	promisesNothing promise = iota
+	promisesAll             // and it is there
+	promisesSpent           // others have used it beyond what they reserved
+)
+
+// promises tells what floors promise of what a job asks for: it is guaranteed on one account, without what is lent, and no
+// other limit of that account is in the way. Where several accounts promise it, one that can keep it decides.
+func (f *floors) promises(s *quota.State, r *run, amount quota.Amount, now quota.Instant) promise {
 	work := teamWork{r.Tenant.Team, r.Priority}
-	var able map[string]bool // by account
+	by := map[string]promise{} // account
 	for _, v := range s.Limits(now) {
 		account := v.Limit.Scope.Account
 		if a, ok := s.Config.Account(account); !ok || a.Provider != r.Tenant.Provider {
 			continue
 		}
-		if able == nil {
-			able = map[string]bool{}
+		so, known := by[account]
+		if !known {
+			so = promisesAll
 		}
-		if _, known := able[account]; !known {
-			able[account] = true
-		}
-		need := int64(1)
-		if v.Limit.Unit == quota.UnitTokens {
-			need = int64(units(v.Limit.Weights, amount.Tokens)) + 1
-		}
-		room := v.Available
-		if l := f.limits[v.Limit.ID]; l != nil {
-			room = l.guaranteed(work)
-		}
-		if need > room {
-			able[account] = false
+		switch on := f.promise(&v, work, amount); {
+		case so == promisesNothing || on == promisesNothing:
+			by[account] = promisesNothing
+		default:
+			by[account] = max(so, on) // spent, where one limit is
 		}
 	}
-	for _, ok := range able {
-		if ok {
-			return true
+	found := promisesNothing
+	for _, so := range by {
+		if so == promisesAll {
+			return so
+		}
+		found = max(found, so)
+	}
+	return found
+}
+
+// promise tells what one limit promises of an amount.
+func (f *floors) promise(v *quota.LimitView, work teamWork, amount quota.Amount) promise {
+	need := int64(1)
+	if v.Limit.Unit == quota.UnitTokens {
+		need = int64(units(v.Limit.Weights, amount.Tokens)) + 1
+	}
+	l := f.limits[v.Limit.ID]
+	if l == nil {
+		if need > v.Available-heldBack(v, work.priority) {
+			return promisesNothing
+		}
+		return promisesAll
+	}
+	free := l.limit.Capacity - l.used - l.held
+	switch {
+	case need > l.guaranteed(work):
+		return promisesNothing
+	case need > free && need <= free+l.overBy(work):
+		return promisesSpent
+	default:
+		return promisesAll
+	}
+}
+
+// heldBack is what a limit without floors keeps from work of a priority.
+func heldBack(v *quota.LimitView, p quota.Priority) int64 {
+	if v.Limit.HoldBack == nil || p >= v.Limit.HoldBack.Priority {
+		return 0
+	}
+	return v.HeldBack
+}
+
+// overBy is what was used beyond reservations by work that no floor of the asker's is for: what the owner itself has used
+// is missing of its own floor already.
+func (l *floored) overBy(w teamWork) (n int64) {
+	for other, t := range l.teams {
+		if !slices.ContainsFunc(l.shares, func(o ownedFloor) bool { return o.covers(w) && o.covers(other) }) {
+			n += t.over
 		}
 	}
-	return false
+	return n
 }
 
 // guaranteed is what is left for some work of the floors that are for it, without what they lend.
@@ -223,14 +279,18 @@ func (l *floored) guaranteed(w teamWork) (n int64) {
 	return n
 }
 
-// asked counts an ask that floors guarantee.
+// answered counts an ask that floors promise.
 func (f *floors) answered(r *run, wait quota.Millis) {
-	if !r.guaranteed {
+	so := r.promised
+	if r.promised = promisesNothing; so == promisesNothing {
 		return
 	}
-	r.guaranteed = false
 	f.asks++
-	if wait > 0 {
+	switch {
+	case wait == 0:
+	case so == promisesSpent:
+		f.overspent++
+	default:
 		f.late++
 		f.longest = max(f.longest, wait)
 	}

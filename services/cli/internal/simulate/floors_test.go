@@ -55,6 +55,41 @@ func TestFloorsAreLookedAtFromOutside(t *testing.T) {
 	}
 }
 
+// Late is what was there or was given away, and not what others used beyond their reservations.
+func TestWhatFloorsPromise(t *testing.T) {
+	t.Parallel()
+	bots, core := &quota.Labels{Team: "bots", Priority: quota.PriorityLow}, teamWork{"core", quota.PriorityNormal}
+	view := &quota.LimitView{Limit: quota.Limit{ID: "s", Unit: quota.UnitTokens}}
+	for name, tt := range map[string]struct {
+		reserved, used, held int64 // by others
+		own                  int64 // used beyond reservations by the owner
+		ask                  int64
+		want                 promise
+	}{
+		"a whole floor":                       {600, 600, 0, 0, 398, promisesAll},
+		"more than the floor":                 {600, 600, 0, 0, 401, promisesNothing},
+		"given away to others":                {700, 700, 0, 0, 398, promisesAll},
+		"held by others":                      {0, 0, 700, 0, 398, promisesAll},
+		"spent by others beyond reservations": {600, 700, 0, 0, 398, promisesSpent},
+		"and given away too":                  {700, 710, 0, 0, 398, promisesAll},
+		"what is left of it":                  {600, 700, 0, 0, 298, promisesAll},
+		"spent by the owner":                  {600, 600, 0, 100, 398, promisesNothing},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFloors(&quota.Config{
+				Limits: []quota.Limit{{ID: "s", Capacity: 1000, Unit: quota.UnitTokens}},
+				Teams:  []quota.Team{{Name: "core", Shares: []quota.Share{{Limit: "s", Floor: 400}}}},
+			})
+			f.move("s", bots, taken{used: tt.used, held: tt.held, over: tt.used - tt.reserved})
+			f.move("s", &quota.Labels{Team: "core", Priority: quota.PriorityNormal}, taken{used: tt.own, over: tt.own})
+			if got := f.promise(view, core, quota.Amount{Tokens: quota.Tokens{Output: tt.ask}}); got != tt.want {
+				t.Errorf("got %d, want %d", got, tt.want)
+			}
+		})
+	}
+}
+
 // A job that is told to give way goes on after the calls that it has made.
 func TestAStepIsSplit(t *testing.T) {
 	t.Parallel()

@@ -27,7 +27,7 @@ type run struct {
 	waitedSince quota.Instant // of the present wait
 	over        bool
 	predictions []prediction // of the present wait, oldest first
-	guaranteed  bool         // by a floor: what was asked for at askedAt and is not granted yet
+	promised    promise      // by floors: what was asked for at askedAt and is not granted yet
 	askedAt     quota.Instant
 }
 
@@ -67,8 +67,8 @@ func (e *engine) ask(r *run) {
 	if r.attempt == 1 {
 		r.estimated = c.Amount.Tokens.Total()
 	}
-	if !r.guaranteed { // asked for again, where it was guaranteed before
-		r.guaranteed, r.askedAt = e.measure.floors.guarantees(e.state, r, c.Amount, e.now), e.now
+	if r.promised == promisesNothing { // asked for again, where it was promised before
+		r.promised, r.askedAt = e.measure.floors.promises(e.state, r, c.Amount, e.now), e.now
 	}
 	result := e.do(c)
 	switch {

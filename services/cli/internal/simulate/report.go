@@ -74,11 +74,14 @@ func (j *judged) prediction() Prediction {
 
 // Floors says how the floors of teams fared; see floors.go.
 type Floors struct {
-	Steps   int     `json:"steps"`     // grants and extensions on limits with floors
-	Broken  int     `json:"broken"`    // of those, that took what is guaranteed to others
-	Asks    int     `json:"asks"`      // for what a floor guarantees and does not lend
-	Late    int     `json:"late"`      // of those, not granted at once
-	Longest float64 `json:"longest_s"` // the longest wait of those
+	Steps  int `json:"steps"`  // grants and extensions on limits with floors
+	Broken int `json:"broken"` // of those, that took what is guaranteed to others
+	Asks   int `json:"asks"`   // for what a floor guarantees and does not lend
+	Late   int `json:"late"`   // of those, not granted at once
+	// Overspent are those of Asks that were not granted at once because others had used more of the window than they had
+	// reserved, so that too little was left; they do not count as late.
+	Overspent int     `json:"overspent"`
+	Longest   float64 `json:"longest_s"` // the longest wait of those
 }
 
 // Waits are the waits of one priority, those that were given up included.
@@ -106,7 +109,7 @@ func (m *measure) report(e *engine, o *Options, jobs []*Job) *Report {
 		Coverage: share(float64(m.covered), float64(m.done)), Lost: m.lostHere / (capacity * length),
 		Interrupted: m.interrupts, Preempting: m.preempting, Preempted: m.preempted, LostTokens: m.lostTokens, Died: m.died, Extended: m.extended, Stalled: m.stalled,
 		ProviderDenied: m.refused429, NeverGranted: m.terminal, Passed: m.heads.passed, PassedMost: m.heads.longest.Duration().Seconds(),
-		Floors: Floors{m.floors.steps, m.floors.broken, m.floors.asks, m.floors.late, m.floors.longest.Duration().Seconds()},
+		Floors: Floors{m.floors.steps, m.floors.broken, m.floors.asks, m.floors.late, m.floors.overspent, m.floors.longest.Duration().Seconds()},
 		waits:  m.waits, first: m.first, half: m.half,
 	}
 	for p := quota.PriorityLow; p <= quota.PriorityCritical; p++ {
@@ -165,7 +168,7 @@ func Merge(reports []*Report) *Report {
 func (r *Report) sums() (shares []*float64, counts []*int) {
 	return []*float64{&r.Utilisation, &r.IdleHeld, &r.Lost, &r.Returned, &r.Fairness, &r.Coverage}, []*int{
 		&r.Seeds, &r.Jobs, &r.Done, &r.Interrupted, &r.Preempting, &r.Preempted, &r.Died, &r.Extended, &r.Stalled, &r.ProviderDenied,
-		&r.NeverGranted, &r.Passed, &r.Floors.Steps, &r.Floors.Broken, &r.Floors.Asks, &r.Floors.Late,
+		&r.NeverGranted, &r.Passed, &r.Floors.Steps, &r.Floors.Broken, &r.Floors.Asks, &r.Floors.Late, &r.Floors.Overspent,
 	}
 }
 
