@@ -105,7 +105,7 @@ func (c *Client) try(ctx context.Context, subject string, body []byte, timeout t
 	if err != nil {
 		return fmt.Errorf("request %s: %w", subject, err)
 	}
-	notices, err := wire.DecodeReply(answer.Data, reply)
+	notices, err := wire.DecodeReply(answer, reply)
 	if heard != nil {
 		heard(notices)
 	}

@@ -3,12 +3,15 @@ package client
 import (
 	"context"
 	"fmt"
+	"math"
 	"runtime"
 	"strconv"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/bursarhq/bursar/pkg/wire"
 )
 
 // The status that NATS answers with where nobody subscribes to a request's subject.
@@ -19,7 +22,8 @@ const (
 
 // replies receives the replies to all requests of a client on one subscription and hands each to who waits for it. It is
 // what the request of nats.go does, for less: one timer serves all requests, and those that are made at the same time go
-// out together. Each request has a reply subject that is never used again, so that a late or a second reply finds nobody.
+// out together, as their replies come. Each request has a reply subject that is never used again, so that a late or a
+// second reply finds nobody.
 type replies struct {
 	nc     *nats.Conn
 	prefix string // of reply subjects
@@ -47,13 +51,13 @@ type waiter struct {
 
 // outcome is a reply, or why there is none.
 type outcome struct {
-	reply *nats.Msg
-	err   error
+	body []byte
+	err  error
 }
 
 // newReplies subscribes to reply subjects of its own below the connection's inbox prefix.
 func newReplies(nc *nats.Conn) (*replies, error) {
-	r := &replies{nc: nc, prefix: nc.NewInbox() + ".", waiting: map[uint64]*waiter{}, start: time.Now()}
+	r := &replies{nc: nc, prefix: wire.ManyInbox(nc.NewInbox()), waiting: map[uint64]*waiter{}, start: time.Now()}
 	r.timer = time.AfterFunc(time.Hour, r.expire)
 	r.timer.Stop()
 	var err error
@@ -69,7 +73,7 @@ func (r *replies) elapsed() time.Duration { return time.Since(r.start) }
 // request sends a message and waits for the reply. Its error is [nats.ErrTimeout] after timeout, that of ctx when it ends
 // before, [nats.ErrNoResponders], or of the connection. body must not change before the reply, and never after an error:
 // it may be sent later than that.
-func (r *replies) request(ctx context.Context, subject string, header nats.Header, body []byte, timeout time.Duration) (*nats.Msg, error) {
+func (r *replies) request(ctx context.Context, subject string, header nats.Header, body []byte, timeout time.Duration) (reply []byte, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -80,10 +84,7 @@ func (r *replies) request(ctx context.Context, subject string, header nats.Heade
 	select {
 	case o := <-w.outcome:
 		r.leave(w)
-		if o.err == nil && len(o.reply.Data) == 0 && o.reply.Header.Get(statusHeader) == statusNoResponders {
-			return nil, nats.ErrNoResponders
-		}
-		return o.reply, o.err
+		return o.body, o.err
 	case <-ctx.Done():
 		r.leave(w)
 		return nil, ctx.Err()
@@ -123,7 +124,9 @@ func (r *replies) publish() {
 	r.mu.Unlock()
 	for i := range all {
 		if err := r.nc.PublishMsg(&all[i]); err != nil {
-			r.tell(all[i].Reply, outcome{err: err})
+			r.mu.Lock()
+			r.tell(parseNumber(all[i].Reply[len(r.prefix):]), outcome{err: err})
+			r.mu.Unlock()
 		}
 	}
 	clear(all)
@@ -135,7 +138,19 @@ func (r *replies) publish() {
 // subject is the reply subject of a request.
 func (r *replies) subject(number uint64) string {
 	var room [128]byte
-	return string(strconv.AppendUint(append(room[:0], r.prefix...), number, 36))
+	return string(strconv.AppendUint(append(room[:0], r.prefix...), number, 10))
+}
+
+// parseNumber reads the number of a request; 0, which none has, for what is no number.
+func parseNumber[T string | []byte](text T) (number uint64) {
+	for i := range len(text) {
+		digit := text[i] - '0'
+		if digit > 9 || number > math.MaxUint64/10-1 {
+			return 0
+		}
+		number = number*10 + uint64(digit)
+	}
+	return number
 }
 
 // enter registers a request. The lock must be held.
@@ -189,17 +204,22 @@ func (r *replies) expire() {
 	}
 }
 
-// received hands a reply to who waits for it; a second one and a late one are dropped.
-func (r *replies) received(m *nats.Msg) { r.tell(m.Subject, outcome{reply: m}) }
-
-// tell tells the outcome of the request with a reply subject.
-func (r *replies) tell(subject string, o outcome) {
-	number, err := strconv.ParseUint(subject[len(r.prefix):], 36, 64)
-	if err != nil {
-		return
-	}
+// received hands replies to who waits for them; a second one and a late one are dropped.
+func (r *replies) received(m *nats.Msg) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	switch {
+	case wire.IsMany(m.Subject, r.prefix):
+		wire.EachMany(m.Data, func(number, body []byte) { r.tell(parseNumber(number), outcome{body: body}) })
+	case len(m.Data) == 0 && m.Header.Get(statusHeader) == statusNoResponders:
+		r.tell(parseNumber(m.Subject[len(r.prefix):]), outcome{err: nats.ErrNoResponders})
+	default:
+		r.tell(parseNumber(m.Subject[len(r.prefix):]), outcome{body: m.Data})
+	}
+}
+
+// tell tells the outcome of the request with a number. The lock must be held.
+func (r *replies) tell(number uint64, o outcome) {
 	if w := r.waiting[number]; w != nil {
 		delete(r.waiting, number)
 		w.outcome <- o

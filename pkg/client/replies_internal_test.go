@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/bursarhq/bursar/pkg/natsembed/natstest"
+	"github.com/bursarhq/bursar/pkg/wire"
 )
 
 // echoing gives replies on a server where "echo" answers with the body and "silence" not at all.
@@ -52,8 +53,8 @@ func TestRequestsGoOutTogether(t *testing.T) {
 			for k := range 50 {
 				body := strconv.Itoa(i*1000 + k)
 				reply, err := r.request(t.Context(), "echo", nil, []byte(body), time.Minute)
-				if err != nil || string(reply.Data) != body {
-					t.Errorf("request %s: %v, %v", body, reply, err)
+				if err != nil || string(reply) != body {
+					t.Errorf("request %s: %q, %v", body, reply, err)
 					return
 				}
 			}
@@ -110,6 +111,46 @@ func TestWhatCannotBeSentIsTold(t *testing.T) {
 				t.Errorf("ended with %v", err)
 			}
 		})
+	}
+	group.Wait()
+}
+
+// Several replies in one message reach those who wait for them, and nobody else.
+func TestRepliesComeTogether(t *testing.T) {
+	t.Parallel()
+	srv := natstest.Start(t)
+	answering, requests := natstest.Connect(t, srv), make(chan *nats.Msg, 2)
+	if _, err := answering.ChanSubscribe("pairs", requests); err != nil {
+		t.Fatal(err)
+	}
+	if err := answering.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	r, err := newReplies(natstest.Connect(t, srv))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var group sync.WaitGroup
+	for _, body := range []string{"first", "second"} {
+		group.Go(func() {
+			reply, err := r.request(t.Context(), "pairs", nil, []byte(body), time.Minute)
+			if err != nil || string(reply) != body {
+				t.Errorf("%s: %q, %v", body, reply, err)
+			}
+		})
+	}
+	var together []byte
+	for range 2 {
+		m := <-requests
+		_, number, ok := wire.SplitMany(m.Reply)
+		if !ok {
+			t.Fatalf("the reply subject %s asks for one at a time", m.Reply)
+		}
+		together = wire.AppendMany(together, number, func(b []byte) []byte { return append(b, m.Data...) })
+	}
+	together = append(together, "no reply\n\n99999999999999999999999 {}\n12345 nobody waits\n"...)
+	if err := answering.Publish(wire.ManySubject(r.prefix), together); err != nil {
+		t.Fatal(err)
 	}
 	group.Wait()
 }

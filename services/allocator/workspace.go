@@ -90,6 +90,7 @@ func (s *service) workspace(ctx context.Context, name string) (*workspace, error
 	}
 	w.engine = engine.New(engine.Options{
 		Name: s.name, Log: log, Keyframes: keyframes, Prices: s.prices.of, Observer: w, Points: s.cfg.Points, Logger: w.log,
+		Answered: func() { w.front.Flush() },
 	})
 	if w.learned, err = estimates.New(s.storeJS, name, w.log); err != nil {
 		return nil, fmt.Errorf("workspace: %w", err)

@@ -93,9 +93,17 @@ func (e *Engine) reply(out []ready, a writer.Reply) []ready {
 
 func (e *Engine) sendReplies() {
 	for batch := range e.replies {
-		for i := range batch {
-			batch[i].call.Done(&batch[i].reply)
-		}
+		e.answered(batch...)
+	}
+}
+
+// answered answers calls.
+func (e *Engine) answered(calls ...ready) {
+	for i := range calls {
+		calls[i].call.Done(&calls[i].reply)
+	}
+	if e.opt.Answered != nil {
+		e.opt.Answered()
 	}
 }
 
@@ -112,10 +120,10 @@ func (e *Engine) fetch(ctx context.Context, a writer.FetchAnswer) {
 		answer, number, err := e.answer(ctx, a)
 		if err != nil {
 			e.opt.Logger.Warn("an answer cannot be read from the log", "revision", a.Revision, "error", err)
-			call.Done(unavailable("the answer that was given cannot be read now"))
+			e.answered(ready{call, *unavailable("the answer that was given cannot be read now")})
 			return
 		}
-		call.Done(&writer.Reply{Token: a.Token, Result: &answer.Result, Now: a.Now, Notices: a.Notices, Version: number})
+		e.answered(ready{call, writer.Reply{Token: a.Token, Result: &answer.Result, Now: a.Now, Notices: a.Notices, Version: number}})
 	})
 }
 

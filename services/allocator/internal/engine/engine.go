@@ -70,6 +70,9 @@ type Options struct {
 	Observer  Observer
 	Logger    *slog.Logger
 	Points    *failpoint.Set
+	// Answered is called when calls were answered, after one or after several that were answered together: what their Done
+	// held back is to be sent then. Nil where nothing is.
+	Answered func()
 	// KeyframeCommits and KeyframeBytes say after how much of the log a keyframe is due; 0 means the writer's defaults.
 	KeyframeCommits, KeyframeBytes int
 }
@@ -77,7 +80,7 @@ type Options struct {
 // Call is one request.
 type Call struct {
 	writer.Request
-	// Done is called once, from one of the engine's goroutines. It must not keep the reply.
+	// Done is called once, from one of the engine's goroutines, and [Options.Answered] soon after it. It must not keep the reply.
 	Done func(*writer.Reply)
 }
 
@@ -147,7 +150,7 @@ func (e *Engine) Submit(c *Call) {
 	}
 	e.mu.Unlock()
 	if refused != "" {
-		c.Done(unavailable(refused))
+		e.answered(ready{c, *unavailable(refused)})
 		return
 	}
 	select {
@@ -222,7 +225,7 @@ func (e *Engine) Run(ctx context.Context) {
 		left = append(left, call)
 	}
 	for _, call := range left {
-		call.Done(unavailable("the allocator has stopped"))
+		e.answered(ready{call, *unavailable("the allocator has stopped")})
 	}
 }
 

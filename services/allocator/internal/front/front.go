@@ -77,6 +77,7 @@ type Front struct {
 	archive archive
 	verify  chan struct{} // one verification at a time
 	buffers sync.Pool     // of *[]byte, for replies
+	held    *together     // replies that wait for Flush
 
 	// What reads the log takes long, and goes on beside everything else until Finish.
 	beside  sync.WaitGroup
@@ -87,12 +88,17 @@ type Front struct {
 // New makes a front that is not open.
 func New(opt Options) *Front {
 	reading, finish := context.WithCancel(context.Background())
-	return &Front{
+	f := &Front{
 		reading: reading, finish: finish,
 		opt: opt, senders: newSenders(subjectsKept), archive: newArchive(opt.History), verify: make(chan struct{}, 1),
 		buffers: sync.Pool{New: func() any { b := make([]byte, 0, replyBytes); return &b }},
 	}
+	f.held = newTogether(f.publish)
+	return f
 }
+
+// Flush sends the replies that were held back to go together. It is to be called when calls were answered.
+func (f *Front) Flush() { f.held.flush() }
 
 // Open subscribes to every verb.
 func (f *Front) Open() error {
@@ -255,8 +261,13 @@ func (f *Front) commandAs(r *request, m wire.Mutation, cmd quota.Command, reply 
 				f.refuse(r, wire.ErrorOfResult(done.Result, done.Version > 0), done.Notices)
 				return
 			}
+			body := func(b []byte) []byte { return reply(b, done.Result, done.Notices) }
+			if f.held.add(r.reply, body) {
+				f.answered(r, quota.CodeOK)
+				return
+			}
 			buffer := f.buffers.Get().(*[]byte)
-			*buffer = reply((*buffer)[:0], done.Result, done.Notices)
+			*buffer = body((*buffer)[:0])
 			f.send(r, *buffer, quota.CodeOK)
 			f.buffers.Put(buffer)
 		},
@@ -289,8 +300,7 @@ func (f *Front) refuse(r *request, err error, notices []quota.Notice) {
 	if e.Code == wire.CodeInternal {
 		f.opt.Log.Error("internal error", "verb", r.verb, "error", err)
 	}
-	f.opt.Metrics.Answered(r.verb, e.Code)
-	r.traced(e.Code)
+	f.answered(r, e.Code)
 	msg := &nats.Msg{Subject: r.reply, Data: wire.AppendError(nil, e, notices), Header: nats.Header{
 		micro.ErrorCodeHeader: []string{strconv.Itoa(httpLike(e))},
 		micro.ErrorHeader:     []string{string(e.Code)},
@@ -320,9 +330,18 @@ func httpLike(e *wire.Error) int {
 
 // send answers. The body is copied before it returns.
 func (f *Front) send(r *request, body []byte, code quota.Code) {
+	f.answered(r, code)
+	f.publish(r.reply, body)
+}
+
+func (f *Front) publish(subject string, body []byte) {
+	if err := f.opt.Conn.Publish(subject, body); err != nil {
+		f.opt.Log.Debug("reply not sent", "subject", subject, "error", err)
+	}
+}
+
+// answered counts an answer and ends the span of its request.
+func (f *Front) answered(r *request, code quota.Code) {
 	f.opt.Metrics.Answered(r.verb, code)
 	r.traced(code)
-	if err := f.opt.Conn.Publish(r.reply, body); err != nil {
-		f.opt.Log.Debug("reply not sent", "verb", r.verb, "error", err)
-	}
 }
