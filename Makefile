@@ -79,6 +79,11 @@ test-fault: setup ## Kill, pause and cut off running processes (minutes)
 test-page: setup ## Run the tests that look at the page in a real Chromium
 	axe=$$(scripts/install-axe.sh) && cd services && BURSAR_AXE="$$axe" $(GO) test -tags page -count 1 -timeout 5m -run Page ./cli
 
+.PHONY: test-compose
+test-compose: setup build ## Run what docker-compose.yml describes, as processes
+	@cd services && $(GO) build -o ../bin/ github.com/nats-io/nats-server/v2
+	cd tools && GOWORK=off $(GO) test -tags compose -count 1 -timeout 5m ./compose
+
 .PHONY: test-data
 test-data: setup ## Run the tests that read real traces (BURSAR_TEST_DATA)
 	BURSAR_TEST_DATA="$(BURSAR_TEST_DATA)" GO="$(GO)" scripts/test-data

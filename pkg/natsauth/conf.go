@@ -15,24 +15,30 @@ import (
 // It is made with the seeds (bursar-nkeys) and not part of the repository.
 const KeysInclude = "secrets/nkeys.conf"
 
-// DefaultWorkspace, DefaultAgent, DefaultOperator and DefaultViewer name the principals of deployments/nats.conf as
+// DefaultWorkspace, DefaultAgent, DefaultOperator and DefaultViewer name principals of deployments/nats.conf as
 // it lies in the repository, and of `bursar up`.
 const (
 	DefaultWorkspace = "default"
-	DefaultAgent     = "agents"
+	DefaultAgent     = "demo"
 	DefaultOperator  = "operator"
 	DefaultViewer    = "bursar-page"
 )
 
-// DefaultIdentities returns everybody in deployments/nats.conf: our services, one principal for
+// DefaultAgents returns the principals of deployments/bursar.yaml that run agents: whom the configuration knows has
+// credentials, and the other way round.
+func DefaultAgents() []string { return []string{DefaultAgent, "demo-research", "demo-support"} }
+
+// DefaultIdentities returns everybody in deployments/nats.conf: our services, the principals that run
 // agents, one operator and the viewer of the page.
 func DefaultIdentities() []Identity {
 	var ids []Identity
 	for _, role := range ServiceRoles() {
 		ids = append(ids, Service(role))
 	}
-	return append(ids, Agent(DefaultWorkspace, DefaultAgent), Operator(DefaultWorkspace, DefaultOperator),
-		Viewer(DefaultWorkspace, DefaultViewer))
+	for _, name := range DefaultAgents() {
+		ids = append(ids, Agent(DefaultWorkspace, name))
+	}
+	return append(ids, Operator(DefaultWorkspace, DefaultOperator), Viewer(DefaultWorkspace, DefaultViewer))
 }
 
 // Conf returns a configuration file of nats-server for the given identities. It holds no key: the
@@ -69,8 +75,8 @@ const confHead = `# The NATS server of Bursar. Generated from the permission tab
 #   make nats-conf      makes the keys and this file anew
 #   nats-server -c deployments/nats.conf
 #
-# No websocket, MQTT, leaf node or gateway listener. To listen elsewhere than on loopback, or to store
-# elsewhere, override with -a and -sd.
+# No websocket, MQTT, leaf node or gateway listener. To listen elsewhere than on loopback, or to store elsewhere, include
+# this file in one of your own that says so, as container.conf does: the server refuses -sd beside a store_dir.
 
 # The public keys of the users below. The seeds lie beside it, one file each, mode 0600.
 include %s

@@ -27,8 +27,7 @@ import (
 func TestUpOnServersElsewhere(t *testing.T) {
 	t.Parallel()
 	deployment, dir := t.TempDir(), t.TempDir()
-	ids := append(natsauth.DefaultIdentities(), natsauth.Agent(natsauth.DefaultWorkspace, demoPrincipal))
-	nats, _ := natsproc.StartDeployment(t, deployment, ids)
+	nats, _ := natsproc.StartDeployment(t, deployment, natsauth.DefaultIdentities())
 	clickhouse := startClickHouse(t)
 	// The seeds that the server knows are those that `bursar up` is to use, as docs/nats.md says.
 	if err := os.CopyFS(datadir.Dir(dir).Keys(), os.DirFS(filepath.Join(deployment, "secrets"))); err != nil {

@@ -23,7 +23,7 @@ import (
 func TestThePageWhileTheBrokerIsAway(t *testing.T) {
 	t.Parallel()
 	deployment, dir := t.TempDir(), t.TempDir()
-	nats, _ := natsproc.StartDeployment(t, deployment, append(natsauth.DefaultIdentities(), natsauth.Agent(natsauth.DefaultWorkspace, demoPrincipal)))
+	nats, _ := natsproc.StartDeployment(t, deployment, natsauth.DefaultIdentities())
 	if err := os.CopyFS(datadir.Dir(dir).Keys(), os.DirFS(filepath.Join(deployment, "secrets"))); err != nil {
 		t.Fatal(err)
 	}

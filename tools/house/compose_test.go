@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/compose-spec/compose-go/v2/cli"
 	"github.com/compose-spec/compose-go/v2/types"
@@ -102,6 +103,20 @@ func TestComposeListensOnLoopback(t *testing.T) {
 			if ip := net.ParseIP(port.HostIP); port.Published != "" && (ip == nil || !ip.IsLoopback()) {
 				t.Errorf("%s publishes %s on %q, not on loopback", name, port.Published, port.HostIP)
 			}
+		}
+	}
+}
+
+// drainTime is how long a service may take to end: runner.DrainTime.
+const drainTime = 20 * time.Second
+
+// TestServicesHaveTimeToEnd holds the grace that Docker gives each of our services against what they take for themselves.
+func TestServicesHaveTimeToEnd(t *testing.T) {
+	t.Parallel()
+	for name, service := range loadCompose(t).Services {
+		goesOn := service.Build != nil && service.Restart != "" && service.Restart != "no"
+		if goesOn && (service.StopGracePeriod == nil || time.Duration(*service.StopGracePeriod) <= drainTime) {
+			t.Errorf("%s is killed before it had the %s that it may take to end: set stop_grace_period", name, drainTime)
 		}
 	}
 }

@@ -33,7 +33,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	dir := flags.String("dir", "deployments", "directory of nats.conf and secrets/")
 	workspace := flags.String("workspace", natsauth.DefaultWorkspace, "workspace of the principals")
-	agents := flags.String("agents", natsauth.DefaultAgent, "principals that run agents, with commas between them")
+	agents := flags.String("agents", strings.Join(natsauth.DefaultAgents(), ","), "principals that run agents, with commas between them")
 	operators := flags.String("operators", natsauth.DefaultOperator, "operators, with commas between them")
 	viewers := flags.String("viewers", natsauth.DefaultViewer, "viewers, with commas between them; the page is one")
 	if err := flags.Parse(args); err != nil {
@@ -71,7 +71,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 			fmt.Fprintf(stderr, "bursar-nkeys: %v\n", err)
 			return exitFailure
 		}
-		fmt.Fprintf(stdout, "%-28s %s  %s\n", id, keys.PublicKey(id), file)
+		fmt.Fprintf(stdout, "%-30s %s  %s\n", id, keys.PublicKey(id), file)
 	}
 	return exitOK
 }

@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/nats-io/nats-server/v2/server"
 
+	"github.com/bursarhq/bursar/pkg/config"
+	"github.com/bursarhq/bursar/pkg/natsauth"
 	"github.com/bursarhq/bursar/services/page"
 )
 
@@ -41,6 +44,25 @@ func TestRunWritesWhatAServerStartsWith(t *testing.T) {
 	stdout.Reset()
 	if code := run(args, &stdout, &stderr); code != exitOK || stdout.String() != first {
 		t.Errorf("a second run, exit %d, made other keys", code)
+	}
+}
+
+// TestWhoTheConfigurationKnowsHasCredentials compares the principals of deployments/bursar.yaml with those that get a
+// seed by default: an agent with credentials that the configuration refuses helps nobody.
+func TestWhoTheConfigurationKnowsHasCredentials(t *testing.T) {
+	t.Parallel()
+	document, err := config.Load(filepath.Join("..", "..", "..", "..", "deployments", "bursar.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var agents []string
+	for _, p := range document.Quota.Principals {
+		if !slices.Contains(document.Admins, p.Name) {
+			agents = append(agents, p.Name)
+		}
+	}
+	if !slices.Equal(agents, natsauth.DefaultAgents()) || !slices.Equal(document.Admins, []string{natsauth.DefaultOperator}) {
+		t.Errorf("the configuration knows %v and the operators %v, want %v and %s", agents, document.Admins, natsauth.DefaultAgents(), natsauth.DefaultOperator)
 	}
 }
 
