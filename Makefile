@@ -18,8 +18,9 @@ export GOFLAGS ?= -gcflags=all=-dwarf=false
 DATA_DIR ?= data
 # Real traces for `make test-data`: the folder with traces/, transcripts/, prices/, http_fixtures/.
 BURSAR_TEST_DATA ?= $(abspath ../shared/data)
-# How many schedules `make sim` runs, and the seed of the one that it replays instead.
+# How many schedules `make sim` runs, from which seed on, and the seed of the one that it replays instead.
 SCHEDULES ?= 100000
+FIRST ?= 1
 SEED ?=
 # Flags for `make bench`, such as -clients 64 -parts throughput, and for `make bench-analytics`, such as -rows 5000000;
 # `bin/bursar-bench -help` and `bin/bursar-bench-analytics -help` tell all.
@@ -90,7 +91,7 @@ test-data: setup ## Run the tests that read real traces (BURSAR_TEST_DATA)
 
 .PHONY: sim
 sim: ## Simulate 100,000 schedules of faults; SEED=n replays one
-	cd pkg && $(GO) run ./writer/sim/cmd/sim $(if $(SEED),-seed $(SEED),-schedules $(SCHEDULES))
+	cd pkg && $(GO) run ./writer/sim/cmd/sim $(if $(SEED),-seed $(SEED),-first $(FIRST) -schedules $(SCHEDULES))
 
 .PHONY: simulate
 simulate: ## Simulate days of many tenants: ours must beat the baseline

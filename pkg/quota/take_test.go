@@ -122,6 +122,39 @@ func TestAPartIsTakenOnce(t *testing.T) {
 	}
 }
 
+// TestWhatIsUsedComesBackOfNoPart: parts that two owners were promised of one reservation come to no more than it still
+// holds; what it used of them is taken from somebody else, once, and both owners are granted.
+func TestWhatIsUsedComesBackOfNoPart(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ used, newer, older int64 }{
+		"nothing used":            {0, 500, 0},
+		"one unit":                {1, 499, 1},
+		"less than the last part": {120, 380, 120},
+		"more than the last part": {320, 180, 320},
+		"all":                     {500, 0, 500},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := lent(t, 600, 500) // r1
+			l.wait(Second)
+			l.reserve(500, by(bob), preemptible) // r2, newer
+			l.reserve(200, waits)                // r3 gets a part of r2
+			l.reserve(300, waits)                // r4 gets the rest of it
+			if l.gives("r1") != 0 || l.gives("r2") != 500 || len(l.state.reservations["r2"].Takes) != 2 {
+				t.Fatalf("r1 gives %d, r2 %d in %d parts", l.gives("r1"), l.gives("r2"), len(l.state.reservations["r2"].Takes))
+			}
+			l.do(Report{Actor: bob, Reservation: "r2", Items: out(c.used)})
+			l.wait(0)
+			if l.gives("r2") != c.newer || l.gives("r1") != c.older {
+				t.Fatalf("r2 gives %d, want %d; r1 gives %d, want %d", l.gives("r2"), c.newer, l.gives("r1"), c.older)
+			}
+			if l.wait(DefaultPreemptGrace); !l.live("r3") || !l.live("r4") || l.limit("s").Available != 0 {
+				t.Errorf("live are %v, %d are left", l.state.reservations, l.limit("s").Available)
+			}
+		})
+	}
+}
+
 // TestAllOfItAfterAPart: who gives a part back can be asked for the rest before that is done.
 func TestAllOfItAfterAPart(t *testing.T) {
 	t.Parallel()

@@ -74,7 +74,7 @@ func (m *model) preempting(e *quota.ReservationPreempting) {
 	} else {
 		w.reach(PartTaken)
 		m.parts[e.Reservation] = append(m.parts[e.Reservation], given{e.Limit, e.Units, e.Expires})
-		if sum := m.promised(e.Reservation); sum > held {
+		if sum := m.asked(e.Reservation); sum > held {
 			w.violate("reservation %s is to give back %d and holds %d", e.Reservation, sum, held)
 		}
 	}
@@ -83,19 +83,23 @@ func (m *model) preempting(e *quota.ReservationPreempting) {
 	}
 }
 
-// promised is what a reservation is to give back of the session.
-func (m *model) promised(reservation string) (units int64) {
-	if _, whole := m.ending[reservation]; whole {
-		return m.reservations[reservation][shared]
-	}
+// asked is what a reservation was told to give back of the session in parts.
+func (m *model) asked(reservation string) (units int64) {
 	for _, p := range m.parts[reservation] {
-		units += min(p.units, m.reservations[reservation][shared])
+		units += p.units
 	}
 	return units
 }
 
-// slackPercent is how much more than this oracle's own arithmetic finds missing may come back.
-const slackPercent = 2
+// promised is what comes back of a reservation: what it was told to give back, but no more than it holds of it still. What
+// was used in the grace comes back of none of its parts.
+func (m *model) promised(reservation string) (units int64) {
+	held := m.reservations[reservation][shared]
+	if _, whole := m.ending[reservation]; whole {
+		return held
+	}
+	return min(m.asked(reservation), held)
+}
 
 // noMoreThanItTakes bounds what comes back in all by what the owners' floor lacks and the session has not left for it.
 func (m *model) noMoreThanItTakes(e *quota.ReservationPreempting) {
@@ -110,8 +114,7 @@ func (m *model) noMoreThanItTakes(e *quota.ReservationPreempting) {
 		}
 	}
 	missing := m.lacks(owners) + m.lacks(guests) - (l.capacity - l.held - l.used)
-	// One schedule of 100,000 (seed 34158) takes 1,029 units where this arithmetic misses 1,017; why is not known yet.
-	if missing = max(0, missing); back > missing+missing*slackPercent/100 {
+	if missing = max(0, missing); back > missing {
 		m.world.violate("%d come back with %s, and the owners miss %d", back, e.Reservation, missing)
 	}
 	if left := m.team(guests).taken() - back; left < floorOf(guests) {
