@@ -18,6 +18,7 @@ import (
 	"github.com/bursarhq/bursar/pkg/config"
 	"github.com/bursarhq/bursar/pkg/wire"
 	"github.com/bursarhq/bursar/services/cli/internal/amend"
+	"github.com/bursarhq/bursar/services/cli/internal/datadir"
 	"github.com/bursarhq/bursar/services/cli/internal/screen"
 )
 
@@ -57,7 +58,7 @@ func (a *app) suggest() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&c.apply, "apply", "", "write the configuration with the change of suggestion `ID`")
-	cmd.Flags().StringVarP(&c.file, "file", "f", "", "the configuration `FILE` in use (default: the built-in one, if it is)")
+	cmd.Flags().StringVarP(&c.file, "file", "f", "", "the configuration `FILE` in use (default: what bursar up was given)")
 	cmd.Flags().StringVarP(&c.output, "output", "o", "", "`FILE` to write (default: FILE.suggested.yaml)")
 	cmd.AddCommand(c.explainCommand(), c.dismissCommand())
 	return cmd
@@ -173,30 +174,62 @@ func writeNew(name string, text []byte) (err error) {
 	return nil
 }
 
-// inUse gives the text of the configuration in force: the file that is named, or the built-in one where that is in force.
+// inUse gives the text of the configuration in force: the file that is named, else the one that the running `bursar up`
+// was started with, else the built-in one. One that is not named has to be in force: another one may have been applied
+// since, and a change to an old text would take back what came with it.
 func (c *suggestCommand) inUse(ctx context.Context) (name string, text []byte, err error) {
-	if c.file != "" {
-		text, err = os.ReadFile(c.file)
-		if err != nil {
-			return "", nil, fmt.Errorf("read the configuration: %w", err)
-		}
-		return c.file, text, nil
+	if name = c.file; name == "" {
+		name = c.startedWith()
 	}
-	builtIn, err := config.Default()
-	if err != nil {
+	if name == "" {
+		text = defaultConfig()
+	} else if text, err = os.ReadFile(name); err != nil {
+		return "", nil, fmt.Errorf("read the configuration: %w", err)
+	}
+	same, err := c.inForce(ctx, name, text)
+	switch {
+	case err != nil:
 		return "", nil, err
+	case same && name == "":
+		return "bursar.yaml", text, nil
+	case same:
+		return name, text, nil
+	case c.file != "":
+		c.log.Warn("what this file says is not what is in force: applying it would take back what was changed since", "file", c.file)
+		return name, text, nil
+	case name != "":
+		return "", nil, usagef("another configuration than %s, with which this Bursar was started, is in force: name the file that was applied last with -f FILE", screen.Clean(name))
+	}
+	return "", nil, usagef("another configuration than the built-in one is in force: name its file with -f FILE")
+}
+
+// startedWith is the configuration that the running `bursar up` of this machine was given; empty where there is none.
+func (c *suggestCommand) startedWith() string {
+	if c.options.server != "" || c.options.context != "" {
+		return ""
+	}
+	e, err := datadir.Dir(c.options.dataDir).ReadEndpoints()
+	if err != nil {
+		return "" // whoever connects next says what is wrong
+	}
+	return e.Config
+}
+
+// inForce tells whether a configuration is the one that holds.
+func (c *suggestCommand) inForce(ctx context.Context, name string, text []byte) (same bool, err error) {
+	document, err := config.Parse(name, text)
+	if err != nil {
+		return false, err
 	}
 	err = c.connected(ctx, func(ctx context.Context, b *remote) error {
 		present, err := b.GetConfig(ctx)
 		if err != nil {
 			return err
 		}
-		if !sameConfig(present.Config, wire.ConfigOf(&builtIn.Quota)) {
-			return usagef("name the file of the configuration in use with -f FILE")
-		}
+		same = sameConfig(present.Config, wire.ConfigOf(&document.Quota))
 		return nil
 	})
-	return "bursar.yaml", defaultConfig(), err
+	return same, err
 }
 
 // sameConfig compares configurations as they are written on the wire, whatever their versions.

@@ -36,6 +36,7 @@ type verifyCommand struct {
 type verifyDocument struct {
 	OK           bool             `json:"ok"`
 	Commits      int              `json:"commits"`
+	Trimmed      uint64           `json:"trimmed_commits"` // that are gone from the log: the fold goes on from a keyframe
 	Reservations int64            `json:"reservations"`
 	Violations   []string         `json:"violations"`
 	ClickHouse   verifyClickHouse `json:"clickhouse"`
@@ -46,6 +47,7 @@ type verifyClickHouse struct {
 	Missing    uint64 `json:"missing"`
 	Duplicates uint64 `json:"duplicates"`
 	SumsEqual  bool   `json:"sums_equal"`
+	Expired    uint64 `json:"expired_commits"` // of the log, older than ClickHouse keeps events: not compared
 }
 
 func (a *app) verify() *cobra.Command {
@@ -162,6 +164,7 @@ type audit struct {
 	verifier *ledger.Verifier
 	comparer *analytics.Comparer
 	begin    uint64       // revision that the fold goes on from; 0 for an empty ledger
+	trimmed  uint64       // commits before that
 	before   quota.Totals // there
 	last     uint64       // number of the last commit that was compared
 	broken   bool         // a commit cannot be read or is not the next one: what follows has nothing to be compared with
@@ -171,7 +174,8 @@ type audit struct {
 // newAudit begins at an empty ledger, or at the keyframe that a trimmed log goes on from.
 func newAudit(from *ledger.Ledger, comparer *analytics.Comparer) *audit {
 	before := from.State().Totals()
-	return &audit{verifier: ledger.NewVerifier(from), comparer: comparer, begin: from.Position().Revision, before: before, totals: before}
+	at := from.Position()
+	return &audit{verifier: ledger.NewVerifier(from), comparer: comparer, begin: at.Revision, trimmed: at.Number, before: before, totals: before}
 }
 
 // add takes the next revision of the log.
@@ -204,8 +208,8 @@ func (a *audit) finish(ctx context.Context) (*verifyDocument, error) {
 	}
 	doc := &verifyDocument{
 		OK:      report.OK() && found.OK() && !a.broken,
-		Commits: report.Commits, Reservations: report.FoldedTotals().Granted - a.before.Granted, Violations: list(report.Violations),
-		ClickHouse: verifyClickHouse{found.Events, found.Missing, found.Duplicates, found.SumsEqual},
+		Commits: report.Commits, Trimmed: a.trimmed, Reservations: report.FoldedTotals().Granted - a.before.Granted, Violations: list(report.Violations),
+		ClickHouse: verifyClickHouse{found.Events, found.Missing, found.Duplicates, found.SumsEqual, found.Expired},
 	}
 	if more := report.Found - len(report.Violations); more > 0 {
 		doc.Violations = append(doc.Violations, fmt.Sprintf("and %d more in the log", more))
@@ -227,12 +231,18 @@ func (c *verifyCommand) showVerdict(doc *verifyDocument) {
 		s.Printf("%s %s.\n", s.Paint(screen.Bad, "NOT OK:"), counted(int64(len(doc.Violations)), "violation"))
 	}
 	c.line("ledger", fmt.Sprintf("%s, %s granted", counted(int64(doc.Commits), "commit"), counted(doc.Reservations, "reservation")))
+	if doc.Trimmed > 0 {
+		c.line("", counted(clamp(doc.Trimmed), "older commit")+" trimmed: nothing of them can be checked")
+	}
 	sums := "the sums are equal"
 	if !doc.ClickHouse.SumsEqual {
 		sums = "the sums DIFFER"
 	}
 	c.line("clickhouse", fmt.Sprintf("%s, %s missing, %s twice; %s", counted(clamp(doc.ClickHouse.Events), "event"),
 		screen.Count(clamp(doc.ClickHouse.Missing)), screen.Count(clamp(doc.ClickHouse.Duplicates)), sums))
+	if expired := doc.ClickHouse.Expired; expired > 0 {
+		c.line("", counted(clamp(expired), "commit")+" not compared: older than ClickHouse keeps events")
+	}
 	for _, violation := range doc.Violations[:min(len(doc.Violations), violationsShown)] {
 		s.Note(screen.Bad, violation)
 	}

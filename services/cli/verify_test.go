@@ -18,6 +18,7 @@ import (
 	"github.com/bursarhq/bursar/pkg/wire"
 	"github.com/bursarhq/bursar/services/allocator"
 	"github.com/bursarhq/bursar/services/cli/internal/datadir"
+	"github.com/bursarhq/bursar/services/cli/internal/screen"
 )
 
 // TestVerifyFindsWhatIsWrong damages the books in every way that verify is there to find.
@@ -80,8 +81,26 @@ func TestVerifyATrimmedLog(t *testing.T) {
 	})
 	i.do(ExitOK, "replay", "--demo", "--limit", "20", "--seed", "2")
 	rest := ask[verifyDocument](i, "verify")
-	if !rest.OK || rest.Commits == 0 || rest.Reservations == 0 {
+	if !rest.OK || rest.Commits == 0 || rest.Reservations == 0 || rest.Trimmed == 0 || whole.Trimmed != 0 {
 		t.Errorf("verify of what is left: %+v", rest)
+	}
+	if shown := i.do(ExitOK, "verify"); !strings.Contains(shown, "trimmed: nothing of them can be checked") {
+		t.Errorf("verify for people: %s", shown)
+	}
+}
+
+// TestVerifyTellsWhatItDidNotCompare wants commits that ClickHouse need not keep any more to be told, and nothing of
+// them where there are none.
+func TestVerifyTellsWhatItDidNotCompare(t *testing.T) {
+	t.Parallel()
+	for expired, want := range map[uint64]bool{0: false, 1: true, 1234: true} {
+		var out strings.Builder
+		c := &verifyCommand{app: &app{screen: screen.New(&out, func(string) string { return "" })}}
+		c.showVerdict(&verifyDocument{OK: true, Commits: 2000, ClickHouse: verifyClickHouse{SumsEqual: true, Expired: expired}})
+		if strings.Contains(out.String(), "older than ClickHouse keeps events") != want {
+			t.Errorf("%d expired: %s", expired, out.String())
+		}
+		fits(t, out.String())
 	}
 }
 

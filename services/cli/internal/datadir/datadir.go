@@ -120,6 +120,7 @@ type Endpoints struct {
 	PageToken  string `json:"page_token,omitzero"` // file of the token that its login takes; absent where none is demanded
 
 	Workspace string    `json:"workspace"`
+	Config    string    `json:"config,omitzero"` // file of the configuration that it was started with; absent for the built-in one
 	Sync      string    `json:"sync,omitzero"` // durability class of the embedded NATS server
 	Keys      string    `json:"keys,omitzero"` // directory of the seeds of the NATS users, <name>.nk
 	Analyst   Login     `json:"analyst,omitzero"`

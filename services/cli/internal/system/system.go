@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -234,6 +235,11 @@ func (s *system) announcing() runner.Part {
 		Run: func(ctx context.Context) error {
 			if err := s.awaitReady(ctx); err != nil {
 				return nil //nolint:nilerr // it ends before it was ready; what ended it has the reason
+			}
+			if s.cfg.ConfigFile != "" {
+				if file, err := filepath.Abs(s.cfg.ConfigFile); err == nil { // otherwise nobody can be told where it is
+					s.endpoints.Config = file
+				}
 			}
 			s.endpoints.PID, s.endpoints.Started, s.endpoints.Version = pid(), s.started.UTC(), s.cfg.Version
 			if err := s.cfg.Dir.WriteEndpoints(&s.endpoints); err != nil {
