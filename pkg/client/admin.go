@@ -95,9 +95,7 @@ func order[Reply any](ctx context.Context, c *Client, r wire.Request) (*Reply, e
 		timeout = verifyTimeout
 	}
 	if m, ok := r.(wire.Mutation); ok {
-		if err := identify(m); err != nil {
-			return nil, err
-		}
+		identify(m)
 	}
 	reply := new(Reply)
 	if err := c.call(ctx, subject, r, timeout, reply, nil); err != nil {

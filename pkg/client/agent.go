@@ -107,9 +107,7 @@ func ask[Reply any](ctx context.Context, a *Agent, r wire.Acknowledging) (*Reply
 		return nil, fmt.Errorf("agent %q: %w", a.name, a.invalid)
 	}
 	if m, ok := r.(wire.Mutation); ok {
-		if err := identify(m); err != nil {
-			return nil, err
-		}
+		identify(m)
 	}
 	acks := a.pendingAcks()
 	if len(acks) > 0 {

@@ -144,16 +144,10 @@ func requestIDOf(r wire.Request) string {
 }
 
 // identify gives a mutation a request id unless it has one.
-func identify(m wire.Mutation) error {
-	if wire.HasRequestID(m) {
-		return nil
+func identify(m wire.Mutation) {
+	if !wire.HasRequestID(m) {
+		wire.SetRequestID(m, wire.MakeID(time.Now()).String())
 	}
-	id, err := wire.NewRequestID()
-	if err != nil {
-		return err
-	}
-	wire.SetRequestID(m, id)
-	return nil
 }
 
 // traceHeader carries the trace of ctx to the server; nil without one.

@@ -98,9 +98,7 @@ func (t *Task) Reservation() wire.Reservation {
 // Report records usage; see [Agent.Report]. After an *[Unanswered] do not report the same again: the Task does.
 func (t *Task) Report(ctx context.Context, usage ...wire.UsageItem) error {
 	r := &wire.ReportRequest{ReservationID: t.id, Usage: usage}
-	if err := identify(r); err != nil {
-		return err
-	}
+	identify(r)
 	err := t.send(ctx, r)
 	if _, unanswered := errors.AsType[*Unanswered](err); unanswered && len(usage) > 0 {
 		t.mu.Lock()

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -48,6 +49,21 @@ type decoder struct {
 	failed *fault
 }
 
+// decoders are for reading: what reads them is reached by the table of fields, which would put each on the heap.
+var decoders = sync.Pool{New: func() any { return new(decoder) }}
+
+// read reads the whole document; it gives what is wrong with it.
+func (d decoder) read(document func(*decoder)) *fault {
+	reading := decoders.Get().(*decoder)
+	*reading = d
+	document(reading)
+	reading.end()
+	failed := reading.failed
+	*reading = decoder{}
+	decoders.Put(reading)
+	return failed
+}
+
 func (d *decoder) fail(format string, args ...any) {
 	if d.failed == nil {
 		d.failed = &fault{message: fmt.Sprintf(format, args...)}
@@ -67,6 +83,9 @@ func (d *decoder) space() {
 
 // peek gives the next byte that is not space, 0 at the end.
 func (d *decoder) peek() byte {
+	if d.pos < len(d.data) && d.data[d.pos] > ' ' {
+		return d.data[d.pos]
+	}
 	d.space()
 	if d.pos >= len(d.data) {
 		return 0

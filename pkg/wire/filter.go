@@ -133,8 +133,15 @@ func ReplyBelow(prefix, reply string) bool {
 	if len(reply) > maxReplyBytes || len(reply) <= len(prefix) || reply[:len(prefix)] != prefix || reply[len(prefix)] != '.' {
 		return false
 	}
-	for token := range strings.SplitSeq(reply[len(prefix)+1:], ".") {
-		if token == "" || token == "*" || token == ">" || strings.ContainsAny(token, " \t\r\n") {
+	token := len(prefix) + 1 // where it begins
+	for i := token; i <= len(reply); i++ {
+		switch {
+		case i == len(reply) || reply[i] == '.':
+			if t := reply[token:i]; t == "" || t == "*" || t == ">" {
+				return false
+			}
+			token = i + 1
+		case reply[i] == ' ' || reply[i] == '\t' || reply[i] == '\r' || reply[i] == '\n':
 			return false
 		}
 	}

@@ -150,8 +150,5 @@ func DecodeReply(data []byte, reply any) ([]Notice, error) {
 // readOpen reads a whole document that may have fields of a newer version; it gives what is wrong with it. whole is as
 // in the decoder.
 func readOpen(data []byte, whole string, decode func(*decoder)) *fault {
-	d := &decoder{data: data, open: true, whole: whole}
-	decode(d)
-	d.end()
-	return d.failed
+	return decoder{data: data, open: true, whole: whole}.read(decode)
 }

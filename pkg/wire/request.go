@@ -2,8 +2,11 @@ package wire
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -113,6 +116,18 @@ func NewRequestID() (string, error) {
 		return "", fmt.Errorf("make a request id: %w", err)
 	}
 	return id.String(), nil
+}
+
+// MakeID makes a UUIDv7 (RFC 9562) of a time, for who makes thousands a second: ids sort by it, to about a quarter of a
+// microsecond. What is random in it tells ids from one another and is no secret, so that it does not come from the system
+// each time.
+func MakeID(at time.Time) (id RequestID) {
+	const perMilli, fractions = int64(time.Millisecond), 1 << 12
+	ns := at.UnixNano()
+	ms, fraction := ns/perMilli, ns%perMilli*fractions/perMilli
+	binary.BigEndian.PutUint64(id[:8], uint64(ms)<<16|7<<12|uint64(fraction))
+	binary.BigEndian.PutUint64(id[8:], 1<<63|rand.Uint64()>>2)
+	return id
 }
 
 // String gives the 36 characters.
@@ -270,6 +285,10 @@ func newAdminRequest(verb string) Request {
 	return nil
 }
 
+// shortRequest is up to how many bytes the texts of a request are parts of one copy of it, all of which is kept as long as
+// any of them is: a reservation keeps some.
+const shortRequest = 512
+
 // DecodeRequest reads a request strictly: unknown fields, repeated fields, null, numbers that are not whole or out of
 // bounds, texts that are too long and anything after the document are refused, so that a misspelt field is never
 // silently without effect. An empty body stands for {}. The error is always an *[Error] with code invalid that names the
@@ -289,11 +308,12 @@ func DecodeRequest(kind Kind, verb string, data []byte) (Request, error) {
 	if len(data) == 0 {
 		data = []byte("{}")
 	}
-	d := &decoder{data: data}
-	r.decode(d)
-	d.end()
-	if d.failed != nil {
-		return nil, &Error{Code: quota.CodeInvalid, Message: d.failed.text()}
+	d := decoder{data: data}
+	if len(data) <= shortRequest {
+		d.whole = string(data)
+	}
+	if fault := d.read(r.decode); fault != nil {
+		return nil, &Error{Code: quota.CodeInvalid, Message: fault.text()}
 	}
 	return r, nil
 }

@@ -22,7 +22,9 @@ func (e *Engine) step(ctx context.Context, in writer.Input) {
 			if out == nil {
 				out = make([]ready, 0, len(actions)-i)
 			}
-			out = e.reply(out, a)
+			if call := e.leave(a.Token); call != nil {
+				out = append(out, ready{call, a})
+			}
 		case writer.FetchAnswer:
 			e.fetch(ctx, a)
 		case writer.Publish:
@@ -82,15 +84,6 @@ func (e *Engine) hit(ctx context.Context, name failpoint.Name) {
 	}
 }
 
-func (e *Engine) reply(out []ready, a writer.Reply) []ready {
-	call, ok := e.calls[a.Token]
-	if !ok {
-		return out
-	}
-	delete(e.calls, a.Token)
-	return append(out, ready{call, a})
-}
-
 func (e *Engine) sendReplies() {
 	for batch := range e.replies {
 		e.answered(batch...)
@@ -109,11 +102,10 @@ func (e *Engine) answered(calls ...ready) {
 
 // fetch answers a repeated request from the log.
 func (e *Engine) fetch(ctx context.Context, a writer.FetchAnswer) {
-	call, ok := e.calls[a.Token]
-	if !ok {
+	call := e.leave(a.Token)
+	if call == nil {
 		return
 	}
-	delete(e.calls, a.Token)
 	e.beside.Go(func() {
 		e.fetches <- struct{}{}
 		defer func() { <-e.fetches }()

@@ -104,9 +104,10 @@ type Engine struct {
 	storing chan struct{}  // room for storing a keyframe
 
 	// What follows belongs to Run's goroutine.
-	calls     map[writer.Token]*Call
+	calls     []*Call        // that the writer has, by the place in their token
+	free      []writer.Token // places in calls
+	lastToken writer.Token   // in which the place is 0
 	requests  []writer.Request
-	lastToken writer.Token
 	timer     *time.Timer
 	sent      time.Time       // when the commit in flight was published
 	drains    []chan struct{} // closed when the reign has ended
@@ -123,7 +124,7 @@ func New(opt Options) *Engine {
 	e := &Engine{
 		opt: opt, start: time.Now(), wake: make(chan struct{}, 1), inputs: make(chan writer.Input, inputsWaiting),
 		replies: make(chan []ready, replyBatches), fetches: make(chan struct{}, answersFetched), storing: make(chan struct{}, 1),
-		calls: map[writer.Token]*Call{}, timer: time.NewTimer(time.Hour), follower: newFollower(&opt),
+		timer: time.NewTimer(time.Hour), follower: newFollower(&opt),
 	}
 	e.writer = writer.New(writer.Options{
 		Name: opt.Name, NewID: newID, Prices: opt.Prices, KeyframeCommits: opt.KeyframeCommits, KeyframeBytes: opt.KeyframeBytes,
@@ -221,10 +222,10 @@ func (e *Engine) Run(ctx context.Context) {
 	e.mu.Unlock()
 	close(e.replies)
 	sender.Wait()
-	for _, call := range e.calls {
-		left = append(left, call)
-	}
-	for _, call := range left {
+	for _, call := range append(left, e.calls...) {
+		if call == nil {
+			continue // its place is free
+		}
 		e.answered(ready{call, *unavailable("the allocator has stopped")})
 	}
 }
@@ -237,9 +238,7 @@ func (e *Engine) submit(ctx context.Context) {
 	e.mu.Unlock()
 	requests := e.requests[:0]
 	for _, c := range calls {
-		e.lastToken++
-		c.Token = e.lastToken
-		e.calls[c.Token] = c
+		e.enter(c)
 		requests = append(requests, c.Request)
 	}
 	if len(requests) > 0 {
@@ -248,6 +247,35 @@ func (e *Engine) submit(ctx context.Context) {
 	clear(requests)
 	clear(calls)
 	e.requests, e.spare = requests, calls
+}
+
+// placeBits are the bits of a token that tell the place of its call; the others tell it from calls that had the place before.
+const placeBits = 20
+
+// enter gives a call its token.
+func (e *Engine) enter(c *Call) {
+	if len(e.free) == 0 {
+		e.free = append(e.free, writer.Token(len(e.calls)))
+		e.calls = append(e.calls, nil)
+	}
+	last := len(e.free) - 1
+	place := e.free[last]
+	e.free = e.free[:last]
+	e.lastToken += 1 << placeBits
+	c.Token = e.lastToken | place
+	e.calls[place] = c
+}
+
+// leave gives the call with a token, which is answered now; nil where it was answered before.
+func (e *Engine) leave(t writer.Token) *Call {
+	place := t & (1<<placeBits - 1)
+	c := e.calls[place]
+	if c == nil || c.Token != t {
+		return nil
+	}
+	e.calls[place] = nil
+	e.free = append(e.free, place)
+	return c
 }
 
 func (e *Engine) input(ctx context.Context, in writer.Input) {

@@ -14,8 +14,8 @@ import (
 	"log/slog"
 	"strconv"
 	"sync"
+	"time"
 
-	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 	"go.opentelemetry.io/otel/trace"
@@ -189,7 +189,8 @@ type request struct {
 	actor quota.Actor
 	reply string
 	body  wire.Request
-	span  trace.Span // nil where traces are off
+	call  engine.Call // of a command
+	span  trace.Span  // nil where traces are off
 }
 
 // handle reads one request and hands it on. It runs on the subscription's goroutine and never blocks.
@@ -233,25 +234,16 @@ func reservationID(verb string) string {
 	if verb != wire.VerbReserve {
 		return ""
 	}
-	id, err := uuid.NewV7()
-	if err != nil {
-		// The system has no randomness to give; crypto/rand ends the process in that case, so this is never reached.
-		panic(err)
-	}
-	return id.String()
+	return wire.MakeID(time.Now()).String()
 }
 
 // command submits a mutation that is answered with the reply of its verb.
-func (f *Front) command(r *request, m wire.Mutation, cmd quota.Command) {
-	f.commandAs(r, m, cmd, func(buffer []byte, result *quota.Result, notices []quota.Notice) []byte {
-		return wire.AppendResult(buffer, m, result, notices)
-	})
-}
+func (f *Front) command(r *request, m wire.Mutation, cmd quota.Command) { f.commandAs(r, m, cmd, nil) }
 
-// commandAs submits a mutation; reply appends the reply where it is not refused.
+// commandAs submits a mutation; reply appends the reply where it is not refused, nil the one of its verb.
 func (f *Front) commandAs(r *request, m wire.Mutation, cmd quota.Command, reply func([]byte, *quota.Result, []quota.Notice) []byte) {
 	id, hash := m.ID(), m.ParamsHash()
-	f.opt.Engine.Submit(&engine.Call{
+	r.call = engine.Call{
 		Request: writer.Request{
 			Actor: r.actor, Key: ledger.KeyOf(r.actor.Principal, string(id[:])), IssuedAt: id.Made(), Command: cmd,
 			Params: ledger.ParamsOf([]byte(r.actor.Agent), hash[:]),
@@ -261,7 +253,12 @@ func (f *Front) commandAs(r *request, m wire.Mutation, cmd quota.Command, reply 
 				f.refuse(r, wire.ErrorOfResult(done.Result, done.Version > 0), done.Notices)
 				return
 			}
-			body := func(b []byte) []byte { return reply(b, done.Result, done.Notices) }
+			body := func(b []byte) []byte {
+				if reply == nil {
+					return wire.AppendResult(b, m, done.Result, done.Notices)
+				}
+				return reply(b, done.Result, done.Notices)
+			}
 			if f.held.add(r.reply, body) {
 				f.answered(r, quota.CodeOK)
 				return
@@ -271,7 +268,8 @@ func (f *Front) commandAs(r *request, m wire.Mutation, cmd quota.Command, reply 
 			f.send(r, *buffer, quota.CodeOK)
 			f.buffers.Put(buffer)
 		},
-	})
+	}
+	f.opt.Engine.Submit(&r.call)
 }
 
 // acknowledge forgets the notices that an agent has seen, before its request is decided. It needs no memory of its
@@ -281,13 +279,10 @@ func (f *Front) acknowledge(r *request) {
 	if !ok || len(a.Acknowledged()) == 0 {
 		return
 	}
-	id, err := uuid.NewV7()
-	if err != nil {
-		return
-	}
+	id := wire.MakeID(time.Now())
 	f.opt.Engine.Submit(&engine.Call{
 		Request: writer.Request{
-			Actor: r.actor, Key: ledger.KeyOf(r.actor.Principal, string(id[:])), IssuedAt: wire.RequestID(id).Made(),
+			Actor: r.actor, Key: ledger.KeyOf(r.actor.Principal, string(id[:])), IssuedAt: id.Made(),
 			Command: quota.Acknowledge{Actor: r.actor, Notices: a.Acknowledged()},
 		},
 		Done: func(*writer.Reply) {},
