@@ -58,7 +58,7 @@ func (a answer) add(labels []string, sums ...int64) {
 
 // asked is what the documented questions with a known answer are about.
 type asked struct {
-	spent, bound, vain, overrun, cache, cost, peaks, waits answer
+	spent, bound, vain, overrun, estimates, cache, cost, peaks, waits answer
 }
 
 // answers computes in Go, from the events alone, what the examples ask in SQL.
@@ -69,7 +69,7 @@ func answers(commits []*ledger.Commit) map[string]answer {
 	a := &asked{
 		spent: of("team, project, task_type, model, tokens"),
 		bound: of("hour, limit_id, decision, times, wanted_tokens"), vain: of("team, task_type, granted, in_vain"),
-		overrun: of("task_type, complexity, settled, overran, over"), cache: of("model, hit, of"),
+		overrun: of("task_type, complexity, settled, overran, over"), estimates: of("task_type, files, settled, estimated, beyond, in_vain"), cache: of("model, hit, of"),
 		cost: of("task_type, model, settled, cost"), peaks: of("hour, tokens, calls"), waits: of("priority, outcome, waits, ms"),
 	}
 	a.peaks.most = 10
@@ -81,14 +81,20 @@ func answers(commits []*ledger.Commit) map[string]answer {
 		}
 	}
 	for _, t := range tasks {
-		if over := max(0, t.used-t.granted); t.settled {
-			a.overrun.add([]string{t.labels.TaskType, t.labels.Complexity}, 1, min(1, over), over)
+		if !t.settled {
+			continue
+		}
+		over := max(0, t.used-t.granted)
+		a.overrun.add([]string{t.labels.TaskType, t.labels.Complexity}, 1, min(1, over), over)
+		if told := t.labels.Estimated; told > 0 {
+			a.estimates.add([]string{t.labels.TaskType, fmt.Sprint(t.labels.Files)}, 1, told, min(1, max(0, t.used-told)), max(0, told-t.used))
 		}
 	}
 	return map[string]answer{
-		"Who spent what, and why":                                                     a.spent,
-		"Which limit bound, and when":                                                 a.bound,
-		"How much was reserved in vain":                                               a.vain,
+		"Who spent what, and why":       a.spent,
+		"Which limit bound, and when":   a.bound,
+		"How much was reserved in vain": a.vain,
+		"How far off estimates are, by the files of a task: how often one was too small, and what was reserved in vain where it was too large": a.estimates,
 		"How often the cache is hit, of all input":                                    a.cache,
 		"When the peaks are":                                                          a.peaks,
 		"Which tasks overrun what they reserve, how often and by how much":            a.overrun,

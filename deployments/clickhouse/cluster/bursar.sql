@@ -5,6 +5,32 @@ CREATE DATABASE IF NOT EXISTS bursar ON CLUSTER bursar;
 
 CREATE DATABASE IF NOT EXISTS analyst ON CLUSTER bursar;
 
+CREATE TABLE IF NOT EXISTS bursar.charges_local ON CLUSTER bursar
+(
+    `workspace` LowCardinality(String) COMMENT 'Whose ledger it is',
+    `limit_id` LowCardinality(String) COMMENT 'The limit that was charged; empty says how far a ledger is summed',
+    `quarter` DateTime('UTC') COMMENT 'The quarter of an hour in which the usage happened',
+    `ledger_id` LowCardinality(String) COMMENT 'The ledger',
+    `block` UInt64 COMMENT 'The commits that are summed: those whose number, divided by 8192, is this',
+    `window` DateTime64(3, 'UTC') COMMENT 'The window that was charged, by its start; 1970 if none was open' CODEC(ZSTD(1)),
+    `account` LowCardinality(String) COMMENT 'An account that was used',
+    `through` UInt64 COMMENT 'The last commit that was looked at: the highest one counts' CODEC(T64, ZSTD(1)),
+    `charges` UInt64 COMMENT 'How many there were' CODEC(T64, ZSTD(1)),
+    `amount` Int64 COMMENT 'What was charged, in the unit of the limit' CODEC(T64, ZSTD(1)),
+    `first_commit` UInt64 COMMENT 'The first commit with one of them' CODEC(T64, ZSTD(1)),
+    `last_commit` UInt64 COMMENT 'The last commit with one of them' CODEC(T64, ZSTD(1)),
+    `first_used_at` DateTime64(3, 'UTC') COMMENT 'When the first of the usage happened' CODEC(ZSTD(1)),
+    `last_used_at` DateTime64(3, 'UTC') COMMENT 'When the last of the usage happened' CODEC(ZSTD(1)),
+    `agents` Array(LowCardinality(String)) COMMENT 'Who used it: principal/agent' CODEC(ZSTD(1))
+)
+ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/bursar/charges', '{replica}', through)
+PRIMARY KEY (workspace, limit_id, quarter)
+ORDER BY (workspace, limit_id, quarter, ledger_id, block, window)
+COMMENT 'What was used of limits, by the quarter of an hour and the window charged, each block of commits summed whole from FINAL. May hold a row twice for a while: read with FINAL';
+
+CREATE TABLE IF NOT EXISTS bursar.charges ON CLUSTER bursar AS bursar.charges_local
+ENGINE = Distributed('bursar', 'bursar', 'charges_local', sipHash64(workspace));
+
 CREATE TABLE IF NOT EXISTS bursar.hourly_local ON CLUSTER bursar
 (
     `workspace` LowCardinality(String) COMMENT 'Whose ledger it is',
@@ -66,6 +92,8 @@ CREATE TABLE IF NOT EXISTS bursar.ledger_events_local ON CLUSTER bursar
     `model` LowCardinality(String) CODEC(ZSTD(1)),
     `task_type` LowCardinality(String) CODEC(ZSTD(1)),
     `complexity` LowCardinality(String) CODEC(ZSTD(1)),
+    `files` Int64 DEFAULT JSONExtractInt(data, 'labels', 'files') COMMENT 'Files that the task touches; 0 where nobody said' CODEC(T64, ZSTD(1)),
+    `estimated_tokens` Int64 DEFAULT JSONExtractInt(data, 'labels', 'estimated_tokens') COMMENT 'Tokens that an estimate told the agent before it reserved; 0 where none did' CODEC(T64, ZSTD(1)),
     `priority` LowCardinality(String) COMMENT 'low, normal, high or critical' CODEC(ZSTD(1)),
     `input_tokens` Int64 COMMENT 'Granted, refused, added or used, by the kind of event; of a close: used in all. Excludes cache reads and writes' CODEC(T64, ZSTD(1)),
     `cache_read_tokens` Int64 CODEC(T64, ZSTD(1)),
@@ -209,9 +237,33 @@ COMMENT 'Every suggestion that was made, as it was told last. Read analyst.sugge
 CREATE TABLE IF NOT EXISTS bursar.suggestions ON CLUSTER bursar AS bursar.suggestions_local
 ENGINE = Distributed('bursar', 'bursar', 'suggestions_local', sipHash64(workspace));
 
+CREATE TABLE IF NOT EXISTS bursar.waits_local ON CLUSTER bursar
+(
+    `workspace` LowCardinality(String) COMMENT 'Whose ledger it is',
+    `hour` DateTime('UTC') COMMENT 'The hour in which the waits ended; 1970 says how far a ledger is summed',
+    `ledger_id` LowCardinality(String) COMMENT 'The ledger',
+    `block` UInt64 COMMENT 'The commits that are summed: those whose number, divided by 8192, is this',
+    `priority` LowCardinality(String) COMMENT 'low, normal, high or critical',
+    `outcome` LowCardinality(String) COMMENT 'How the waits ended',
+    `team` LowCardinality(String) COMMENT 'Who waited',
+    `through` UInt64 COMMENT 'The last commit that was looked at: the highest one counts' CODEC(T64, ZSTD(1)),
+    `waits` UInt64 COMMENT 'How many there were' CODEC(T64, ZSTD(1)),
+    `waited_ms` Int64 COMMENT 'How long they were together' CODEC(T64, ZSTD(1)),
+    `spread` AggregateFunction(quantileTDigest, Int64) COMMENT 'How long they were, for quantiles' CODEC(ZSTD(1))
+)
+ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/bursar/waits', '{replica}', through)
+PRIMARY KEY (workspace, hour)
+ORDER BY (workspace, hour, ledger_id, block, priority, outcome, team)
+COMMENT 'How long reserves waited, by the hour, each block of commits summed whole from FINAL. May hold a row twice for a while: read with FINAL';
+
+CREATE TABLE IF NOT EXISTS bursar.waits ON CLUSTER bursar AS bursar.waits_local
+ENGINE = Distributed('bursar', 'bursar', 'waits_local', sipHash64(workspace));
+
 INSERT INTO bursar.schema_migrations (name, checksum) VALUES
     ('migrations/0001_ledger_events.sql', '1a4ac116f0197bc2d3f25caf0228def682b4feda0cbe63fd6a45ca1628a9c7f0'),
     ('migrations/0002_usage_source.sql', '5923171e40888f87b53ebc93500ce600c4faf5bbc2561306bb496661289dafd0'),
     ('migrations/0003_prices_suggestions.sql', '20f43bd7d62aa86533bcfb979a0f9d73b320236e26b623a32d00bf89ee8dd75c'),
     ('migrations/0004_hourly.sql', '6d502c2fb6b47cdf9dedd640e80ea1189c8da924e38d12b95b0544158ceac329'),
-    ('migrations/0005_codecs.sql', '00628553b207c81caa8f93103c27d0d530d91b999d992124cc25aa7612a8441a');
+    ('migrations/0005_codecs.sql', '00628553b207c81caa8f93103c27d0d530d91b999d992124cc25aa7612a8441a'),
+    ('migrations/0006_files_estimates.sql', '542f5db16423193bf166f48e14b47a461e6b7b5a683ed99a8601b0cfea463fcd'),
+    ('migrations/0007_sums_of_limits_and_waits.sql', '977799428b99019d93bc6287482a892d4d6130e0507c8abc817fb417443c98bf');

@@ -175,7 +175,7 @@ func (f *Fleet) rare() quota.Command {
 func (f *Fleet) reserve() quota.Command {
 	provider := []string{"claude", "openai"}[f.rng.IntN(2)]
 	f.serial++
-	return quota.Reserve{
+	reserve := quota.Reserve{
 		Actor: f.actor(), Reservation: fmt.Sprintf("r-%d", f.serial), Provider: provider,
 		Model: models[provider][f.rng.IntN(2)], TaskType: tasks[f.rng.IntN(len(tasks))], Complexity: levels[f.rng.IntN(len(levels))],
 		Priority: quota.Priority(1 + f.rng.IntN(4)),
@@ -184,6 +184,12 @@ func (f *Fleet) reserve() quota.Command {
 		// Some wait when quota is short, and some may be preempted.
 		MaxWait: []quota.Millis{0, 0, quota.Minute, quota.Hour}[f.rng.IntN(4)], Preemptible: f.rng.IntN(4) > 0,
 	}
+	// Some say how many files they touch, and some what they were told beforehand, too much or too little.
+	reserve.Files = int64(f.serial % 4)
+	if f.serial%3 > 0 {
+		reserve.Estimated = reserve.Amount.Tokens.Total() * int64(1+f.serial%5) / 3
+	}
+	return reserve
 }
 
 // tokens draws amounts of every class.

@@ -30,7 +30,8 @@ func (r *Reader) Forecast(ctx context.Context, workspace string, q *wire.Forecas
 	if q.LimitID != "" && len(limits) == 0 {
 		return nil, wire.NewError(quota.CodeInvalid, "no limit %q counts spending in a session or calendar window; `bursar accounts` lists the limits", q.LimitID)
 	}
-	if err := r.fillUse(ctx, f, limits, now); err != nil {
+	done, err := r.fillUse(ctx, f, limits, now)
+	if err != nil {
 		return nil, err
 	}
 	reply := &wire.ForecastReply{Now: timeOf(now), Zone: zone.String(), Limits: []wire.LimitForecast{}}
@@ -41,7 +42,7 @@ func (r *Reader) Forecast(ctx context.Context, workspace string, q *wire.Forecas
 		}
 		reply.Limits = append(reply.Limits, l.forecast(q, now))
 	}
-	reply.Through, err = r.through(ctx, f, nil)
+	reply.Through, err = r.through(ctx, f, done)
 	return reply, err
 }
 

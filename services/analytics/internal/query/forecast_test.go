@@ -3,10 +3,13 @@ package query
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"math"
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/bursarhq/bursar/pkg/chembed"
 	"github.com/bursarhq/bursar/pkg/quota"
@@ -14,6 +17,7 @@ import (
 	"github.com/bursarhq/bursar/services/analytics/internal/chtest"
 	"github.com/bursarhq/bursar/services/analytics/internal/fleet"
 	"github.com/bursarhq/bursar/services/analytics/internal/record"
+	"github.com/bursarhq/bursar/services/analytics/internal/rollup"
 	"github.com/bursarhq/bursar/services/analytics/internal/schema"
 	"github.com/bursarhq/bursar/services/analytics/internal/store"
 )
@@ -21,8 +25,11 @@ import (
 // growingWorld is a world that goes on.
 type growingWorld struct {
 	world
-	fleet *fleet.Fleet
-	store *store.Store
+	fleet    *fleet.Fleet
+	store    *store.Store
+	progress *rollup.Progress
+	sums     *rollup.Builder
+	stored   uint64
 }
 
 func newGrowingWorld(t *testing.T) *growingWorld {
@@ -31,7 +38,21 @@ func newGrowingWorld(t *testing.T) *growingWorld {
 	if err := schema.Migrate(t.Context(), conn); err != nil {
 		t.Fatal(err)
 	}
-	return &growingWorld{world: world{reader: NewReader(conn)}, fleet: fleet.New(5, 2*time.Minute), store: store.New(conn)}
+	w := &growingWorld{world: world{reader: NewReader(conn)}, fleet: fleet.New(5, 2*time.Minute), store: store.New(conn), progress: rollup.NewProgress()}
+	var err error
+	if w.sums, err = rollup.New(conn, w.progress, prometheus.NewRegistry(), slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// sum sums all that is stored but the last commits.
+func (w *growingWorld) sum(t *testing.T, but uint64) {
+	t.Helper()
+	w.progress.Stored(rollup.Ledger{Workspace: "acme", ID: w.fleet.Ledger().String()}, w.stored-but)
+	if err := w.sums.Round(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // grow adds commits.
@@ -53,7 +74,7 @@ func (w *growingWorld) grow(t *testing.T, commits int) {
 			flush()
 		}
 		batch.Add("acme", commit)
-		w.now = commit.At.Time()
+		w.now, w.stored = commit.At.Time(), commit.Number
 		for _, event := range commit.Events {
 			if u, ok := event.(*quota.UsageRecorded); ok {
 				w.usage = append(w.usage, u)
@@ -67,10 +88,28 @@ func (w *growingWorld) grow(t *testing.T, commits int) {
 // they were decided on: at every tenth of the life of a fleet that observes, rolls windows and is configured anew.
 func TestForecastReadsWindowsAsTheLedgerHasThem(t *testing.T) {
 	t.Parallel()
-	w := newGrowingWorld(t)
+	for name, c := range map[string]struct {
+		summed bool
+		but    uint64
+	}{"nothing is summed": {}, "most is summed": {true, 70}, "all is summed": {true, 0}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newGrowingWorld(t)
+			testWindows(t, w, func() {
+				if c.summed {
+					w.sum(t, c.but)
+				}
+			})
+		})
+	}
+}
+
+func testWindows(t *testing.T, w *growingWorld, sum func()) {
+	t.Helper()
 	outside, open := 0, 0
 	for range 10 {
 		w.grow(t, 150)
+		sum()
 		reply, err := w.reader.Forecast(t.Context(), "acme", &wire.ForecastRequest{}, w.now)
 		if err != nil {
 			t.Fatal(err)
@@ -160,6 +199,7 @@ func TestForecastOfAFleet(t *testing.T) {
 	w := newGrowingWorld(t)
 	w.fleet.SetStep(12 * time.Minute)
 	w.grow(t, 16*24*5)
+	w.sum(t, 40)
 	reply, err := w.reader.Forecast(t.Context(), "acme", &wire.ForecastRequest{Backtest: true}, w.now)
 	if err != nil {
 		t.Fatal(err)

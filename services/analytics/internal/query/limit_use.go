@@ -5,13 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
-
-	"github.com/ClickHouse/clickhouse-go/v2"
 
 	"github.com/bursarhq/bursar/pkg/forecast"
 	"github.com/bursarhq/bursar/pkg/quota"
@@ -35,8 +30,8 @@ type limitUse struct {
 	before   int64 // of that, up to the observation
 	lastHour int64
 	total    int64
-	byAge    map[int64]int64 // by how many fine steps ago
-	byHour   map[int64]int64 // by the number of the hour since 1970
+	byAge    map[int64]float64 // by how many fine steps ago
+	byHour   map[int64]int64   // by the number of the hour since 1970
 }
 
 // place orders events.
@@ -86,7 +81,7 @@ func (r *Reader) limits(ctx context.Context, f filter, q *wire.ForecastRequest) 
 		if kind != quota.WindowSession && kind != quota.WindowCalendar || q.LimitID != "" && spec.LimitID != q.LimitID || q.Account != "" && spec.Account != q.Account {
 			continue
 		}
-		l := &limitUse{spec: spec, byAge: map[int64]int64{}, byHour: map[int64]int64{}}
+		l := &limitUse{spec: spec, byAge: map[int64]float64{}, byHour: map[int64]int64{}}
 		limits, byID[spec.LimitID] = append(limits, l), l
 	}
 	for _, span := range applied.Opened {
@@ -246,85 +241,6 @@ func (l *limitUse) length(now time.Time) time.Duration {
 	return 30 * 24 * time.Hour
 }
 
-// fillUse reads what was used of the limits: by steps of time back from now, by hours of the clock, in the last hour and in the present windows.
-func (r *Reader) fillUse(ctx context.Context, f filter, limits []*limitUse, now time.Time) error {
-	byID := map[string]*limitUse{}
-	var ids, opened, ended, commits, seen []string
-	since := now.Add(-forecast.MaxHistory)
-	for _, l := range limits {
-		byID[l.spec.LimitID] = l
-		ids = append(ids, l.spec.LimitID)
-		from, until := l.opened, l.start
-		if !l.openAt(now) {
-			from = wire.TimeOf(quota.InstantOf(now)) // nothing is charged to a window that is not open
-		}
-		if l.observed != nil {
-			until = l.observed.ObservedAt
-		}
-		opened, seen = append(opened, number(from)), append(seen, number(until))
-		ended, commits = append(ended, number(l.ended)), append(commits, strconv.FormatUint(l.windowAt.commit, 10))
-		if begin := from.Time(); begin.Before(since) {
-			since = begin
-		}
-	}
-	if len(limits) == 0 {
-		return nil
-	}
-	f.parameters = maps.Clone(f.parameters)
-	maps.Copy(f.parameters, clickhouse.Parameters{
-		"ids": textArray(ids), "opened": array(opened), "ended": array(ended), "commits": array(commits), "seen": array(seen), "since": strconv.FormatInt(since.UnixMilli(), 10),
-		"step": strconv.FormatInt(forecast.FineStep.Milliseconds(), 10),
-	})
-	const use = `SELECT CAST(limit_id, 'String') AS id, greatest(0, intDiv({to:Int64} - 1 - toUnixTimestamp64Milli(occurred_at), {step:Int64})) AS age,
-			intDiv(toUnixTimestamp64Milli(occurred_at), 3600000) AS hour, sum(amount),
-			sumIf(amount, toUnixTimestamp64Milli(occurred_at) >= {to:Int64} - 3600000),
-			sumIf(amount, mine), sumIf(amount, mine AND toUnixTimestamp64Milli(occurred_at) <= transform(id, {ids:Array(String)}, {seen:Array(Int64)}, toInt64(0)))
-		FROM
-		(
-			-- Charged to no earlier start, not late usage of the window before, and recorded since the present one began.
-			SELECT limit_id, occurred_at, amount, toUnixTimestamp64Milli(ifNull(window_start, toDateTime64(0, 3, 'UTC'))) AS charged_to,
-				charged_to >= transform(CAST(limit_id, 'String'), {ids:Array(String)}, {opened:Array(Int64)}, toInt64(0))
-					AND (charged_to = 0 OR charged_to != transform(CAST(limit_id, 'String'), {ids:Array(String)}, {ended:Array(Int64)}, toInt64(0)))
-					AND commit >= transform(CAST(limit_id, 'String'), {ids:Array(String)}, {commits:Array(UInt64)}, toUInt64(0)) AS mine
-			FROM analyst.limit_charges
-			WHERE workspace = {workspace:String} AND has({ids:Array(String)}, limit_id)
-				AND occurred_at >= fromUnixTimestamp64Milli({since:Int64}) AND recorded_at >= fromUnixTimestamp64Milli({since:Int64})
-		)
-		GROUP BY id, age, hour`
-	rows, err := r.conn.Query(f.context(ctx), use)
-	if err != nil {
-		return fmt.Errorf("summing what was used of limits: %w", err)
-	}
-	for rows.Next() {
-		var id string
-		var age, hour, amount, lastHour, mine, before int64
-		if err := rows.Scan(&id, &age, &hour, &amount, &lastHour, &mine, &before); err != nil {
-			return errors.Join(err, rows.Close())
-		}
-		l := byID[id]
-		l.byAge[age] += amount
-		l.byHour[hour] += amount
-		l.total += amount
-		l.lastHour += lastHour
-		l.used += mine
-		l.before += before
-	}
-	return errors.Join(rows.Err(), rows.Close())
-}
-
-// array and textArray write parameters of ClickHouse.
-func array(numbers []string) string { return "[" + strings.Join(numbers, ",") + "]" }
-
-func textArray(texts []string) string {
-	quoted := make([]string, len(texts))
-	for i, text := range texts {
-		quoted[i] = "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(text) + "'"
-	}
-	return array(quoted)
-}
-
-func number(t wire.Time) string { return strconv.FormatInt(int64(t), 10) }
-
 // history gathers what was used in steps that end now, from the first use on.
 func (l *limitUse) history(step time.Duration, now time.Time) *forecast.History {
 	per, oldest := int64(step/forecast.FineStep), int64(-1)
@@ -333,7 +249,7 @@ func (l *limitUse) history(step time.Duration, now time.Time) *forecast.History 
 	}
 	used := make([]float64, oldest+1)
 	for age, amount := range l.byAge {
-		used[oldest-age/per] += float64(amount)
+		used[oldest-age/per] += amount
 	}
 	return forecast.NewHistory(now.Add(-time.Duration(len(used))*step), step, used)
 }

@@ -115,7 +115,7 @@ func fillStatement(rows, part int) string {
 	WHERE intDiv(n, %[2]d) %% %[3]d = %[5]d`, rows, benchWorkspaces, benchParts, benchDays, part)
 }
 
-func exec(b *testing.B, conn driver.Conn, statement string) {
+func exec(b testing.TB, conn driver.Conn, statement string) {
 	b.Helper()
 	if err := conn.Exec(b.Context(), statement); err != nil {
 		b.Fatalf("%s: %v", statement, err)

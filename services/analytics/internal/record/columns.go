@@ -148,6 +148,8 @@ func workColumns() []column {
 		text("model", func(r *Row) string { return r.Labels.Model }),
 		text("task_type", func(r *Row) string { return r.Labels.TaskType }),
 		text("complexity", func(r *Row) string { return r.Labels.Complexity }),
+		number("files", func(r *Row) int64 { return r.Labels.Files }),
+		number("estimated_tokens", func(r *Row) int64 { return r.Labels.Estimated }),
 		text("priority", priorityName),
 		number("input_tokens", func(r *Row) int64 { return r.Amount.Tokens.Input }),
 		number("cache_read_tokens", func(r *Row) int64 { return r.Amount.Tokens.CacheRead }),

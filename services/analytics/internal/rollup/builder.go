@@ -30,8 +30,25 @@ const (
 	insertTimeout = 2 * time.Minute
 )
 
-//go:embed rollup.sql
-var statement string
+var (
+	//go:embed hourly.sql
+	hourly string
+	//go:embed charges.sql
+	charges string
+	//go:embed waits.sql
+	waits string
+)
+
+// table is a table of sums: how it is filled, and the condition of its rows that say how far a ledger is summed.
+type table struct{ name, statement, mark string }
+
+func tables() []table {
+	return []table{
+		{"bursar.hourly", hourly, "kind = ''"},
+		{"bursar.charges", charges, "limit_id = ''"},
+		{"bursar.waits", waits, "hour = toDateTime(0, 'UTC')"},
+	}
+}
 
 // Builder sums what is stored. It is not safe for concurrent use.
 type Builder struct {
@@ -42,8 +59,8 @@ type Builder struct {
 	// blockCommits is BlockCommits but in tests.
 	blockCommits uint64
 
-	// built is how far each ledger is summed; known says that it was read, after so many restarts.
-	built    map[Ledger]uint64
+	// built is how far each ledger is summed in each table, by its name; known says that it was read, after so many restarts.
+	built    map[string]map[Ledger]uint64
 	known    bool
 	restarts uint64
 }
@@ -81,21 +98,35 @@ func (b *Builder) Round(ctx context.Context) error {
 		return nil // the tables may not be there yet
 	}
 	if !b.known || restarts != b.restarts {
-		built, err := Built(ctx, b.conn)
-		if err != nil {
-			return err
+		built := map[string]map[Ledger]uint64{}
+		for _, t := range tables() {
+			var err error
+			if built[t.name], err = summedIn(ctx, b.conn, t); err != nil {
+				return err
+			}
 		}
 		b.built, b.known, b.restarts = built, true, restarts
 	}
-	for ledger, through := range stored {
-		for b.built[ledger] < through {
-			next := b.next(b.built[ledger], through)
-			if err := b.sum(ctx, ledger, next); err != nil {
+	for _, t := range tables() {
+		for ledger, through := range stored {
+			if err := b.sumThrough(ctx, t, ledger, through); err != nil {
 				b.known = false // it may have been stored
 				return err
 			}
-			b.built[ledger] = next.through
 		}
+	}
+	return nil
+}
+
+// sumThrough sums a ledger in a table through a commit.
+func (b *Builder) sumThrough(ctx context.Context, t table, ledger Ledger, through uint64) error {
+	built := b.built[t.name]
+	for built[ledger] < through {
+		next := b.next(built[ledger], through)
+		if err := b.sum(ctx, t, ledger, next); err != nil {
+			return err
+		}
+		built[ledger] = next.through
 	}
 	return nil
 }
@@ -108,8 +139,8 @@ func (b *Builder) next(built, stored uint64) step {
 	return step{first: first, through: min(stored, first+maxBlocks*b.blockCommits-1)}
 }
 
-// sum sums whole blocks of a ledger.
-func (b *Builder) sum(ctx context.Context, l Ledger, s step) error {
+// sum sums whole blocks of a ledger in a table.
+func (b *Builder) sum(ctx context.Context, t table, l Ledger, s step) error {
 	ctx, cancel := context.WithTimeout(ctx, insertTimeout)
 	defer cancel()
 	ctx = clickhouse.Context(ctx,
@@ -124,15 +155,15 @@ func (b *Builder) sum(ctx context.Context, l Ledger, s step) error {
 			// Equal identities are always in one partition.
 			"do_not_merge_across_partitions_select_final": 1,
 		}))
-	if err := b.conn.Exec(ctx, statement); err != nil {
-		return fmt.Errorf("summing commits %d to %d of ledger %s: %w", s.first, s.through, l.ID, err)
+	if err := b.conn.Exec(ctx, t.statement); err != nil {
+		return fmt.Errorf("summing commits %d to %d of ledger %s in %s: %w", s.first, s.through, l.ID, t.name, err)
 	}
 	return nil
 }
 
-// Built returns how far each ledger is summed.
-func Built(ctx context.Context, conn driver.Conn) (map[Ledger]uint64, error) {
-	rows, err := conn.Query(ctx, "SELECT workspace, ledger_id, max(through) FROM bursar.hourly WHERE kind = '' GROUP BY workspace, ledger_id")
+// summedIn returns how far each ledger is summed in a table.
+func summedIn(ctx context.Context, conn driver.Conn, t table) (map[Ledger]uint64, error) {
+	rows, err := conn.Query(ctx, "SELECT workspace, ledger_id, max(through) FROM "+t.name+" WHERE "+t.mark+" GROUP BY workspace, ledger_id")
 	if err != nil {
 		return nil, fmt.Errorf("looking how far the ledgers are summed: %w", err)
 	}

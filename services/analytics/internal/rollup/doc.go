@@ -1,12 +1,12 @@
-// Package rollup keeps bursar.hourly: sums of the events by hour and label, so that questions about much
-// usage need not read it.
+// Package rollup keeps sums of the events, so that questions about much usage need not read it: bursar.hourly by hour and
+// label, bursar.charges by limit, window and quarter of an hour, bursar.waits by hour, priority and outcome.
 //
 // # How
 //
 // The commits of a ledger are summed in blocks of BlockCommits. A block is always summed whole, from FINAL,
 // by one INSERT that also says through which commit the ledger is summed; the last block is summed again as
 // it grows. A row of a later sum replaces that of an earlier one, because it has the same key and a higher
-// through.
+// through. Each table has marks of its own, so that one that is added later is filled from the first commit on.
 //
 // # What is guaranteed
 //

@@ -103,6 +103,10 @@ func (b *bench) check() {
 		closeEvents  = "SELECT workspace, toStartOfHour(assumeNotNull(closed_at)), team, agent, CAST(outcome, 'String'), toInt64(count()), sum(granted_tokens - shrunk_tokens), sum(returned_tokens - shrunk_tokens) FROM analyst.reservations WHERE outcome != 'live' GROUP BY ALL"
 		closeSums    = "SELECT workspace, hour, team, agent, decision, toInt64(sum(decisions)), sum(granted_tokens), sum(returned_tokens) FROM analyst.decisions_hourly WHERE decision IN ('settled', 'released', 'expired', 'revoked', 'preempted') GROUP BY ALL"
 		waitEvents   = "SELECT workspace, toStartOfHour(ended_at), team, concat('queue_', outcome), limit_id, toInt64(count()), sum(waited_ms), sum(wanted_tokens) FROM analyst.waits GROUP BY ALL"
+		chargeEvents = "SELECT workspace, limit_id, toStartOfFifteenMinutes(occurred_at), window_start, toInt64(count()), sum(amount), min(occurred_at), max(occurred_at), arraySort(groupUniqArray(concat(principal, '/', agent))) FROM analyst.limit_charges GROUP BY ALL"
+		chargeSums   = "SELECT workspace, limit_id, quarter, window_start, toInt64(sum(charges)), sum(amount), min(first_used_at), max(last_used_at), arraySort(groupUniqArrayArray(agents)) FROM analyst.limit_use GROUP BY ALL"
+		spreadEvents = "SELECT workspace, toStartOfHour(ended_at), CAST(priority, 'String'), CAST(outcome, 'String'), toInt64(count()), sum(waited_ms), round(quantileTDigest(0.5)(waited_ms)), round(quantileTDigest(0.99)(waited_ms)) FROM analyst.waits GROUP BY ALL"
+		spreadSums   = "SELECT workspace, hour, CAST(priority, 'String'), CAST(outcome, 'String'), toInt64(sum(waits)), sum(waited_ms), round(quantileTDigestMerge(0.5)(spread)), round(quantileTDigestMerge(0.99)(spread)) FROM analyst.waits_hourly GROUP BY ALL"
 		waitSums     = "SELECT workspace, hour, team, decision, limit_id, toInt64(sum(decisions)), sum(waited_ms), sum(tokens) FROM analyst.decisions_hourly WHERE startsWith(decision, 'queue_') GROUP BY ALL"
 	)
 	for name, pair := range map[string][2]string{
@@ -110,6 +114,8 @@ func (b *bench) check() {
 		"denials": {denialEvents, denialSums},
 		"closes":  {closeEvents, closeSums},
 		"waits":   {waitEvents, waitSums},
+		"charges": {chargeEvents, chargeSums},
+		"spread":  {spreadEvents, spreadSums},
 	} {
 		events, sums := b.count("SELECT count() FROM ("+pair[0]+")"), b.count("SELECT count() FROM ("+pair[1]+")")
 		both := b.count("SELECT count() FROM (" + pair[0] + " INTERSECT " + pair[1] + ")")
@@ -146,14 +152,16 @@ func TestSumsAreThoseOfTheEvents(t *testing.T) {
 func TestSumsSurviveRepeats(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	if err := b.conn.Exec(t.Context(), "SYSTEM STOP MERGES bursar.hourly"); err != nil {
-		t.Fatal(err)
+	for _, sums := range tables() {
+		if err := b.conn.Exec(t.Context(), "SYSTEM STOP MERGES "+sums.name); err != nil {
+			t.Fatal(err)
+		}
 	}
 	b.grow(350)
 	for range 2 {
 		forgetful := b.builder()
 		forgetful.known = true
-		forgetful.built = map[Ledger]uint64{}
+		forgetful.built = map[string]map[Ledger]uint64{"bursar.hourly": {}, "bursar.charges": {}, "bursar.waits": {}}
 		if err := forgetful.Round(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -162,8 +170,10 @@ func TestSumsSurviveRepeats(t *testing.T) {
 	if err := b.builder().Round(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if rows, distinct := b.count("SELECT count() FROM bursar.hourly"), b.count("SELECT count() FROM bursar.hourly FINAL"); rows <= distinct {
-		t.Errorf("%d rows, %d of them distinct: nothing was summed again", rows, distinct)
+	for _, sums := range tables() {
+		if rows, distinct := b.count("SELECT count() FROM "+sums.name), b.count("SELECT count() FROM "+sums.name+" FINAL"); rows <= distinct {
+			t.Errorf("%s: %d rows, %d of them distinct: nothing was summed again", sums.name, rows, distinct)
+		}
 	}
 	b.check()
 }
@@ -173,16 +183,20 @@ func TestOneRoundIsOnePart(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	delete(b.fleets, "other")
-	if err := b.conn.Exec(t.Context(), "SYSTEM STOP MERGES bursar.hourly"); err != nil {
-		t.Fatal(err)
+	for _, sums := range tables() {
+		if err := b.conn.Exec(t.Context(), "SYSTEM STOP MERGES "+sums.name); err != nil {
+			t.Fatal(err)
+		}
 	}
 	b.grow(3000)
 	if err := b.builder().Round(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	parts := b.count("SELECT count() FROM system.parts WHERE database = 'bursar' AND table = 'hourly' AND active")
-	if rows := b.count("SELECT count() FROM bursar.hourly"); parts != 1 || rows < 500 {
-		t.Errorf("%d rows in %d parts, want one part", rows, parts)
+	for _, sums := range tables() {
+		parts := b.count("SELECT uniqExact(_part) FROM " + sums.name)
+		if rows := b.count("SELECT count() FROM " + sums.name); parts != 1 || rows < 50 {
+			t.Errorf("%s: %d rows in %d parts, want one part", sums.name, rows, parts)
+		}
 	}
 }
 
@@ -194,8 +208,10 @@ func TestRestartReadsHowFarItIsSummed(t *testing.T) {
 	if err := builder.Round(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.conn.Exec(t.Context(), "TRUNCATE TABLE bursar.hourly"); err != nil {
-		t.Fatal(err)
+	for _, sums := range tables() {
+		if err := b.conn.Exec(t.Context(), "TRUNCATE TABLE "+sums.name); err != nil {
+			t.Fatal(err)
+		}
 	}
 	b.progress.Restart() // as the writer does when it resumes
 	b.grow(50)

@@ -64,7 +64,7 @@ func checkViewsAreEmptyAndDocumented(t *testing.T, writer, analyst driver.Conn) 
 	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
 		t.Fatal(err)
 	}
-	const want = 26
+	const want = 28
 	if len(names) != want {
 		t.Errorf("%d views, want %d", len(names), want)
 	}

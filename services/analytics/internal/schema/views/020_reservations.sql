@@ -11,6 +11,8 @@ AS SELECT
     anyIf(e.model, e.kind = 'reservation.granted') AS model,
     anyIf(e.task_type, e.kind = 'reservation.granted') AS task_type,
     anyIf(e.complexity, e.kind = 'reservation.granted') AS complexity,
+    anyIf(e.files, e.kind = 'reservation.granted') AS files, -- that the task touches; 0 where nobody said
+    anyIf(e.estimated_tokens, e.kind = 'reservation.granted') AS estimated_tokens, -- what an estimate told; 0 where none did
     anyIf(e.priority, e.kind = 'reservation.granted') AS priority,
     minIf(e.at, e.kind = 'reservation.granted') AS granted_at,
     maxOrNullIf(e.at, e.kind = 'reservation.closed') AS closed_at,
@@ -33,7 +35,7 @@ FROM
 (
     SELECT
         workspace, ledger_id, reservation, kind, at, principal, agent, team, provider, account, model,
-        task_type, complexity, priority, outcome, reason, requests, cost_micro_usd, unpriced,
+        task_type, complexity, files, estimated_tokens, priority, outcome, reason, requests, cost_micro_usd, unpriced,
         input_tokens + cache_read_tokens + cache_write_5m_tokens + cache_write_1h_tokens + output_tokens AS amount
     FROM bursar.ledger_events FINAL
     WHERE reservation != ''

@@ -3,7 +3,7 @@ COMMENT 'One row per refusal to reserve or to extend: who, for what, which limit
 AS SELECT
     workspace,
     at AS denied_at,
-    principal, agent, team, provider, account, model, task_type, complexity, priority,
+    principal, agent, team, provider, account, model, task_type, complexity, files, estimated_tokens, priority,
     reservation,
     code,
     CAST(code, 'String') IN ('insufficient_quota', 'concurrent_limit_exceeded') AND reason != 'held_back' AS exhausted,

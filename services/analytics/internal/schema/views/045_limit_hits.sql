@@ -17,7 +17,7 @@ FROM bursar.ledger_events FINAL
 WHERE kind IN ('reservation.denied', 'reservation.queued') AND limit_id != '';
 
 CREATE OR REPLACE VIEW analyst.windows
-COMMENT 'One row per window of a limit that was used or ended: what was used of it, by whom, and how far it was warned of. Spans that are not told are NULL'
+COMMENT 'One row per window of a limit that was used or ended: what was used of it, by whom, and how far it was warned of, some seconds behind the events. Spans that are not told are NULL'
 AS SELECT
     w.workspace AS workspace,
     w.limit_id AS limit_id,
@@ -29,21 +29,20 @@ AS SELECT
     maxIf(w.told, w.rolled) AS used_at_end,
     maxOrNullIf(w.capacity, w.capacity != 0) AS capacity,
     max(w.warned) AS highest_warning_percent,
-    uniqExactIf(w.agent, w.agent != '') AS agents,
-    minOrNullIf(w.occurred_at, w.charged != 0) AS first_used_at,
-    maxOrNullIf(w.occurred_at, w.charged != 0) AS last_used_at
+    uniqExactArray(w.agents) AS agents,
+    minOrNullIf(w.first_at, w.charges != 0) AS first_used_at,
+    maxOrNullIf(w.last_at, w.charges != 0) AS last_used_at
 FROM
 (
     SELECT workspace, limit_id, account, window_start, window_end, kind = 'window.rolled' AS rolled,
         toInt64(0) AS charged, limit_used AS told, limit_capacity AS capacity, threshold_percent AS warned,
-        CAST('', 'String') AS agent, at AS occurred_at
+        toUInt64(0) AS charges, CAST([], 'Array(LowCardinality(String))') AS agents, at AS first_at, at AS last_at
     FROM bursar.ledger_events FINAL
     WHERE kind IN ('window.opened', 'window.rolled', 'limit.warning') AND toUnixTimestamp64Milli(window_start) != 0
     UNION ALL
-    SELECT workspace, l_id, account, l_window, toDateTime64(0, 3, 'UTC'), false, l_amount, toInt64(0), toInt64(0), toInt64(0),
-        concat(principal, '/', agent), occurred_at
-    FROM bursar.ledger_events FINAL
-    ARRAY JOIN limits.id AS l_id, limits.window AS l_window, limits.amount AS l_amount
-    WHERE kind = 'usage.recorded' AND toUnixTimestamp64Milli(l_window) != 0
+    SELECT workspace, limit_id, account, window, toDateTime64(0, 3, 'UTC'), false, amount, toInt64(0), toInt64(0), toInt64(0),
+        charges, agents, first_used_at, last_used_at
+    FROM bursar.charges FINAL
+    WHERE limit_id != '' AND toUnixTimestamp64Milli(window) != 0
 ) AS w
 GROUP BY w.workspace, w.limit_id, w.window_start;

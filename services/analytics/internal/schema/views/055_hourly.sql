@@ -44,9 +44,33 @@ FROM bursar.hourly AS h FINAL
 WHERE h.kind IN ('reservation.granted', 'reservation.extended', 'reservation.denied', 'reservation.queued', 'reservation.dequeued',
     'reservation.shrunk', 'reservation.closed');
 
+CREATE OR REPLACE VIEW analyst.waits_hourly
+COMMENT 'Waits in the queue by hour (UTC) of their end, priority, outcome and team. Fast, some seconds behind the events. An hour and labels may have several rows: sum them; quantileTDigestMerge(0.9)(spread) gives a quantile in milliseconds'
+AS SELECT
+    w.workspace AS workspace, w.hour AS hour, w.priority AS priority, w.outcome AS outcome, w.team AS team,
+    w.waits AS waits, w.waited_ms AS waited_ms, w.spread AS spread
+FROM bursar.waits AS w FINAL
+WHERE w.hour != toDateTime(0, 'UTC');
+
+CREATE OR REPLACE VIEW analyst.limit_use
+COMMENT 'What was used of limits by the quarter of an hour (UTC) in which it happened and the window that was charged. Fast, some seconds behind the events. A quarter may have several rows: sum them'
+AS SELECT
+    c.workspace AS workspace, c.quarter AS quarter, c.limit_id AS limit_id,
+    if(toUnixTimestamp64Milli(c.window) = 0, NULL, c.window) AS window_start,
+    c.account AS account, c.charges AS charges, c.amount AS amount,
+    c.first_used_at AS first_used_at, c.last_used_at AS last_used_at, c.agents AS agents
+FROM bursar.charges AS c FINAL
+WHERE c.limit_id != '';
+
 CREATE OR REPLACE VIEW analyst.summed
-COMMENT 'How far each ledger is in usage_hourly and decisions_hourly'
-AS SELECT h.workspace AS workspace, h.ledger_id AS ledger_id, max(h.through) AS through_commit
-FROM bursar.hourly AS h
-WHERE h.kind = ''
-GROUP BY h.workspace, h.ledger_id;
+COMMENT 'How far each ledger is in usage_hourly, decisions_hourly, waits_hourly and limit_use, in all of them'
+AS SELECT s.workspace AS workspace, s.ledger_id AS ledger_id, if(count() = 3, min(s.through), 0) AS through_commit
+FROM
+(
+    SELECT workspace, ledger_id, max(through) AS through FROM bursar.hourly WHERE kind = '' GROUP BY workspace, ledger_id
+    UNION ALL
+    SELECT workspace, ledger_id, max(through) FROM bursar.charges WHERE limit_id = '' GROUP BY workspace, ledger_id
+    UNION ALL
+    SELECT workspace, ledger_id, max(through) FROM bursar.waits WHERE hour = toDateTime(0, 'UTC') GROUP BY workspace, ledger_id
+) AS s
+GROUP BY s.workspace, s.ledger_id;
