@@ -18,6 +18,7 @@ import (
 
 	"github.com/bursarhq/bursar/pkg/chembed"
 	"github.com/bursarhq/bursar/services/analytics/internal/bench"
+	"github.com/bursarhq/bursar/services/analytics/internal/dashboards"
 	"github.com/bursarhq/bursar/services/analytics/internal/examples"
 )
 
@@ -34,8 +35,8 @@ func main() {
 type flags struct {
 	rows, workspaces, parts uint64
 	asked, ingest           int
-	dir, page               string
-	codecs                  bool
+	dir, page, dashboards   string
+	codecs, bodies          bool
 }
 
 func run(args []string) int {
@@ -48,6 +49,8 @@ func run(args []string) int {
 	set.IntVar(&f.ingest, "ingest", 1_000_000, "how many `ROWS` go in by the path of the service")
 	set.StringVar(&f.dir, "dir", "", "`DIR` in which the server's data lies meanwhile; empty: the system's folder for temporary files")
 	set.StringVar(&f.page, "queries", "docs/analytics.md", "`FILE` with the documented queries")
+	set.StringVar(&f.dashboards, "dashboards", "deployments/grafana/dashboards", "`DIR` with the dashboards")
+	set.BoolVar(&f.bodies, "bodies", true, "keep each event as JSON too, as the service does; without, the rows are made in a third of the time and take half the disk")
 	set.BoolVar(&f.codecs, "codecs", false, "measure codecs and types of the table of events instead")
 	if err := set.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -73,6 +76,10 @@ func measure(ctx context.Context, f flags) (err error) {
 	if err != nil {
 		return fmt.Errorf("%s: %w", f.page, err)
 	}
+	panels, err := dashboards.Read(f.dashboards)
+	if err != nil {
+		return err
+	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	dir, err := os.MkdirTemp(f.dir, "bursar-bench-")
 	if err != nil {
@@ -97,8 +104,8 @@ func measure(ctx context.Context, f flags) (err error) {
 		return err
 	}
 	options := bench.Options{
-		Shape: bench.Shape{UsageRows: f.rows, Workspaces: f.workspaces, Parts: f.parts}, Asked: f.asked, IngestRows: f.ingest,
-		Examples: documented, Out: os.Stdout,
+		Shape: bench.Shape{UsageRows: f.rows, Workspaces: f.workspaces, Parts: f.parts, Bodies: f.bodies}, Asked: f.asked, IngestRows: f.ingest,
+		Examples: documented, Panels: panels, Out: os.Stdout,
 	}
 	b := bench.New(writer, analyst, log)
 	if f.codecs {

@@ -14,9 +14,8 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/bursarhq/bursar/pkg/wire"
+	"github.com/bursarhq/bursar/services/analytics/internal/dashboards"
 	"github.com/bursarhq/bursar/services/analytics/internal/examples"
-	"github.com/bursarhq/bursar/services/analytics/internal/query"
 	"github.com/bursarhq/bursar/services/analytics/internal/rollup"
 	"github.com/bursarhq/bursar/services/analytics/internal/schema"
 )
@@ -31,6 +30,9 @@ const (
 	askedWorkspace = "w7"
 )
 
+// errNothing says that a question is about no usage: then its time says nothing.
+var errNothing = errors.New("nothing was used")
+
 // ErrSlow is returned when a hot question took longer than HotLimit.
 var ErrSlow = errors.New("a hot question is too slow")
 
@@ -41,8 +43,9 @@ type Options struct {
 	Asked int
 	// IngestRows is how many rows go in by the path of the service.
 	IngestRows int
-	// Examples are the documented queries.
+	// Examples are the documented queries, Panels those of the dashboards.
 	Examples []examples.Example
+	Panels   []dashboards.Query
 	// Out takes the tables.
 	Out io.Writer
 }
@@ -115,12 +118,12 @@ func (b *Bench) sum(ctx context.Context, s Shape) error {
 			return err
 		}
 		commits := s.commits()
-		progress.Stored(rollup.Ledger{Workspace: "w" + strconv.FormatUint(w, 10), ID: id}, commits-min(commits, unsummed))
+		progress.Stored(rollup.Ledger{Workspace: "w" + strconv.FormatUint(w, 10), ID: id}, commits-min(commits/100, unsummed))
 	}
 	return builder.Round(ctx)
 }
 
-// unsummed is how many commits of each ledger are left to be read as they are.
+// unsummed is how many commits of each ledger at most are left to be read as they are; a hundredth where there are few.
 const unsummed = 100
 
 // figure is what a question took.
@@ -152,6 +155,9 @@ func (b *Bench) askAll(ctx context.Context, o Options) error {
 	if err := b.askOverNATS(add); err != nil {
 		return err
 	}
+	if err := b.askPanels(o.Panels, add); err != nil {
+		return err
+	}
 	for _, e := range o.Examples {
 		statement := e.In(Ends, askedWorkspace)
 		if err := add(e.Question, e.Hot, func(ctx context.Context) error { return drain(ctx, b.analyst, statement) }); err != nil {
@@ -163,41 +169,6 @@ func (b *Bench) askAll(ctx context.Context, o Options) error {
 	}
 	if slow {
 		return fmt.Errorf("%w: more than %s in 5 of 100 answers", ErrSlow, HotLimit)
-	}
-	return nil
-}
-
-// askOverNATS asks what the service answers, as it answers.
-func (b *Bench) askOverNATS(add func(string, bool, func(context.Context) error) error) error {
-	reader := query.NewReader(b.conn)
-	now, err := time.Parse(time.DateTime, Ends)
-	if err != nil {
-		return err
-	}
-	now = now.Add(-17 * time.Minute) // the ends of a timeframe are seldom whole hours
-	for _, timeframe := range []string{"24h", "7d", "4w"} {
-		scope := wire.Scope{Timeframe: timeframe}
-		for _, q := range []struct {
-			name string
-			ask  func(context.Context) error
-		}{
-			{"summary", func(ctx context.Context) error {
-				_, err := reader.Summary(ctx, askedWorkspace, &wire.SummaryRequest{Scope: scope}, now)
-				return err
-			}},
-			{"history", func(ctx context.Context) error {
-				_, err := reader.History(ctx, askedWorkspace, &wire.HistoryRequest{Scope: scope}, now)
-				return err
-			}},
-			{"peaks", func(ctx context.Context) error {
-				_, err := reader.Peaks(ctx, askedWorkspace, &wire.PeaksRequest{Scope: scope}, now)
-				return err
-			}},
-		} {
-			if err := add(q.name+" of "+timeframe, true, q.ask); err != nil {
-				return err
-			}
-		}
 	}
 	return nil
 }
@@ -243,9 +214,14 @@ func drain(ctx context.Context, conn driver.Conn, statement string) error {
 	if err != nil {
 		return err
 	}
-	for rows.Next() { // only the time counts
+	n := 0
+	for rows.Next() {
+		n++
 	}
-	return errors.Join(rows.Err(), rows.Close())
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil || n > 0 {
+		return err
+	}
+	return errNothing
 }
 
 func printFigures(out io.Writer, figures []figure) error {

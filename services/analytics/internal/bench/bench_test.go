@@ -10,6 +10,7 @@ import (
 
 	"github.com/bursarhq/bursar/pkg/chembed"
 	"github.com/bursarhq/bursar/services/analytics/internal/chtest"
+	"github.com/bursarhq/bursar/services/analytics/internal/dashboards"
 	"github.com/bursarhq/bursar/services/analytics/internal/examples"
 )
 
@@ -29,26 +30,30 @@ func TestRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	panels, err := dashboards.Read("../../../../deployments/grafana/dashboards")
+	if err != nil {
+		t.Fatal(err)
+	}
 	server := chtest.Start(t)
 	b := New(chtest.Open(t, server, chembed.UserWriter), chtest.Open(t, server, chembed.UserAnalyst), slog.New(slog.DiscardHandler))
 	var out bytes.Buffer
 	err = b.Run(t.Context(), Options{
-		Shape: Shape{UsageRows: 20_000, Workspaces: 10, Parts: 3}, Asked: 1, IngestRows: 1000, Examples: documented, Out: &out,
+		Shape: Shape{UsageRows: 40_000, Workspaces: 10, Parts: 3, Bodies: true}, Asked: 1, IngestRows: 1000, Examples: documented, Panels: panels, Out: &out,
 	})
 	// How fast the answers are says nothing on a machine that tests.
 	if err != nil && !errors.Is(err, ErrSlow) {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"ingest by the path", "in 3 parts", "bytes a row", "summary of 4w", "Who spent what, and why"} {
+	for _, want := range []string{"ingest by the path", "in 4 parts", "bytes a row", "summary of 4w", "Who spent what, and why", "forecast of all limits", "Grafana windows: Fullest windows", "page: 7d of one agent"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("not told: %s\n%s", want, out.String())
 		}
 	}
-	if lines := strings.Count(out.String(), "\n"); lines < 12+len(documented) {
+	if lines := strings.Count(out.String(), "\n"); lines < 12+len(documented)+len(panels) {
 		t.Errorf("%d lines for %d queries:\n%s", lines, len(documented), out.String())
 	}
 	usage, err := one[uint64](t.Context(), b.conn, "SELECT count() FROM bursar.ledger_events FINAL WHERE kind = 'usage.recorded'")
-	if err != nil || usage < 18_000 || usage > 20_000 {
-		t.Errorf("%d usage rows, %v; want some 20,000", usage, err)
+	if err != nil || usage < 36_000 || usage > 40_000 {
+		t.Errorf("%d usage rows, %v; want some 40,000", usage, err)
 	}
 }

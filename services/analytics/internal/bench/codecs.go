@@ -29,7 +29,12 @@ func variants() []variant {
 	times := []string{"at", "committed_at", "occurred_at"}
 	names := []string{"agent", "team", "model", "task_type", "account"}
 	ids := []string{"reservation", "call_id", "commit_id"}
+	told := []string{"files", "estimated_tokens"}
 	return []variant{
+		{"files and estimates: Int64 LZ4", told, "%s Int64 CODEC(LZ4)"},
+		{"files and estimates: Int64 ZSTD(1)", told, "%s Int64 CODEC(ZSTD(1))"},
+		{"files and estimates: Int64 T64, ZSTD(1)", told, "%s Int64 CODEC(T64, ZSTD(1))"},
+		{"files and estimates: UInt32 ZSTD(1)", told, "%s UInt32 CODEC(ZSTD(1))"},
 		{"counts: Int64 LZ4", counts, "%s Int64 CODEC(LZ4)"},
 		{"counts: Int64 ZSTD(1)", counts, "%s Int64 CODEC(ZSTD(1))"},
 		{"counts: Int64 T64, LZ4", counts, "%s Int64 CODEC(T64, LZ4)"},

@@ -28,8 +28,12 @@ const (
 // Ends is the end of the time that the rows are spread over, as ClickHouse reads it.
 const Ends = "2026-09-29 00:00:00"
 
-//go:embed generate.sql
-var generate string
+var (
+	//go:embed generate.sql
+	generate string
+	//go:embed limits.sql
+	limits string
+)
 
 // Shape says what to fill ClickHouse with.
 type Shape struct {
@@ -37,6 +41,20 @@ type Shape struct {
 	UsageRows uint64
 	// Workspaces lie between each other, in Parts that are not merged. Every part has commits between those of each other.
 	Workspaces, Parts uint64
+	// Bodies says that rows have the event as it is published, JSON: most of what they take, and what no question reads.
+	Bodies bool
+}
+
+// parameters are those of the statements that make rows of a part.
+func (s Shape) parameters(part uint64) clickhouse.Parameters {
+	bodies := "0"
+	if s.Bodies {
+		bodies = "1"
+	}
+	return clickhouse.Parameters{
+		"workspaces": strconv.FormatUint(s.Workspaces, 10), "parts": strconv.FormatUint(s.Parts, 10), "part": strconv.FormatUint(part, 10),
+		"commits": strconv.FormatUint(s.commits(), 10), "days": strconv.Itoa(days), "bodies": bodies,
+	}
 }
 
 // commits is the number of commits of each workspace: a multiple of six and of the parts.
@@ -45,7 +63,8 @@ func (s Shape) commits() uint64 {
 	return max(1, s.UsageRows*6/usageOfSix/s.Workspaces/unit) * unit
 }
 
-// fill makes the rows, each part by itself, and moves it into the table of events.
+// fill makes the rows, each part by itself, and moves it into the table of events. What happened to limits is a small part
+// of its own.
 func (b *Bench) fill(ctx context.Context, s Shape) error {
 	for _, statement := range []string{"SYSTEM STOP MERGES bursar.ledger_events", "DROP TABLE IF EXISTS bursar.bench_stage SYNC"} {
 		if err := b.exec(ctx, statement, nil); err != nil {
@@ -54,10 +73,7 @@ func (b *Bench) fill(ctx context.Context, s Shape) error {
 	}
 	for part := range s.Parts {
 		began := time.Now()
-		parameters := clickhouse.Parameters{
-			"workspaces": strconv.FormatUint(s.Workspaces, 10), "parts": strconv.FormatUint(s.Parts, 10), "part": strconv.FormatUint(part, 10),
-			"commits": strconv.FormatUint(s.commits(), 10), "days": strconv.Itoa(days),
-		}
+		parameters := s.parameters(part)
 		for _, statement := range []string{
 			"CREATE TABLE bursar.bench_stage AS bursar.ledger_events",
 			generate,
@@ -71,7 +87,7 @@ func (b *Bench) fill(ctx context.Context, s Shape) error {
 		}
 		b.log.Info("filled", "part", part+1, "of", s.Parts, "took", time.Since(began).Round(time.Second))
 	}
-	return nil
+	return b.exec(ctx, limits, s.parameters(0))
 }
 
 func (b *Bench) exec(ctx context.Context, statement string, parameters clickhouse.Parameters) error {
