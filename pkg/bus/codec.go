@@ -110,6 +110,8 @@ type Record struct {
 	Deliveries uint64
 	// Time is when the server stored it.
 	Time time.Time
+	// Pending is how many messages the server had for the consumer after this one when it delivered it.
+	Pending uint64
 }
 
 func newRecord(msg jetstream.Msg, meta *jetstream.MsgMetadata) Record {
@@ -120,5 +122,6 @@ func newRecord(msg jetstream.Msg, meta *jetstream.MsgMetadata) Record {
 		Sequence:   meta.Sequence.Stream,
 		Deliveries: meta.NumDelivered,
 		Time:       meta.Timestamp,
+		Pending:    meta.NumPending,
 	}
 }

@@ -62,6 +62,7 @@ type Book struct {
 	tracks    map[string]*tracked
 	dismissed map[string]bool
 	evaluated quota.Instant // when the rules ran last
+	awaiting  bool          // advice waits for its test
 }
 
 // New gives the book of a workspace of which nothing is known.
@@ -149,10 +150,10 @@ func (b *Book) reprice(overrides []quota.PriceOverride) error {
 }
 
 // Advise brings the list up to date and puts what is new into the outbox. It gives the number of new pieces. Where there
-// are many jobs, it does so only once in a while of ledger time.
+// are many jobs, it does so only once in a while of ledger time, but goes on where advice is Awaiting its test.
 func (b *Book) Advise() int {
 	now := b.window.Now
-	if now.Sub(b.evaluated) < quota.Millis(b.jobs.Len()/jobsPerSecond)*quota.Second {
+	if !b.awaiting && now.Sub(b.evaluated) < quota.Millis(b.jobs.Len()/jobsPerSecond)*quota.Second {
 		return 0
 	}
 	b.evaluated = now

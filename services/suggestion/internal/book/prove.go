@@ -23,6 +23,9 @@ const (
 	retestGrowth = 10
 	// MaxTests bounds the advice that is back-tested at once: what promises most comes first.
 	MaxTests = 12
+	// MaxReplayed bounds the jobs that are replayed with changes at once: three tests of as many jobs as are kept. What is
+	// left out then is tested by the next Advise, see [Book.Awaiting].
+	MaxReplayed = 60_000
 	// jobsPerSecond spaces out how often the rules run: with so many jobs, once a second of ledger time.
 	jobsPerSecond = 1000
 	// MinGain is the saving in micro-USD below which advice is not worth anybody's time.
@@ -123,9 +126,17 @@ func (l *lab) test(change *whatif.Change, basis whatif.Basis) whatif.Proof {
 	return whatif.Compare(l.base.Days, with.Days, basis)
 }
 
-// prove gives the advice of rules that a back-test bears out, the most valuable first. What was tested lately is as it was.
+// atOnce is how many tests of so many jobs are made at once.
+func atOnce(jobs int) int { return max(1, min(MaxTests, MaxReplayed/max(1, jobs))) }
+
+// Awaiting tells whether advice waits for its back-test: another Advise goes on with it.
+func (b *Book) Awaiting() bool { return b.awaiting }
+
+// prove gives the advice of rules that a back-test bears out, the most valuable first. What was tested lately is as it was,
+// and so is what stands in the list and has to wait for its next test.
 func (b *Book) prove(found []rules.Advice, jobs []workload.Job) []wire.Suggestion {
-	l, before, left := b.newLab(jobs), map[string]wire.Suggestion{}, MaxTests
+	l, before, left := b.newLab(jobs), map[string]wire.Suggestion{}, atOnce(len(jobs))
+	b.awaiting = false
 	for _, s := range b.list {
 		before[keyOf(s.Rule, s.Subject)] = s
 	}
@@ -144,6 +155,11 @@ func (b *Book) prove(found []rules.Advice, jobs []workload.Job) []wire.Suggestio
 			continue
 		}
 		if left == 0 {
+			b.awaiting = true
+			if had {
+				listed.SuggestionID = b.id(a)
+				proven = append(proven, listed)
+			}
 			continue
 		}
 		left--
@@ -151,7 +167,7 @@ func (b *Book) prove(found []rules.Advice, jobs []workload.Job) []wire.Suggestio
 			proven = append(proven, s)
 		}
 	}
-	b.measure(l)
+	b.measure(l, left)
 	return b.best(proven)
 }
 

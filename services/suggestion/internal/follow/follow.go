@@ -57,6 +57,9 @@ type Follower struct {
 	now     func() time.Time
 	books   map[string]*entry
 	learned map[string]*learned
+	// advised is when advice was last given, and took how long that was.
+	advised time.Time
+	took    time.Duration
 }
 
 // entry is a book in memory.
@@ -98,17 +101,43 @@ func (f *Follower) handle(ctx context.Context, r bus.Range) error {
 	if err := f.saveEstimates(ctx); err != nil {
 		return err
 	}
+	behind := r.Messages[len(r.Messages)-1].Pending > 0
+	turn := !behind || f.now().Sub(f.advised) >= adviceShare*f.took
+	began := f.now()
 	for _, workspace := range slices.Sorted(maps.Keys(f.books)) {
 		e := f.books[workspace]
-		if !e.changed && e.shown && len(e.book.Outbox()) == 0 {
+		if !e.changed && e.shown && len(e.book.Outbox()) == 0 && !e.book.Awaiting() {
+			continue
+		}
+		if !turn {
+			if err := f.save(ctx, e); err != nil {
+				return err
+			}
 			continue
 		}
 		if err := f.advise(ctx, e); err != nil {
 			return err
 		}
+		for n := 0; !behind && e.book.Awaiting() && n < maxRounds; n++ {
+			e.changed = true
+			if err := f.advise(ctx, e); err != nil {
+				return err
+			}
+		}
+	}
+	if turn {
+		f.advised = f.now()
+		f.took = f.advised.Sub(began)
 	}
 	return nil
 }
+
+const (
+	// adviceShare: while there is more to read, advice takes at most one part in so many and one of the time.
+	adviceShare = 4
+	// maxRounds bounds how often advice that awaits its test is gone on with where there is nothing to read.
+	maxRounds = 100
+)
 
 // read takes one commit into its book. A commit that cannot be read is counted and passed over: advice is not the
 // books, and analytics keeps the commit as it is.

@@ -358,3 +358,54 @@ func BenchmarkCatchUp(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.N)*1024/b.Elapsed().Seconds(), "commits/s")
 }
+
+// TestReadingComesFirstWhileBehind wants advice to take its share of the time and no more while there is more to read, every
+// commit to be stored all the same, and the advice to be there at the end.
+func TestReadingComesFirstWhileBehind(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ranges := script(t)
+	for i := range ranges {
+		ranges[i].Messages[len(ranges[i].Messages)-1].Pending = uint64(len(ranges) - 1 - i)
+	}
+	shows := &showing{Keeper: w.keeper}
+	f := w.follower(shows)
+	now := scene.Start.Time()
+	f.now = func() time.Time { now = now.Add(time.Second); return now }
+	var shown []int
+	for _, r := range ranges {
+		if err := f.handle(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+		shown = append(shown, len(shows.lists))
+	}
+	// The first range gives advice for two workspaces, which takes a second by this clock; the others come too soon after
+	// it, but for the last one, behind which there is nothing.
+	if want := []int{2, 2, 2, 4}; !reflect.DeepEqual(shown, want) {
+		t.Errorf("lists were shown %v times, want %v", shown, want)
+	}
+	plain := newWorld(t)
+	g := plain.follower(plain.keeper)
+	for _, r := range script(t) {
+		if err := g.handle(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, workspace := range []string{"one", "two"} {
+		got, want := w.state(workspace), plain.state(workspace)
+		if got.Commit != want.Commit || len(got.Suggestions) != len(want.Suggestions) || len(want.Suggestions) == 0 {
+			t.Errorf("%s: %d suggestions at commit %d, want %d at %d", workspace, len(got.Suggestions), got.Commit, len(want.Suggestions), want.Commit)
+		}
+	}
+}
+
+// showing counts the lists that are shown.
+type showing struct {
+	Keeper
+	lists []wire.SuggestionList
+}
+
+func (s *showing) Show(ctx context.Context, list wire.SuggestionList) error {
+	s.lists = append(s.lists, list)
+	return s.Keeper.Show(ctx, list)
+}
