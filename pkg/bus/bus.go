@@ -8,7 +8,9 @@
 //     messages and acknowledges the range at once. It is for readers to whom order and completeness
 //     matter, such as those of the ledger.
 //
-// Both are at least once: what was not acknowledged is handed out again, after a crash, a lost
+// [Service] is a whole service that does nothing but follow streams.
+//
+// Both subscribers are at least once: what was not acknowledged is handed out again, after a crash, a lost
 // connection or a negative acknowledgement. They never close the connection they were given, they
 // survive a server that goes away and comes back, and no header of a stranger can crash them or pass
 // for a field that the package itself adds.

@@ -19,9 +19,7 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill/message"
-	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/bursarhq/bursar/pkg/bus"
@@ -77,49 +75,21 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
-	gate := cfg.Telemetry.Gate("notification")
-	metrics, err := deliver.NewMetrics(cfg.Telemetry.Registerer())
-	if err != nil {
-		return err
+	service := bus.Service{
+		Name: "notification", Follows: "the public events", NATS: cfg.NATS, Telemetry: cfg.Telemetry, Log: log,
+		Router: func(ctx context.Context, js jetstream.JetStream) (*message.Router, error) {
+			metrics, err := deliver.NewMetrics(cfg.Telemetry.Registerer())
+			if err != nil {
+				return nil, err
+			}
+			err = natsconn.Await(ctx, log, "the public events", func(ctx context.Context) error { return place(ctx, js, cfg.Endpoints) })
+			if err != nil {
+				return nil, err
+			}
+			return newRouter(ctx, js, cfg.Endpoints, metrics, log)
+		},
 	}
-	nc, err := natsconn.Connect(ctx, cfg.NATS)
-	if err != nil && ctx.Err() != nil {
-		return nil // ended before it began
-	}
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return fmt.Errorf("open jetstream: %w", err)
-	}
-	err = natsconn.Await(ctx, log, "the public events", func(ctx context.Context) error { return place(ctx, js, cfg.Endpoints) })
-	if err != nil && ctx.Err() != nil {
-		return nil // ended before it began
-	}
-	if err != nil {
-		return err
-	}
-	router, err := newRouter(ctx, js, cfg.Endpoints, metrics, log)
-	if err != nil {
-		return err
-	}
-	go func() {
-		select {
-		case <-router.Running():
-			gate.Open()
-			log.Info("notifications are sent", "endpoints", len(cfg.Endpoints))
-		case <-ctx.Done():
-		}
-	}()
-	if err := router.Run(ctx); err != nil {
-		return fmt.Errorf("follow the public events: %w", err)
-	}
-	if ctx.Err() == nil {
-		return errors.New("follow the public events: the subscriptions ended")
-	}
-	return nil
+	return service.Run(ctx)
 }
 
 // place makes the consumer of each endpoint, or brings its filters in line with the file. One that exists goes on where
@@ -150,11 +120,10 @@ func newRouter(ctx context.Context, js jetstream.JetStream, endpoints []Endpoint
 	if err != nil {
 		return nil, err
 	}
-	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: closeTimeout}, watermill.NewSlogLogger(log))
+	router, err := bus.NewRouter(closeTimeout, log)
 	if err != nil {
-		return nil, fmt.Errorf("make router: %w", err)
+		return nil, err
 	}
-	router.AddMiddleware(middleware.Recoverer)
 	for _, e := range endpoints {
 		courier, err := deliver.New(e, metrics, log.With("endpoint", e.Name), time.Now)
 		if err != nil {

@@ -18,6 +18,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/bursarhq/bursar/pkg/bus"
 	"github.com/bursarhq/bursar/pkg/client"
 	"github.com/bursarhq/bursar/pkg/natsconn"
 	"github.com/bursarhq/bursar/pkg/runner"
@@ -111,12 +112,12 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	gate := cfg.Telemetry.Gate("page")
 	asking, err := natsconn.Connect(ctx, cfg.Asking)
 	if err != nil {
-		return unlessEnded(ctx, err)
+		return bus.UnlessEnded(ctx, err)
 	}
 	defer asking.Close()
 	reading, err := natsconn.Connect(ctx, cfg.Reading)
 	if err != nil {
-		return unlessEnded(ctx, err)
+		return bus.UnlessEnded(ctx, err)
 	}
 	defer reading.Close()
 	broker, err := client.New(asking, client.Options{Workspace: cfg.Workspace, Principal: cfg.Viewer, Log: log})
@@ -156,12 +157,4 @@ func hostOf(l net.Listener) string {
 		return "" // it listens on no host, such as on a socket in a folder
 	}
 	return host
-}
-
-// unlessEnded drops the error of a start that was ended.
-func unlessEnded(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
-	}
-	return err
 }

@@ -21,10 +21,7 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill/message"
-	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/bursarhq/bursar/pkg/bus"
@@ -77,52 +74,24 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
-	gate := cfg.Telemetry.Gate("suggestion")
-	catalogue, err := price.Default()
-	if err != nil {
-		return err
+	service := bus.Service{
+		Name: "suggestion", Follows: "the ledger", NATS: cfg.NATS, Telemetry: cfg.Telemetry, Log: log,
+		Router: func(ctx context.Context, js jetstream.JetStream) (*message.Router, error) {
+			return newRouter(ctx, js, cfg, log)
+		},
 	}
-	metrics, err := follow.NewMetrics(cfg.Telemetry.Registerer())
-	if err != nil {
-		return err
-	}
-	nc, err := natsconn.Connect(ctx, cfg.NATS)
-	if err != nil && ctx.Err() != nil {
-		return nil // ended before it began
-	}
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-	router, err := newRouter(ctx, nc, cfg, catalogue, metrics, log)
-	if err != nil && ctx.Err() != nil {
-		return nil // ended before it began
-	}
-	if err != nil {
-		return err
-	}
-	go func() {
-		select {
-		case <-router.Running():
-			gate.Open()
-			log.Info("suggestion service follows the ledger")
-		case <-ctx.Done():
-		}
-	}()
-	if err := router.Run(ctx); err != nil {
-		return fmt.Errorf("follow the ledger: %w", err)
-	}
-	if ctx.Err() == nil {
-		return errors.New("follow the ledger: the subscription ended")
-	}
-	return nil
+	return service.Run(ctx)
 }
 
 // newRouter wires the ledger's consumer to the follower.
-func newRouter(ctx context.Context, nc *nats.Conn, cfg Config, catalogue *price.Catalogue, metrics *follow.Metrics, log *slog.Logger) (*message.Router, error) {
-	js, err := jetstream.New(nc)
+func newRouter(ctx context.Context, js jetstream.JetStream, cfg Config, log *slog.Logger) (*message.Router, error) {
+	catalogue, err := price.Default()
 	if err != nil {
-		return nil, fmt.Errorf("open jetstream: %w", err)
+		return nil, err
+	}
+	metrics, err := follow.NewMetrics(cfg.Telemetry.Registerer())
+	if err != nil {
+		return nil, err
 	}
 	var keeper *keep.Keeper
 	err = natsconn.Await(ctx, log, "the suggestions", func(ctx context.Context) (err error) {
@@ -145,12 +114,11 @@ func newRouter(ctx context.Context, nc *nats.Conn, cfg Config, catalogue *price.
 	if err != nil {
 		return nil, err
 	}
-	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: closeTimeout}, watermill.NewSlogLogger(log))
+	router, err := bus.NewRouter(closeTimeout, log)
 	if err != nil {
-		return nil, fmt.Errorf("make router: %w", err)
+		return nil, err
 	}
 	follower := follow.New(keeper, metrics, log, time.Now)
-	router.AddMiddleware(middleware.Recoverer)
 	router.AddConsumerHandler(handlerName, topicLedger, subscriber, follower.Handle)
 	return router, nil
 }

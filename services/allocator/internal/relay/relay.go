@@ -14,9 +14,7 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill/message"
-	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -98,12 +96,10 @@ func run(ctx context.Context, opt Options, publisher message.Publisher) error {
 	if err != nil {
 		return fmt.Errorf("read the ledger: %w", err)
 	}
-	logger := watermill.NewSlogLogger(opt.Log)
-	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: bus.DefaultCloseGrace}, logger)
+	router, err := bus.NewRouter(bus.DefaultCloseGrace, opt.Log)
 	if err != nil {
-		return fmt.Errorf("make the router: %w", err)
+		return err
 	}
-	router.AddMiddleware(middleware.Recoverer)
 	h := handler{opt, publisher, newSubjects()}
 	router.AddConsumerHandler("relay", topic, subscriber, h.handle)
 	watched, cancel := context.WithCancel(ctx)

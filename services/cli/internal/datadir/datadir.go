@@ -121,8 +121,8 @@ type Endpoints struct {
 
 	Workspace string    `json:"workspace"`
 	Config    string    `json:"config,omitzero"` // file of the configuration that it was started with; absent for the built-in one
-	Sync      string    `json:"sync,omitzero"` // durability class of the embedded NATS server
-	Keys      string    `json:"keys,omitzero"` // directory of the seeds of the NATS users, <name>.nk
+	Sync      string    `json:"sync,omitzero"`   // durability class of the embedded NATS server
+	Keys      string    `json:"keys,omitzero"`   // directory of the seeds of the NATS users, <name>.nk
 	Analyst   Login     `json:"analyst,omitzero"`
 	Writer    Login     `json:"writer,omitzero"`
 	PID       int       `json:"pid"`
