@@ -1,12 +1,12 @@
 package simulate
 
 import (
-	"container/heap"
 	"context"
 	"errors"
 	"fmt"
 	"strings"
 
+	"github.com/bursarhq/bursar/pkg/agenda"
 	"github.com/bursarhq/bursar/pkg/quota"
 )
 
@@ -40,8 +40,7 @@ type engine struct {
 	state   *quota.State
 	now     quota.Instant
 	end     quota.Instant
-	plans   planHeap
-	turns   uint64
+	plans   agenda.Agenda[plan]
 	runs    map[string]*run // by reservation
 	guess   *guesser
 	measure *measure
@@ -130,13 +129,14 @@ func smallest(c *quota.Config) map[string]quota.Limit {
 // next is when something happens next: in the world, or in the ledger by time alone.
 func (e *engine) next() (at quota.Instant, ok bool) {
 	due := e.state.NextDue()
+	planned, ok := e.plans.Next()
 	switch {
-	case len(e.plans) == 0:
+	case !ok:
 		return due, due != 0
-	case due != 0 && due <= e.plans[0].at:
+	case due != 0 && due <= planned:
 		return max(due, e.now), true
 	default:
-		return e.plans[0].at, true
+		return planned, true
 	}
 }
 
@@ -144,9 +144,12 @@ func (e *engine) next() (at quota.Instant, ok bool) {
 func (e *engine) advance(at quota.Instant) {
 	e.now = max(e.now, at)
 	e.ticks()
-	for len(e.plans) > 0 && e.plans[0].at <= e.now && len(e.broken) == 0 {
-		p := heap.Pop(&e.plans).(plan)
-		if p.turn == p.run.turn && !p.run.over {
+	for {
+		planned, ok := e.plans.Next()
+		if !ok || planned > e.now || len(e.broken) > 0 {
+			return
+		}
+		if _, turn, p := e.plans.Take(); turn == p.run.turn && !p.run.over {
 			p.do(e, p.run)
 		}
 		e.ticks()
@@ -230,35 +233,11 @@ func (e *engine) plan(r *run, after quota.Millis, do func(*engine, *run)) {
 }
 
 func (e *engine) planAt(r *run, at quota.Instant, do func(*engine, *run)) {
-	e.turns++
-	r.turn = e.turns
-	heap.Push(&e.plans, plan{at, e.turns, r, do})
+	r.turn = e.plans.Add(at, plan{r, do})
 }
 
-// plan is something to be done at a time.
+// plan is something to be done.
 type plan struct {
-	at   quota.Instant
-	turn uint64
-	run  *run
-	do   func(*engine, *run)
-}
-
-type planHeap []plan
-
-func (h planHeap) Len() int { return len(h) }
-func (h planHeap) Less(i, j int) bool {
-	return h[i].at < h[j].at || h[i].at == h[j].at && h[i].turn < h[j].turn
-}
-func (h planHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-
-// Push is for container/heap.
-func (h *planHeap) Push(x any) { *h = append(*h, x.(plan)) }
-
-// Pop is for container/heap.
-func (h *planHeap) Pop() any {
-	old := *h
-	p := old[len(old)-1]
-	old[len(old)-1] = plan{}
-	*h = old[:len(old)-1]
-	return p
+	run *run
+	do  func(*engine, *run)
 }

@@ -1,11 +1,6 @@
 package whatif
 
-import (
-	"math"
-
-	"gonum.org/v1/gonum/stat"
-	"gonum.org/v1/gonum/stat/distuv"
-)
+import "math"
 
 // Basis says in which sense a change is worth something.
 type Basis string
@@ -74,22 +69,31 @@ const (
 // is the chance that the mean is above 0: Student's distribution at m √n / s.
 func spread(gains []float64) (low, high, confidence int64) {
 	n := float64(len(gains))
-	mean, sd := stat.MeanStdDev(gains, nil)
-	sum := int64(math.Round(mean * n))
 	if len(gains) < 2 {
-		if sum > 0 {
-			confidence = oneDay
-		}
-		return sum, sum, confidence
+		return single(gains)
 	}
+	mean, sd := meanAndDeviation(gains)
+	sum := int64(math.Round(mean * n))
 	sd = max(sd, leastSpread*math.Abs(mean))
 	if sd == 0 {
 		return sum, sum, 0
 	}
-	student := distuv.StudentsT{Mu: 0, Sigma: 1, Nu: n - 1}
-	half := student.Quantile(twoSided) * sd * math.Sqrt(n)
-	confidence = int64(math.Round(student.CDF(mean*math.Sqrt(n)/sd) * whole))
+	distribution := student(n - 1)
+	half := distribution.quantile(twoSided) * sd * math.Sqrt(n)
+	confidence = int64(math.Round(distribution.below(mean*math.Sqrt(n)/sd) * whole))
 	return int64(math.Round(mean*n - half)), int64(math.Round(mean*n + half)), min(confidence, whole-1)
+}
+
+// single is spread for a day on its own, or for none.
+func single(gains []float64) (low, high, confidence int64) {
+	if len(gains) == 0 {
+		return 0, 0, 0
+	}
+	sum := int64(math.Round(gains[0]))
+	if sum > 0 {
+		confidence = oneDay
+	}
+	return sum, sum, confidence
 }
 
 // Shows tells whether the change was worth anything: more than least micro-USD, with a chance above one half.

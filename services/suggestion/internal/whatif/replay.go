@@ -1,10 +1,10 @@
 package whatif
 
 import (
-	"container/heap"
 	"fmt"
 	"slices"
 
+	"github.com/bursarhq/bursar/pkg/agenda"
 	"github.com/bursarhq/bursar/pkg/quota"
 	"github.com/bursarhq/bursar/services/suggestion/internal/workload"
 )
@@ -39,8 +39,7 @@ type replay struct {
 	change  *Change
 	state   *quota.State
 	now     quota.Instant
-	plans   planHeap
-	turns   int
+	plans   agenda.Agenda[func()]
 	runs    []run
 	waiting map[string]int // reservations in the queue, and whose run
 	out     Result
@@ -91,10 +90,10 @@ func Run(in *Input, change *Change) Result {
 	r.days.expose(&config, in.Jobs)
 	r.do(quota.ApplyConfig{Config: config})
 	r.prepare()
-	for len(r.plans) > 0 && r.plans[0].at <= in.To {
-		p := heap.Pop(&r.plans).(plan)
-		r.advance(p.at)
-		p.do()
+	for at, ok := r.plans.Next(); ok && at <= in.To; at, ok = r.plans.Next() {
+		_, _, do := r.plans.Take()
+		r.advance(at)
+		do()
 	}
 	r.out.Days = r.days
 	return r.out
@@ -165,8 +164,7 @@ func (r *replay) openDaily() {
 }
 
 func (r *replay) plan(at quota.Instant, do func()) {
-	r.turns++
-	heap.Push(&r.plans, plan{at, r.turns, do})
+	r.plans.Add(at, do)
 }
 
 // advance lets time pass, with everything that is due on the way at its own time.
@@ -375,31 +373,4 @@ func (r *replay) record(i int) {
 		Actor: r.actor(u), Account: u.job.Labels.Account, Model: orElse(u.job.Labels.Model, "model"),
 		Items: []quota.UsageItem{{OccurredAt: r.now, Tokens: used.Tokens, Requests: used.Requests}},
 	})
-}
-
-// plan is something to be done at a time.
-type plan struct {
-	at   quota.Instant
-	turn int
-	do   func()
-}
-
-type planHeap []plan
-
-func (h planHeap) Len() int { return len(h) }
-func (h planHeap) Less(i, j int) bool {
-	return h[i].at < h[j].at || h[i].at == h[j].at && h[i].turn < h[j].turn
-}
-func (h planHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-
-// Push is for container/heap.
-func (h *planHeap) Push(x any) { *h = append(*h, x.(plan)) }
-
-// Pop is for container/heap.
-func (h *planHeap) Pop() any {
-	old := *h
-	p := old[len(old)-1]
-	old[len(old)-1] = plan{}
-	*h = old[:len(old)-1]
-	return p
 }
