@@ -12,13 +12,14 @@ import (
 
 // Bounds of what is learned from.
 const (
-	MaxStretches    = 60             // kept of a limit; the oldest is forgotten first, so that a changed plan is learned anew
-	maxRecentUsage  = 32             // usage kept by its time since the last cut: an observation may be older than it
-	quietStretches  = 40             // a stretch takes at least such a part of a window when nothing is held on the limit
-	busyStretches   = 20             // and when something is: its usage may be reported later
-	fullWindow      = int64(100_000) // of a window that is full nothing can be learned: nobody spends there
-	wholePercent    = int64(1_000)   // the step of a provider that rounds to whole percent
-	percentFellBack = int64(2_000)   // a percentage that is lower than before by more is of another window, or was corrected
+	MaxStretches    = 60            // kept of a limit; the oldest is forgotten first, so that a changed plan is learned anew
+	maxRecentUsage  = 32            // usage kept by its time since the last cut: an observation may be older than it
+	quietStretches  = 40            // a stretch takes at least such a part of a window when nothing is held on the limit
+	busyStretches   = 20            // and when something is: its usage may be reported later
+	nearlyFull      = int64(98_000) // of a window that is used farther nothing is learned: spending stops there, whoever it is by
+	wholePercent    = int64(1_000)  // the step of a provider that rounds to whole percent
+	lateSpan        = Minute        // by which an observation is late, at the most
+	percentFellBack = int64(2_000)  // a percentage that is lower than before by more is of another window, or was corrected
 )
 
 // Stretch is what happened to a window between two observations.
@@ -30,6 +31,8 @@ type Stretch struct {
 	Tokens Tokens  `cbor:"5,keyasint,omitempty"` // ours, by class
 	// FromStep is to which the beginning is rounded.
 	FromStep int64 `cbor:"6,keyasint,omitempty"`
+	// Late is the part of Tokens that occurred within lateSpan before the end: the observation there may not have seen it.
+	Late Tokens `cbor:"7,keyasint,omitempty"`
 }
 
 // Learner is what a limit's capacity is learned from.
@@ -85,7 +88,7 @@ func (n *Learner) end(at Instant, percent, step int64) {
 	s := Stretch{From: n.From, To: at, Moved: percent - n.Percent, Step: step, FromStep: n.Step, Tokens: n.Tokens}
 	for _, u := range n.Recent {
 		if u.At <= at {
-			s.Tokens = s.Tokens.Add(u.Tokens)
+			s.use(u)
 		}
 	}
 	n.Stretches = append(n.Stretches, s)
@@ -107,9 +110,17 @@ func (n *Learner) use(at Instant, t Tokens) {
 	}
 	for i := len(n.Stretches) - 1; i >= 0; i-- {
 		if s := &n.Stretches[i]; at > s.From && at <= s.To {
-			s.Tokens = s.Tokens.Add(t)
+			s.use(TimedUsage{at, t})
 			return
 		}
+	}
+}
+
+// use adds our usage to a stretch that it occurred in.
+func (s *Stretch) use(u TimedUsage) {
+	s.Tokens = s.Tokens.Add(u.Tokens)
+	if u.At > s.To.Add(-lateSpan) {
+		s.Late = s.Late.Add(u.Tokens)
 	}
 }
 
@@ -126,7 +137,7 @@ func (s *State) teach(l *Limit, c *Counter, n *Learner, o *Observation) *Lesson 
 		return nil
 	}
 	switch {
-	case n == nil || n.From == 0 || o.At < n.From || o.PercentMilli+o.step() > fullWindow || o.PercentMilli < n.Percent-percentFellBack:
+	case n == nil || n.From == 0 || o.At < n.From || o.PercentMilli > nearlyFull || o.PercentMilli < n.Percent-percentFellBack:
 		return &Lesson{Begin: true}
 	case o.At.Sub(n.From) >= stretch(l, c):
 		after := n.copy()
