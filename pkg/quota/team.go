@@ -137,7 +137,7 @@ func (s *State) mostEver(a *ask, capacity int64) int64 {
 // unspent is the ask as it would be in a window of which nothing is taken.
 func (a *ask) unspent() *ask {
 	fresh := *a
-	fresh.counter = &Counter{Limit: a.limit.ID, Learned: a.counter.Learned, Estimate: a.counter.Estimate}
+	fresh.counter = a.counter.untouched(a.limit)
 	return &fresh
 }
 
