@@ -65,7 +65,7 @@ func (h *History) TestWindows(length time.Duration, session bool) (*WindowTest, 
 	if n < 1 || first+n > len(h.used) {
 		return nil, &HistoryError{Have: h.Span(), Need: max(MinHistory, time.Duration(testFrom*float64(h.Span()))) + length}
 	}
-	t := &windowTrial{History: h, n: n, errors: make([][]float64, len(windowMethods())), called: make([]int, len(windowMethods()))}
+	t := &windowTrial{History: h, n: n, errors: make([][]float64, len(windowMethods())), called: make([]int, len(windowMethods())), rehearsed: map[rehearsal][]float64{}}
 	stride := max(n, (len(h.used)-first)/mostWindows)
 	for start := first; start+n <= len(h.used); start += stride {
 		if session {
@@ -85,6 +85,7 @@ type windowTrial struct {
 	cases, ranOut, covered, ranOutCovered int
 	errors                                [][]float64 // in steps, by method
 	called                                []int
+	rehearsed                             map[rehearsal][]float64
 }
 
 // window tries one window with every capacity, at every look.
@@ -100,16 +101,17 @@ func (t *windowTrial) window(start int) {
 		for _, m := range windowMethods() {
 			outlooks = append(outlooks, m.ahead(t.History, origin, left, soFar))
 		}
+		widened := t.missing(origin, soFar, left, t.rehearsed)
 		for _, part := range capacities() {
 			if room := part*usual - t.between(start, origin); room > 0 {
-				t.compare(outlooks, room, crossing(t.used[origin:origin+left], room), float64(left))
+				t.compare(outlooks, widened, room, crossing(t.used[origin:origin+left], room), float64(left))
 			}
 		}
 	}
 }
 
 // compare scores one case: what really happened against what each method said.
-func (t *windowTrial) compare(outlooks []*Outlook, room, actual, left float64) {
+func (t *windowTrial) compare(outlooks []*Outlook, widened, room, actual, left float64) {
 	t.cases++
 	out := !math.IsInf(actual, 1)
 	if out {
@@ -125,12 +127,12 @@ func (t *windowTrial) compare(outlooks []*Outlook, room, actual, left float64) {
 		if said || out {
 			t.errors[i] = append(t.errors[i], math.Abs(min(likely, left)-min(actual, left)))
 		}
-		// Both may be infinite: not before the end is right then.
-		if i == 0 && actual >= quantile(steps, intervalPart) && actual <= quantile(steps, 1-intervalPart) {
-			t.covered++
-			if out {
-				t.ranOutCovered++
-			}
+	}
+	// Both may be infinite: not before the end is right then.
+	if early, late := outlooks[0].between(room, widened); actual >= early && actual <= late {
+		t.covered++
+		if out {
+			t.ranOutCovered++
 		}
 	}
 }

@@ -52,8 +52,16 @@ func burstGPT(t *testing.T, step time.Duration) *History {
 	return NewHistory(monday, step, used)
 }
 
-// serveGen is the tokens of a week of production clients, dealt out to accounts, in fine steps.
-func serveGen(t *testing.T, accounts int) []*History {
+// half of the clients of a trace: the constants of widen.go were chosen on the one, and not on the other.
+type half int
+
+const (
+	chosenOn half = iota
+	heldOut
+)
+
+// serveGen is the tokens of a week of half of the production clients, dealt out to accounts, in fine steps.
+func serveGen(t *testing.T, of half, accounts int) []*History {
 	t.Helper()
 	const sixHours, tenMinutes = 6 * 3600, 600
 	tokens := map[[2]int]float64{}
@@ -66,10 +74,13 @@ func serveGen(t *testing.T, accounts int) []*History {
 	}
 	for _, row := range table(t, "servegen", "m-large_client_windows.dev.csv") {
 		client, second, rate := int(row[0]), int(row[1]), row[2]
+		if client%2 != int(of) {
+			continue
+		}
 		// A window of ten minutes lies in one quarter of an hour or in two.
 		for minute := range tenMinutes / 60 {
 			step := (second + minute*60) / int(FineStep.Seconds())
-			if account := used[client%accounts]; step < len(account) {
+			if account := used[client/2%accounts]; step < len(account) {
 				account[step] += rate * 60 * tokens[[2]int{client, second / sixHours}]
 			}
 		}
@@ -96,10 +107,14 @@ func TestRealTraces(t *testing.T) {
 		{"BurstGPT, sessions of 5 h", 5 * time.Hour, true, []*History{burstGPT(t, FineStep)}},
 		{"BurstGPT, days", 24 * time.Hour, false, []*History{burstGPT(t, FineStep)}},
 		{"BurstGPT, weeks", Week, false, []*History{burstGPT(t, CoarseStep)}},
-		{"ServeGen, 20 accounts, sessions of 5 h", 5 * time.Hour, true, serveGen(t, 20)},
-		{"ServeGen, 20 accounts, days", 24 * time.Hour, false, serveGen(t, 20)},
-		{"ServeGen, 160 accounts, sessions of 5 h", 5 * time.Hour, true, serveGen(t, 160)},
-		{"ServeGen, 160 accounts, days", 24 * time.Hour, false, serveGen(t, 160)},
+		{"ServeGen, chosen on, 10 accounts, sessions of 5 h", 5 * time.Hour, true, serveGen(t, chosenOn, 10)},
+		{"ServeGen, chosen on, 10 accounts, days", 24 * time.Hour, false, serveGen(t, chosenOn, 10)},
+		{"ServeGen, chosen on, 80 accounts, sessions of 5 h", 5 * time.Hour, true, serveGen(t, chosenOn, 80)},
+		{"ServeGen, chosen on, 80 accounts, days", 24 * time.Hour, false, serveGen(t, chosenOn, 80)},
+		{"ServeGen, held out, 10 accounts, sessions of 5 h", 5 * time.Hour, true, serveGen(t, heldOut, 10)},
+		{"ServeGen, held out, 10 accounts, days", 24 * time.Hour, false, serveGen(t, heldOut, 10)},
+		{"ServeGen, held out, 80 accounts, sessions of 5 h", 5 * time.Hour, true, serveGen(t, heldOut, 80)},
+		{"ServeGen, held out, 80 accounts, days", 24 * time.Hour, false, serveGen(t, heldOut, 80)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -51,14 +51,14 @@ func TestKnownTruth(t *testing.T) {
 		t.Fatal(err)
 	}
 	room := w.mean(9, now.Weekday()) + w.mean(10, now.Weekday()) + w.mean(11, now.Weekday())/2
-	e := o.Exhaustion(room)
+	e := o.Exhaustion(room, 0)
 	if want := now.Add(150 * time.Minute); e.Likely.Sub(want).Abs() > 20*time.Minute || e.Chance != 1 {
 		t.Errorf("likely to run out at %v with a chance of %.2f, want %v for sure", e.Likely, e.Chance, want)
 	}
 	if e.Early.After(e.Likely) || e.Late.Before(e.Likely) || e.Late.Sub(e.Early) > 90*time.Minute {
 		t.Errorf("between %v and %v, want a short time around %v", e.Early, e.Late, e.Likely)
 	}
-	never := o.Exhaustion(100 * room)
+	never := o.Exhaustion(100*room, 0)
 	if never.Chance != 0 || !never.Early.IsZero() || !never.Late.IsZero() {
 		t.Errorf("%+v, want never", never)
 	}
@@ -103,10 +103,10 @@ func TestABurstThatNothingIsLikeMayLast(t *testing.T) {
 		t.Fatal(err)
 	}
 	const room = 50_000_000 // the burst takes 40 minutes for that
-	if e := quiet.Exhaustion(room); e.Chance > 0.02 {
+	if e := quiet.Exhaustion(room, 0); e.Chance > 0.02 {
 		t.Errorf("without a burst: %+v, want hardly a chance", e)
 	}
-	if e := busy.Exhaustion(room); e.Chance < 0.3 || e.Chance > 0.9 || e.Early.IsZero() {
+	if e := busy.Exhaustion(room, 0); e.Chance < 0.3 || e.Chance > 0.9 || e.Early.IsZero() {
 		t.Errorf("in the burst: %+v, want that it may run out", e)
 	}
 }
@@ -137,10 +137,10 @@ func TestNothingUsed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if e := o.Exhaustion(1); e.Chance != 0 || !e.Early.IsZero() {
+	if e := o.Exhaustion(1, 0); e.Chance != 0 || !e.Early.IsZero() {
 		t.Errorf("%+v, want never", e)
 	}
-	if e := o.Exhaustion(0); e.Chance != 1 || !e.Late.Equal(h.End()) {
+	if e := o.Exhaustion(0, 0); e.Chance != 1 || !e.Late.Equal(h.End()) {
 		t.Errorf("%+v, want at once: there is no room", e)
 	}
 }
@@ -180,7 +180,7 @@ func TestAnyPast(t *testing.T) {
 				}
 			}
 		}
-		e := o.Exhaustion(rapid.Float64Range(0, 1e13).Draw(t, "room"))
+		e := o.Exhaustion(rapid.Float64Range(0, 1e13).Draw(t, "room"), rapid.Float64Range(0, 3).Draw(t, "widened"))
 		if e.Early.IsZero() && !e.Likely.IsZero() || e.Likely.IsZero() && !e.Late.IsZero() || !e.Late.IsZero() && (e.Early.After(e.Likely) || e.Likely.After(e.Late) || e.Early.Before(h.End())) {
 			t.Fatalf("not in order: %+v", e)
 		}

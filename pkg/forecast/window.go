@@ -56,9 +56,11 @@ type Exhaustion struct {
 	Early, Likely, Late time.Time
 }
 
-// Exhaustion tells when room for so many units is used up.
-func (o *Outlook) Exhaustion(room float64) Exhaustion {
+// Exhaustion tells when room for so many units is used up, with an interval that is widened as if so much more, or less, were
+// used than the paths say: a logarithm, 0 for not at all.
+func (o *Outlook) Exhaustion(room, widened float64) Exhaustion {
 	steps := o.crossings(room)
+	early, late := o.between(room, widened)
 	within := 0
 	for _, at := range steps {
 		if !math.IsInf(at, 1) {
@@ -67,9 +69,9 @@ func (o *Outlook) Exhaustion(room float64) Exhaustion {
 	}
 	return Exhaustion{
 		Chance: float64(within) / float64(len(steps)),
-		Early:  o.instant(quantile(steps, intervalPart)),
+		Early:  o.instant(early),
 		Likely: o.instant(quantile(steps, 0.5)),
-		Late:   o.instant(quantile(steps, 1-intervalPart)),
+		Late:   o.instant(late),
 	}
 }
 

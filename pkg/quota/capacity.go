@@ -76,7 +76,7 @@ const (
 	anchorSpread = 0.06  // of the share
 	hopeless     = -10.0 // logarithm of the odds against the best
 
-	tail          = 0.009 // beyond either end of the interval
+	tail          = 0.008 // beyond either end of the interval
 	margin        = 0.01  // of the capacity, on either side: what no belief foresees
 	classErrors   = 4.0   // deviations on either side for one class alone: its weight may be further off than assumed
 	negligible    = 1e-4  // stories less probable are left out

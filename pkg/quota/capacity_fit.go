@@ -53,9 +53,9 @@ func beliefs() [7]belief {
 	return [7]belief{
 		{prior: 0.2},
 		{prior: 0.3, steady: true},
-		{prior: 0.07, steady: true, restless: 0.25},
-		{prior: 0.07, steady: true, restless: 1},
-		{prior: 0.06, steady: true, restless: 4},
+		{prior: 0.1, steady: true, restless: 0.25},
+		{prior: 0.1, steady: true, restless: 1},
+		{prior: 0.1, steady: true, restless: 4},
 		{prior: 0.3, begins: 0.15, lasts: 0.7},
 		{prior: 0.1, begins: 0.08, lasts: 0.92},
 	}

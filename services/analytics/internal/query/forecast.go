@@ -117,12 +117,11 @@ func percentOf(share float64) wire.Percent {
 
 // exhaustion forecasts when the present window runs out; nil where there is too little past, which f then tells.
 func exhaustion(f *wire.LimitForecast, past *forecast.History, w forecast.Window) *wire.Exhaustion {
-	outlook, err := past.Ahead(w.End.Sub(past.End()))
+	e, err := past.RunsOut(w)
 	if err != nil {
 		needs(f, err)
 		return nil
 	}
-	e := outlook.Exhaustion(w.Capacity - w.Used)
 	at := func(t time.Time) wire.Time {
 		if t.IsZero() || !t.Before(w.End) { // the last step may end after the window
 			return 0
