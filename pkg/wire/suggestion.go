@@ -12,8 +12,11 @@ type Suggestion struct {
 	// SavingBasis says in which sense: avoidable_spend (money that would not have been spent), freed_budget (budget
 	// that was held and never used), delayed_work (work that was refused, at its price) or bounded_risk (what limits allow
 	// beyond the need).
-	SavingMicroUSD    int64                  `json:"saving_micro_usd"`
-	SavingBasis       string                 `json:"saving_basis"`
+	SavingMicroUSD int64  `json:"saving_micro_usd"`
+	SavingBasis    string `json:"saving_basis"`
+	// BesideMicroUSD is what is left of the saving once the suggestions before it in the list are followed that save in the
+	// same sense; absent for the first of them, and in a list until it was tested.
+	BesideMicroUSD    *int64                 `json:"beside_micro_usd,omitzero"`
 	ConfidencePercent Percent                `json:"confidence_percent"` // 0 to 100, computed from the evidence
 	Evidence          []SuggestionEvidence   `json:"evidence"`
 	Occurrences       []SuggestionOccurrence `json:"occurrences,omitzero"` // who and when, most often first

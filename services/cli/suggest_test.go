@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/bursarhq/bursar/pkg/wire"
+	"github.com/bursarhq/bursar/services/cli/internal/screen"
 )
 
 // advice shows, explains and dismisses what the demonstration leads to, and writes a change for review.
@@ -112,5 +113,37 @@ func TestPick(t *testing.T) {
 		if _, err := pick(l, id); err == nil {
 			t.Errorf("%q picks one of two", id)
 		}
+	}
+}
+
+// TestOverlapsAreTold wants advice that promises the same money as other advice to say so, with what all of it comes to.
+func TestOverlapsAreTold(t *testing.T) {
+	t.Parallel()
+	amount := func(n int64) *int64 { return &n }
+	advice := func(saving int64, left *int64) wire.Suggestion {
+		return wire.Suggestion{SuggestionID: "abc", Title: "t", Advice: "a", SavingBasis: "avoidable_spend", SavingMicroUSD: saving, BesideMicroUSD: left}
+	}
+	for name, tt := range map[string]struct {
+		list  []wire.Suggestion
+		want  []string
+		never string
+	}{
+		"the same money": {[]wire.Suggestion{advice(50e6, nil), advice(30e6, amount(0))}, []string{"nothing of it is left", "together: $50.00"}, ""},
+		"a part of it":   {[]wire.Suggestion{advice(50e6, nil), advice(30e6, amount(10e6))}, []string{"$10.00 of it is left", "together: $60.00"}, ""},
+		"other money":    {[]wire.Suggestion{advice(50e6, nil), advice(30e6, amount(30e6))}, nil, "left"},
+		"not tested yet": {[]wire.Suggestion{advice(50e6, nil), advice(30e6, amount(1e6)), advice(20e6, nil)}, []string{"$1.00 of it is left"}, "together"},
+	} {
+		var out strings.Builder
+		a := &app{screen: screen.New(&out, func(string) string { return "" })}
+		a.showSuggestions(&wire.SuggestionList{Suggestions: tt.list})
+		for _, want := range tt.want {
+			if !strings.Contains(strings.Join(strings.Fields(out.String()), " "), want) {
+				t.Errorf("%s: %q is missing in\n%s", name, want, out.String())
+			}
+		}
+		if tt.never != "" && strings.Contains(out.String(), tt.never) {
+			t.Errorf("%s: %q is told in\n%s", name, tt.never, out.String())
+		}
+		fits(t, out.String())
 	}
 }

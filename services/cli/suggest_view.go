@@ -20,6 +20,7 @@ func (a *app) showSuggestions(current *wire.SuggestionList) {
 		}
 		a.showSuggestion(&current.Suggestions[i])
 	}
+	a.showTogether(current.Suggestions)
 	a.showPast(current.Past)
 	if len(current.Suggestions) > 0 {
 		s.Printf("\n%s\n", s.Paint(screen.Faint, "bursar suggest explain ID shows the evidence and the days."))
@@ -32,6 +33,7 @@ func (a *app) showSuggestion(sug *wire.Suggestion) {
 	s.Note(screen.Strong, sug.Title)
 	s.Note(screen.Plain, sug.Advice)
 	a.line("saving", savingText(sug))
+	a.line("overlap", overlapText(sug))
 	a.line("confidence", percentText(sug.ConfidencePercent))
 	if r := sug.Realised; r != nil {
 		a.line("so far", realisedText(r))
@@ -54,6 +56,41 @@ func savingText(sug *wire.Suggestion) string {
 		text += fmt.Sprintf(", in a replay of %s", counted(int64(len(b.Days)), "day"))
 	}
 	return text
+}
+
+// overlapText tells how much of a saving the suggestions before it promise too; empty where they do not.
+func overlapText(sug *wire.Suggestion) string {
+	left := sug.BesideMicroUSD
+	switch {
+	case left == nil || *left >= sug.SavingMicroUSD:
+		return ""
+	case *left <= 0:
+		return "nothing of it is left once what is listed before it is followed"
+	}
+	return screen.Money(*left) + " of it is left once what is listed before it is followed"
+}
+
+// showTogether tells what all suggestions that save in the same sense save together, where that is less than their sum.
+func (a *app) showTogether(list []wire.Suggestion) {
+	for i := range list {
+		basis := list[i].SavingBasis
+		if i > 0 && list[i-1].SavingBasis == basis {
+			continue // they stand together
+		}
+		sum, overlap, known := list[i].SavingMicroUSD, false, true
+		for k := i + 1; k < len(list) && list[k].SavingBasis == basis; k++ {
+			left := list[k].BesideMicroUSD
+			if known = left != nil; !known {
+				break
+			}
+			overlap = overlap || *left < list[k].SavingMicroUSD
+			sum += *left
+		}
+		if overlap && known {
+			a.screen.Printf("\n")
+			a.screen.Note(screen.Plain, "All of these together: "+screen.Money(sum)+" "+basisText(basis)+".")
+		}
+	}
 }
 
 func realisedText(r *wire.SuggestionRealised) string {

@@ -60,6 +60,7 @@ type Book struct {
 	jobs      *workload.Log // not stored: see Recall
 	tests     map[string]tested
 	tracks    map[string]*tracked
+	stacks    map[string]int64 // what is left of a saving on top of others; see besides
 	dismissed map[string]bool
 	evaluated quota.Instant // when the rules ran last
 	awaiting  bool          // advice waits for its test
@@ -73,7 +74,7 @@ func New(workspace string, catalogue *price.Catalogue) *Book {
 	}
 	return &Book{
 		workspace: workspace, base: catalogue, prices: catalogue, window: rules.NewWindow(), made: map[string]quota.Instant{},
-		plans: plans, jobs: workload.New(), tests: map[string]tested{}, tracks: map[string]*tracked{},
+		plans: plans, jobs: workload.New(), tests: map[string]tested{}, tracks: map[string]*tracked{}, stacks: map[string]int64{},
 	}
 }
 

@@ -116,13 +116,13 @@ func (b *Book) month(provider, tier string) int64 {
 	return b.plans[i].Month
 }
 
-// test replays with a change.
-func (l *lab) test(change *whatif.Change, basis whatif.Basis) whatif.Proof {
+// test replays with changes, all of them together.
+func (l *lab) test(basis whatif.Basis, changes ...*whatif.Change) whatif.Proof {
 	if l.base == nil {
-		base := whatif.Run(&l.in, nil)
+		base := whatif.Run(&l.in)
 		l.base = &base
 	}
-	with := whatif.Run(&l.in, change)
+	with := whatif.Run(&l.in, changes...)
 	return whatif.Compare(l.base.Days, with.Days, basis)
 }
 
@@ -168,7 +168,9 @@ func (b *Book) prove(found []rules.Advice, jobs []workload.Job) []wire.Suggestio
 		}
 	}
 	b.measure(l, left)
-	return b.best(proven)
+	list := b.best(proven)
+	b.besides(l, list, left)
+	return list
 }
 
 // best sorts suggestions, money that need not be spent before all else, then by saving. Of several that would do the same
@@ -202,7 +204,7 @@ func (b *Book) holds(t tested) bool {
 
 // tryOut back-tests advice and makes a suggestion of it, if the test shows anything.
 func (b *Book) tryOut(l *lab, a *rules.Advice, key string) (wire.Suggestion, bool) {
-	proof := l.test(&a.Change, a.Basis)
+	proof := l.test(a.Basis, &a.Change)
 	shown := proof.Shows(MinGain)
 	b.tests[key] = tested{At: b.window.Now, Events: b.jobs.Events(), Version: b.window.Config.Version, Shown: shown}
 	if !shown {

@@ -86,7 +86,7 @@ func (b *Book) measure(l *lab, left int) {
 			return
 		}
 		left--
-		proof := l.test(&t.Change, t.Basis)
+		proof := l.test(t.Basis, &t.Change)
 		for i := range proof.Base {
 			day := &proof.Base[i]
 			if day.Start < t.Until || day.Start >= today || day.Start < l.in.From {

@@ -36,7 +36,7 @@ type Input struct {
 // replay is one run.
 type replay struct {
 	in      *Input
-	change  *Change
+	changes []*Change
 	state   *quota.State
 	now     quota.Instant
 	plans   agenda.Agenda[func()]
@@ -73,13 +73,13 @@ type run struct {
 	at          int // the next step
 }
 
-// Run replays. change is nil for what was.
-func Run(in *Input, change *Change) Result {
+// Run replays with all the given changes together; without any, it replays what was.
+func Run(in *Input, changes ...*Change) Result {
 	config := with(in.Config, in.Jobs)
-	if change != nil {
-		config = change.configure(config)
+	for _, c := range changes {
+		config = c.configure(config)
 	}
-	r := &replay{in: in, change: change, state: quota.NewState(), now: in.From, waiting: map[string]int{}, api: map[string]bool{}, days: newDays(in.From, in.To), done: map[string]map[workload.Kind]bool{}}
+	r := &replay{in: in, changes: changes, state: quota.NewState(), now: in.From, waiting: map[string]int{}, api: map[string]bool{}, days: newDays(in.From, in.To), done: map[string]map[workload.Kind]bool{}}
 	if len(in.Jobs) > 0 {
 		r.now = min(r.now, in.Jobs[0].Arrives)
 	}
@@ -123,9 +123,11 @@ func (r *replay) prepare() {
 			r.done[j.Labels.Provider] = map[workload.Kind]bool{}
 		}
 		r.done[j.Labels.Provider][j.Kind()] = true
-		if r.change != nil {
+		if len(r.changes) > 0 {
 			j.Steps = slices.Clone(j.Steps)
-			r.change.rewrite(&j)
+		}
+		for _, c := range r.changes {
+			c.rewrite(&j)
 		}
 		r.runs[i] = run{job: j, until: j.Arrives.Add(j.Waited)}
 		if j.Granted {
@@ -136,21 +138,23 @@ func (r *replay) prepare() {
 	for at := r.in.From; at < r.in.To; at = at.Add(sampleEvery) {
 		r.plan(at, func() { r.days.sample(r.state, at, sampleEvery) })
 	}
-	if r.change != nil && r.change.Kind == OpenWindow {
-		r.openDaily()
+	for _, c := range r.changes {
+		if c.Kind == OpenWindow {
+			r.openDaily(c)
+		}
 	}
 }
 
 // openDaily plans a small request at the same minute of each day.
-func (r *replay) openDaily() {
-	who := slices.IndexFunc(r.in.Jobs, func(j workload.Job) bool { return j.Labels.Account == r.change.Account })
+func (r *replay) openDaily(c *Change) {
+	who := slices.IndexFunc(r.in.Jobs, func(j workload.Job) bool { return j.Labels.Account == c.Account })
 	if who < 0 {
 		return
 	}
 	l := r.in.Jobs[who].Labels
 	day := r.in.From - r.in.From%quota.Instant(quota.Day)
 	for ; day < r.in.To; day = day.Add(quota.Day) {
-		at := day.Add(quota.Millis(r.change.Amount) * quota.Minute)
+		at := day.Add(quota.Millis(c.Amount) * quota.Minute)
 		if at < r.in.From {
 			continue
 		}
@@ -252,22 +256,22 @@ func (r *replay) own(j *workload.Job) string {
 	return ""
 }
 
-// better lists the accounts that the change has a job try first.
-func (r *replay) better(j *workload.Job) []string {
-	switch {
-	case r.change == nil:
-		return nil
-	case r.change.Kind == PreferAccount && j.Labels.Account == r.change.Account && r.suits(j):
-		return []string{r.change.Target}
-	case r.change.Kind == AddAccounts && j.Labels.Provider == r.change.Provider && (r.api[j.Labels.Account] || !j.Granted && !j.Unreserved):
-		return r.change.added()
+// better lists the accounts that the changes have a job try first.
+func (r *replay) better(j *workload.Job) (accounts []string) {
+	for _, c := range r.changes {
+		switch {
+		case c.Kind == PreferAccount && j.Labels.Account == c.Account && r.suits(j, c.Target):
+			accounts = append(accounts, c.Target)
+		case c.Kind == AddAccounts && j.Labels.Provider == c.Provider && (r.api[j.Labels.Account] || !j.Granted && !j.Unreserved):
+			accounts = append(accounts, c.added()...)
+		}
 	}
-	return nil
+	return accounts
 }
 
-// suits tells whether a job may go to the change's target: of another provider only where such work is done there already.
-func (r *replay) suits(j *workload.Job) bool {
-	target, ok := r.state.Config.Account(r.change.Target)
+// suits tells whether a job may go to another account: of another provider only where such work is done there already.
+func (r *replay) suits(j *workload.Job, account string) bool {
+	target, ok := r.state.Config.Account(account)
 	return ok && (target.Provider == j.Labels.Provider || j.Labels.TaskType != "" && r.done[target.Provider][j.Kind()])
 }
 

@@ -196,7 +196,7 @@ func TestChanges(t *testing.T) {
 			}
 			in := input(t, config, row.jobs...)
 			before := fmt.Sprint(in.Config, in.Jobs)
-			proof := Compare(Run(in, nil).Days, Run(in, &row.change).Days, row.basis)
+			proof := Compare(Run(in).Days, Run(in, &row.change).Days, row.basis)
 			if diff := proof.Saving - row.saving; diff < -100 || diff > 100 {
 				t.Errorf("saving %d, want %d\nwas  %+v\nwith %+v", proof.Saving, row.saving, proof.Base, proof.With)
 			}
@@ -254,7 +254,7 @@ func TestSpread(t *testing.T) {
 func TestRunIsDeterministic(t *testing.T) {
 	t.Parallel()
 	in := input(t, world(), busy(300)...)
-	if a, b := fmt.Sprint(Run(in, nil)), fmt.Sprint(Run(in, nil)); a != b {
+	if a, b := fmt.Sprint(Run(in)), fmt.Sprint(Run(in)); a != b {
 		t.Errorf("got\n%s\nand\n%s", a, b)
 	}
 }
@@ -273,7 +273,7 @@ func BenchmarkRun(b *testing.B) {
 	const jobs = 10_000
 	in := input(b, world(), busy(jobs)...)
 	for b.Loop() {
-		Run(in, nil)
+		Run(in)
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/jobs, "ns/job")
 }

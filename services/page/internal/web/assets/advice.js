@@ -30,6 +30,11 @@ function make(s) {
     h("header", {}, title, h("span", { class: "saving", text: f.money(s.saving_micro_usd) })),
     h("p", { class: "faint", text: [bases[s.saving_basis] ?? f.words(s.saving_basis), `from ${f.dayOf(s.window_starts_at)} to ${f.dayOf(s.window_ends_at)}`].join(", ") }),
     h("p", {}, name(s.advice)), facts);
+  const left = s.beside_micro_usd;
+  if (left !== undefined && left < s.saving_micro_usd) {
+    card.append(h("p", { class: "proof" }, h("strong", { text: "Overlaps: " }),
+      `${left > 0 ? f.money(left) : "nothing"} of it is left once what is listed before it is followed.`));
+  }
   if (s.backtest) {
     card.append(h("p", { class: "proof" }, h("strong", { text: "Back-tested: " }),
       `${f.plural(s.backtest.days?.length ?? 0, "day")} with ${f.plural(s.backtest.jobs, "task")} run again with the change: ${range(s.backtest)}.`));
@@ -57,5 +62,5 @@ export function showAdvice(list) {
     return;
   }
   // The figures are part of the key: advice whose figures changed is made anew.
-  keyed(parent, suggestions, (s) => s.suggestion_id + (s.updated_at ?? ""), make, () => {});
+  keyed(parent, suggestions, (s) => [s.suggestion_id, s.updated_at, s.beside_micro_usd].join(), make, () => {});
 }
