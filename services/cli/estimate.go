@@ -3,9 +3,11 @@ package cli
 import (
 	"cmp"
 	"context"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
+	"github.com/bursarhq/bursar/pkg/estimate/learn"
 	"github.com/bursarhq/bursar/pkg/wire"
 	"github.com/bursarhq/bursar/services/cli/internal/screen"
 )
@@ -85,7 +87,39 @@ func (a *app) showEstimates(r *wire.EstimatesReply) {
 	scoreRow(t, "all", &r.Overall)
 	s.Table(t)
 	s.Printf("%s\n", s.Paint(screen.Faint, "WASTE and SHORT: estimated and not used, and used beyond it, as a part of USED."))
+	a.showAgainstTable(r)
 	a.showStated(r.Overall.Stated)
+}
+
+// showAgainstTable sets the built-in table beside what was learned: plainly, and in one figure, because of two ways that cover
+// different shares the waste alone says nothing.
+func (a *app) showAgainstTable(r *wire.EstimatesReply) {
+	v := &r.Overall
+	a.screen.Printf("\n")
+	a.screen.Title("Estimates and the built-in table × 1.3")
+	for _, way := range []struct {
+		name string
+		of   *wire.EstimateCount
+	}{{"estimates", &v.Learned}, {"table", &v.Table}} {
+		a.line(way.name, "covered "+screen.Percent(way.of.Covered, v.Tasks)+", wasted "+screen.Percent(way.of.WasteTokens, v.UsedTokens)+
+			", short by "+screen.Percent(way.of.ShortTokens, v.UsedTokens)+" of what was used; loss "+lossOf(way.of, r.TargetPercent, v.UsedTokens))
+	}
+	a.screen.Printf("%s\n", a.screen.Paint(screen.Faint, lossText(r.TargetPercent)))
+}
+
+// lossOf is waste and shortage in one figure, as a part of use.
+func lossOf(c *wire.EstimateCount, target wire.Percent, used int64) string {
+	count := learn.Count{Waste: c.WasteTokens, Short: c.ShortTokens}
+	return screen.Percent(int64(count.Loss(float64(target)/wholePercent)), used)
+}
+
+// lossText says what a loss is at a target.
+func lossText(target wire.Percent) string {
+	if target <= 0 || target >= wholePercent {
+		return "Loss: tokens short."
+	}
+	weight := strconv.FormatFloat(float64(target)/float64(wholePercent-target), 'f', -1, 64)
+	return "Loss: at a target of " + screen.Percent(int64(target), wholePercent) + " a token short counts as " + weight + " wasted."
 }
 
 func scoreRow(t *screen.Table, name string, v *wire.EstimateScore) {

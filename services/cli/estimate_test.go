@@ -52,7 +52,7 @@ func TestShowEstimates(t *testing.T) {
 	const much = 9_000_000_000
 	score := wire.EstimateScore{
 		Tasks: 1_234_567, UsedTokens: much, AimPercent: 90_000, Learned: wire.EstimateCount{Covered: 1_000_000, CoveredPercent: 81_000, WasteTokens: 13 * much / 10, ShortTokens: much / 5},
-		Table: wire.EstimateCount{Covered: 12}, Stated: &wire.EstimateStated{
+		Table: wire.EstimateCount{Covered: 12_345, ShortTokens: 9 * much / 10}, Stated: &wire.EstimateStated{
 			Tasks: 100, UsedTokens: much, EstimatedTokens: 2 * much, GrantedTokens: 2*much - 1, Extended: 7,
 			Estimate: wire.EstimateCount{Covered: 91, WasteTokens: much}, Grant: wire.EstimateCount{Covered: 88},
 		},
@@ -66,8 +66,9 @@ func TestShowEstimates(t *testing.T) {
 	}{
 		"nothing settled": {wire.EstimatesReply{}, []string{"No task was settled"}, "TASK TYPE"},
 		"full": {
-			wire.EstimatesReply{SinceAt: 1_780_387_200_000, Overall: score, Types: []wire.EstimateScore{named, score}},
-			[]string{"since Jun 2 (UTC)", "all", "(none)", "1,234,567", "81%", "130%", "20%", "18,000,000,000 tokens, which covered 91% and wasted 100%", "7 of them later"}, "No task",
+			wire.EstimatesReply{SinceAt: 1_780_387_200_000, TargetPercent: 90_000, Overall: score, Types: []wire.EstimateScore{named, score}},
+			[]string{"since Jun 2 (UTC)", "all", "(none)", "1,234,567", "81%", "130%", "20%", "18,000,000,000 tokens, which covered 91% and wasted 100%", "7 of them later",
+				"covered 81%, wasted 130%, short by 20% of what was used; loss 31%", "covered 1.0%, wasted 0%, short by 90% of what was used; loss 81%", "counts as 9 wasted"}, "No task",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -70,6 +70,10 @@ func TestEstimatesOnRecordedTraces(t *testing.T) {
 			t.Logf("%d calls: covered %.1f %%, waste %.2f, short %.2f of use; table × 1.3 covers %.1f %%, wastes %.2f; table × one factor of the same coverage wastes %.2f",
 				sum.Tasks, 100*covered, part(sum.Learned.Waste, sum.Used), part(sum.Learned.Short, sum.Used), 100*part(sum.Table.Covered, sum.Tasks),
 				part(sum.Table.Waste, sum.Used), factorWaste(row.jobs, ratios, covered))
+			t.Logf("  loss %.3f of use, table × 1.3 %.3f", sum.Learned.Loss(learn.DefaultTarget)/float64(sum.Used), sum.Table.Loss(learn.DefaultTarget)/float64(sum.Used))
+			if mine, theirs := sum.Learned.Loss(learn.DefaultTarget), sum.Table.Loss(learn.DefaultTarget); !row.few && mine >= theirs {
+				t.Errorf("the loss is %.0f tokens, that of the table × 1.3 %.0f", mine, theirs)
+			}
 			for name, s := range b.Scores() {
 				t.Logf("  %s: covered %.1f %% of %d, waste %.2f", name, 100*part(s.Learned.Covered, s.Tasks), s.Tasks, part(s.Learned.Waste, s.Used))
 			}

@@ -81,7 +81,14 @@ type outcome struct {
 	learn.Score
 	types map[string]learn.Score
 	curve byEvidence
+	// How often a task asks, if it extends by as much as it was estimated until it is done.
+	learnedAsks, tableAsks int64
 }
+
+func loss(c *learn.Count, used int64) float64 { return c.Loss(learn.DefaultTarget) / float64(used) }
+
+// asks is how often a task asks for so much until it has what it uses.
+func asks(used, each int64) int64 { return (used + each - 1) / each }
 
 func (o *outcome) coverage() float64 { return part(o.Learned.Covered, o.Tasks) }
 func (o *outcome) waste() float64    { return part(o.Learned.Waste, o.Used) }
@@ -102,6 +109,8 @@ func run(t testing.TB, tasks []task) *outcome {
 		}
 		o.curve.add(before[x.key.TaskType], x.used <= e.Target)
 		before[x.key.TaskType]++
+		o.learnedAsks += asks(x.used, e.Target)
+		o.tableAsks += asks(x.used, estimate.Conservative(table))
 		if err := b.Learn(x.key, table, quota.Tokens{Output: x.used}); err != nil {
 			t.Fatal(err)
 		}
@@ -173,6 +182,8 @@ func TestCoverage(t *testing.T) {
 			t.Parallel()
 			var curve byEvidence
 			var ours, table float64
+			var all outcome
+			var learnedAsks, tableAsks int64
 			for seed := range uint64(freshSeeds) {
 				tasks := row.draw(rand.New(rand.NewPCG(freshSeed+seed, 1)), row.n)
 				o := run(t, tasks)
@@ -182,6 +193,10 @@ func TestCoverage(t *testing.T) {
 					"table × one factor of the same coverage: least type %.1f %%, waste %.2f", freshSeed+seed, 100*o.coverage(), 100*o.least(), 100*o.most(),
 					o.waste(), 100*part(o.Table.Covered, o.Tasks), part(o.Table.Waste, o.Used), 100*least, waste)
 				curve.plus(&o.curve)
+				t.Logf("seed %d: loss %.3f of use, table × 1.3 %.3f; asks for a task %.2f, table × 1.3 %.1f", freshSeed+seed,
+					loss(&o.Learned, o.Used), loss(&o.Table, o.Used), part(o.learnedAsks, o.Tasks), part(o.tableAsks, o.Tasks))
+				all.Used, all.Learned, all.Table = all.Used+o.Used, plus(all.Learned, o.Learned), plus(all.Table, o.Table)
+				learnedAsks, tableAsks = learnedAsks+o.learnedAsks, tableAsks+o.tableAsks
 				if math.Abs(o.coverage()-learn.DefaultTarget) > 0.03 || o.least() < learn.DefaultTarget-0.13 {
 					t.Errorf("seed %d: coverage is %.3f, of a type %.3f, want within 3 points of %.2f", seed, o.coverage(), o.least(), learn.DefaultTarget)
 				}
@@ -189,6 +204,9 @@ func TestCoverage(t *testing.T) {
 			t.Logf("mean waste %.3f, of the table × one factor %.3f", ours, table)
 			for i, from := range []string{"0", "1-9", "10-29", "30-99", "100+"} {
 				t.Logf("  tasks of the type before: %-5s covered %.1f %% of %d", from, 100*float64(curve.covered[i])/float64(curve.tasks[i]), curve.tasks[i])
+			}
+			if mine, theirs := loss(&all.Learned, all.Used), loss(&all.Table, all.Used); mine >= theirs || learnedAsks >= tableAsks {
+				t.Errorf("the loss is %.3f of use and of the table × 1.3 %.3f, in %d and %d asks", mine, theirs, learnedAsks, tableAsks)
 			}
 			if ours >= table {
 				t.Errorf("mean waste %.3f, the table with one factor of the same coverage wastes %.3f", ours, table)
