@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"sync"
 	"time"
 
@@ -207,6 +208,7 @@ func (e *Engine) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-e.wake:
+			runtime.Gosched() // whoever is about to submit more does so first: a step for each call would cost more
 			e.submit(ctx)
 		case in := <-e.inputs:
 			e.input(ctx, in)
