@@ -171,6 +171,40 @@ COMMENT 'Commits that could not be read. Any row here makes bursar verify fail';
 CREATE TABLE IF NOT EXISTS bursar.ledger_unreadable ON CLUSTER bursar AS bursar.ledger_unreadable_local
 ENGINE = Distributed('bursar', 'bursar', 'ledger_unreadable_local', sipHash64(workspace));
 
+CREATE TABLE IF NOT EXISTS bursar.limit_log_local ON CLUSTER bursar
+(
+    `workspace` LowCardinality(String) COMMENT 'Whose ledger it is',
+    `kind` LowCardinality(String) COMMENT 'The event\'s name; empty says how far a ledger is copied',
+    `limit_id` LowCardinality(String) COMMENT 'The limit it is about; empty for a configuration',
+    `committed_at` DateTime64(3, 'UTC') COMMENT 'Ledger time of the commit' CODEC(ZSTD(1)),
+    `ledger_id` LowCardinality(String) COMMENT 'The ledger',
+    `commit` UInt64 COMMENT 'The number of the commit',
+    `idx` Int32 COMMENT 'The place of the event in its commit',
+    `through` UInt64 COMMENT 'The last commit that was looked at: the highest one counts' CODEC(T64, ZSTD(1)),
+    `at` DateTime64(3, 'UTC') COMMENT 'Ledger time of the event' CODEC(ZSTD(1)),
+    `account` LowCardinality(String),
+    `team` LowCardinality(String),
+    `window_start` DateTime64(3, 'UTC') COMMENT 'As in ledger_events, and so are all that follow' CODEC(ZSTD(1)),
+    `window_end` DateTime64(3, 'UTC') CODEC(ZSTD(1)),
+    `limit_used` Int64 CODEC(T64, ZSTD(1)),
+    `limit_capacity` Int64 CODEC(T64, ZSTD(1)),
+    `threshold_percent` Int64 CODEC(T64, ZSTD(1)),
+    `used_percent_milli` Int64 CODEC(T64, ZSTD(1)),
+    `tier` LowCardinality(String),
+    `source` LowCardinality(String),
+    `effective` Bool,
+    `reason` String CODEC(ZSTD(1)),
+    `target` LowCardinality(String),
+    `data` String CODEC(ZSTD(1))
+)
+ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/bursar/limit_log', '{replica}', through)
+PRIMARY KEY (workspace, kind, limit_id, committed_at)
+ORDER BY (workspace, kind, limit_id, committed_at, ledger_id, commit, idx)
+COMMENT 'What ledger_events has of configurations, windows, warnings and observations, where it is found without reading all else. May hold a row twice for a while: read with FINAL';
+
+CREATE TABLE IF NOT EXISTS bursar.limit_log ON CLUSTER bursar AS bursar.limit_log_local
+ENGINE = Distributed('bursar', 'bursar', 'limit_log_local', sipHash64(workspace));
+
 CREATE TABLE IF NOT EXISTS bursar.prices_local ON CLUSTER bursar
 (
     `provider` LowCardinality(String) COMMENT 'Whose model it is',
@@ -266,4 +300,5 @@ INSERT INTO bursar.schema_migrations (name, checksum) VALUES
     ('migrations/0004_hourly.sql', '6d502c2fb6b47cdf9dedd640e80ea1189c8da924e38d12b95b0544158ceac329'),
     ('migrations/0005_codecs.sql', '00628553b207c81caa8f93103c27d0d530d91b999d992124cc25aa7612a8441a'),
     ('migrations/0006_files_estimates.sql', '542f5db16423193bf166f48e14b47a461e6b7b5a683ed99a8601b0cfea463fcd'),
-    ('migrations/0007_sums_of_limits_and_waits.sql', '977799428b99019d93bc6287482a892d4d6130e0507c8abc817fb417443c98bf');
+    ('migrations/0007_sums_of_limits_and_waits.sql', '977799428b99019d93bc6287482a892d4d6130e0507c8abc817fb417443c98bf'),
+    ('migrations/0008_limit_log.sql', '44dc79b3d700976d7a5fb63ae1700334f51eba0ab7f18b7561ffccb8d920c5cf');

@@ -26,8 +26,8 @@ const (
 	// maxTime bounds the asking of one question; a slow one is asked less often, but at least minAsked times.
 	maxTime  = 20 * time.Second
 	minAsked = 3
-	// askedWorkspace is the workspace that questions are about.
-	askedWorkspace = "w7"
+	// askedOf is the workspace that questions are about, or the last one where there are not so many.
+	askedOf = 7
 )
 
 // errNothing says that a question is about no usage: then its time says nothing.
@@ -55,6 +55,8 @@ type Bench struct {
 	// conn writes; analyst asks what analysts ask, with the limits they have.
 	conn, analyst driver.Conn
 	log           *slog.Logger
+	// workspace is the one that is asked about.
+	workspace string
 }
 
 // New returns a Bench of an empty ClickHouse.
@@ -64,6 +66,7 @@ func New(conn, analyst driver.Conn, log *slog.Logger) *Bench {
 
 // Run fills ClickHouse and measures. The error is ErrSlow if that is all that is wrong.
 func (b *Bench) Run(ctx context.Context, o Options) error {
+	b.workspace = "w" + strconv.FormatUint(min(askedOf, o.Shape.Workspaces-1), 10)
 	if err := b.migrate(ctx); err != nil {
 		return err
 	}
@@ -159,7 +162,7 @@ func (b *Bench) askAll(ctx context.Context, o Options) error {
 		return err
 	}
 	for _, e := range o.Examples {
-		statement := e.In(Ends, askedWorkspace)
+		statement := e.In(Ends, b.workspace)
 		if err := add(e.Question, e.Hot, func(ctx context.Context) error { return drain(ctx, b.analyst, statement) }); err != nil {
 			return err
 		}

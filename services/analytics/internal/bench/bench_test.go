@@ -44,7 +44,7 @@ func TestRun(t *testing.T) {
 	if err != nil && !errors.Is(err, ErrSlow) {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"ingest by the path", "in 4 parts", "bytes a row", "summary of 4w", "Who spent what, and why", "forecast of all limits", "Grafana windows: Fullest windows", "page: 7d of one agent"} {
+	for _, want := range []string{"ingest by the path", "in 3 parts", "bytes a row", "summary of 4w", "Who spent what, and why", "forecast of all limits", "Grafana windows: Fullest windows", "page: 7d of one agent"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("not told: %s\n%s", want, out.String())
 		}

@@ -1,4 +1,4 @@
-INSERT INTO bursar.ledger_events
+INSERT INTO bursar.bench_stage
 (
     workspace, ledger_id, commit, idx, epoch, committed_at, kind, at, limit_id, account, window_start, window_end, limit_used,
     limit_capacity, threshold_percent, data
@@ -25,7 +25,7 @@ FROM
     FROM numbers({workspaces:UInt64}) AS w, numbers(12) AS l, numbers({days:UInt64} * 24) AS h
     ARRAY JOIN [false, true] AS warning
 )
-WHERE s >= beginning
+WHERE s >= beginning AND toUInt64(greatest(1, (toUnixTimestamp(s) - toUnixTimestamp(beginning)) / ({days:UInt64} * 86400) * {commits:UInt64})) % {parts:UInt64} = {part:UInt64}
 UNION ALL
 SELECT
     concat('w', toString(number)), hex(sipHash128('ledger', number)), 1, 99, 1, beginning, 'config.applied', beginning, '', '',
@@ -36,3 +36,4 @@ SELECT
         -- Some run out before they end, and some do not.
         toString(toInt64({commits:UInt64} / 6 * 40 / 6 * 55000 / {days:UInt64} * if(l % 2 = 0, 5 / 24, 7) * (0.7 + l / 12))), '}'), range(12)), ','), ']}}')
 FROM numbers({workspaces:UInt64})
+WHERE {part:UInt64} = 0

@@ -33,13 +33,13 @@ func (b *Bench) askOverNATS(add adder) error {
 	}
 	reader := query.NewReader(b.conn)
 	for _, timeframe := range []string{"24h", "7d", "4w", "30d", "90d"} {
-		if err := add("summary of "+timeframe, true, summary(reader, wire.Scope{Timeframe: timeframe}, now)); err != nil {
+		if err := add("summary of "+timeframe, true, b.summary(reader, wire.Scope{Timeframe: timeframe}, now)); err != nil {
 			return err
 		}
-		if err := add("history of "+timeframe, true, history(reader, wire.Scope{Timeframe: timeframe}, now)); err != nil {
+		if err := add("history of "+timeframe, true, b.history(reader, wire.Scope{Timeframe: timeframe}, now)); err != nil {
 			return err
 		}
-		if err := add("peaks of "+timeframe, true, peaks(reader, wire.Scope{Timeframe: timeframe}, now)); err != nil {
+		if err := add("peaks of "+timeframe, true, b.peaks(reader, wire.Scope{Timeframe: timeframe}, now)); err != nil {
 			return err
 		}
 	}
@@ -54,13 +54,13 @@ func (b *Bench) askPage(reader *query.Reader, now time.Time, add adder) error {
 			"model": {Model: "model-1"}, "task": {TaskType: "analysis"},
 		} {
 			scope.Timeframe = timeframe
-			if err := add("page: "+timeframe+" of one "+name, true, history(reader, scope, now)); err != nil {
+			if err := add("page: "+timeframe+" of one "+name, true, b.history(reader, scope, now)); err != nil {
 				return err
 			}
 		}
 	}
 	forecast := func(ctx context.Context) error {
-		reply, err := reader.Forecast(ctx, askedWorkspace, &wire.ForecastRequest{}, now)
+		reply, err := reader.Forecast(ctx, b.workspace, &wire.ForecastRequest{}, now)
 		if err == nil && (len(reply.Limits) == 0 || reply.Limits[0].NextWeek == nil) {
 			err = fmt.Errorf("nothing is forecast: %+v", reply)
 		}
@@ -69,9 +69,9 @@ func (b *Bench) askPage(reader *query.Reader, now time.Time, add adder) error {
 	return add("forecast of all limits", true, forecast)
 }
 
-func summary(reader *query.Reader, scope wire.Scope, now time.Time) func(context.Context) error {
+func (b *Bench) summary(reader *query.Reader, scope wire.Scope, now time.Time) func(context.Context) error {
 	return func(ctx context.Context) error {
-		reply, err := reader.Summary(ctx, askedWorkspace, &wire.SummaryRequest{Scope: scope}, now)
+		reply, err := reader.Summary(ctx, b.workspace, &wire.SummaryRequest{Scope: scope}, now)
 		if err == nil && reply.Totals.TotalTokens == 0 {
 			err = errNothing
 		}
@@ -79,9 +79,9 @@ func summary(reader *query.Reader, scope wire.Scope, now time.Time) func(context
 	}
 }
 
-func history(reader *query.Reader, scope wire.Scope, now time.Time) func(context.Context) error {
+func (b *Bench) history(reader *query.Reader, scope wire.Scope, now time.Time) func(context.Context) error {
 	return func(ctx context.Context) error {
-		reply, err := reader.History(ctx, askedWorkspace, &wire.HistoryRequest{Scope: scope}, now)
+		reply, err := reader.History(ctx, b.workspace, &wire.HistoryRequest{Scope: scope}, now)
 		if err == nil && reply.Totals.TotalTokens == 0 {
 			err = errNothing
 		}
@@ -89,9 +89,9 @@ func history(reader *query.Reader, scope wire.Scope, now time.Time) func(context
 	}
 }
 
-func peaks(reader *query.Reader, scope wire.Scope, now time.Time) func(context.Context) error {
+func (b *Bench) peaks(reader *query.Reader, scope wire.Scope, now time.Time) func(context.Context) error {
 	return func(ctx context.Context) error {
-		reply, err := reader.Peaks(ctx, askedWorkspace, &wire.PeaksRequest{Scope: scope}, now)
+		reply, err := reader.Peaks(ctx, b.workspace, &wire.PeaksRequest{Scope: scope}, now)
 		if err == nil && reply.Totals.TotalTokens == 0 {
 			err = errNothing
 		}
@@ -105,7 +105,7 @@ func (b *Bench) askPanels(panels []dashboards.Query, add adder) error {
 	if err != nil {
 		return err
 	}
-	g := dashboards.Grafana{From: now.Add(-shownFor), To: now, Interval: point, Variables: map[string]string{"workspace": askedWorkspace}}
+	g := dashboards.Grafana{From: now.Add(-shownFor), To: now, Interval: point, Variables: map[string]string{"workspace": b.workspace}}
 	for _, p := range panels {
 		statement, err := g.Expand(p.SQL)
 		if err != nil {

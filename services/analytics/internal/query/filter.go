@@ -68,6 +68,15 @@ func (f filter) sums(kinds string) string {
 		" AND " + strings.Join(f.labels, " AND ") + ")"
 }
 
+// eventContext is context for questions of nothing but events. Rows of one identity are equal, so that conditions may be
+// looked at before one of them is chosen; of sums they differ.
+func (f filter) eventContext(ctx context.Context) context.Context {
+	return clickhouse.Context(f.context(ctx), clickhouse.WithSettings(clickhouse.Settings{
+		"do_not_merge_across_partitions_select_final": 1, "use_skip_indexes_if_final": 1, "use_skip_indexes_if_final_exact_mode": 0,
+		"optimize_move_to_prewhere_if_final": 1,
+	}))
+}
+
 // context returns ctx with the parameters.
 func (f filter) context(ctx context.Context) context.Context {
 	return clickhouse.Context(ctx, clickhouse.WithParameters(f.parameters), clickhouse.WithSettings(clickhouse.Settings{

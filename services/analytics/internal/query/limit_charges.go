@@ -154,7 +154,7 @@ func (r *Reader) chargedEvents(ctx context.Context, f filter, c *charging, done 
 			FROM (` + strings.Join(pieces, " UNION ALL ") + `)
 		)
 		GROUP BY id, begin`
-	rows, err := r.conn.Query(f.context(ctx), use)
+	rows, err := r.conn.Query(f.eventContext(ctx), use)
 	if err != nil {
 		return fmt.Errorf("summing what was used of limits: %w", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -53,10 +54,14 @@ func (p place) before(q place) bool {
 
 // limits reads the limits that can be forecast, in the order of the configuration, with their windows.
 func (r *Reader) limits(ctx context.Context, f filter, q *wire.ForecastRequest) ([]*limitUse, error) {
-	ctx = f.context(ctx)
-	const latest = `SELECT data, toUnixTimestamp64Milli(committed_at), commit, idx FROM bursar.ledger_events FINAL
-		WHERE workspace = {workspace:String} AND kind = 'config.applied' ORDER BY committed_at DESC, commit DESC, idx DESC LIMIT 1`
-	rows, err := r.conn.Query(ctx, latest)
+	f.parameters = maps.Clone(f.parameters)
+	copied, err := r.copied(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	beyond := copied.beyond(f)
+	rows, err := r.conn.Query(f.context(ctx), "SELECT data, toUnixTimestamp64Milli(committed_at), commit, idx FROM ("+
+		aboutLimits("data, committed_at, commit, idx", "kind = 'config.applied'", beyond)+") ORDER BY committed_at DESC, commit DESC, idx DESC LIMIT 1")
 	if err != nil {
 		return nil, fmt.Errorf("reading the configuration: %w", err)
 	}
@@ -89,15 +94,40 @@ func (r *Reader) limits(ctx context.Context, f filter, q *wire.ForecastRequest) 
 			l.setWindow(span, at)
 		}
 	}
-	return limits, r.readWindows(ctx, byID)
+	return limits, r.readWindows(f.context(ctx), byID, beyond)
+}
+
+// copied returns how far the ledgers are in bursar.limit_log.
+func (r *Reader) copied(ctx context.Context, f filter) (summed, error) {
+	rows, err := r.conn.Query(f.context(ctx), "SELECT CAST(ledger_id, 'String'), max(through) FROM bursar.limit_log WHERE workspace = {workspace:String} AND kind = '' GROUP BY ledger_id")
+	if err != nil {
+		return nil, fmt.Errorf("looking how far limits are copied: %w", err)
+	}
+	done := summed{}
+	for rows.Next() {
+		var id string
+		var through uint64
+		if err := rows.Scan(&id, &through); err != nil {
+			return nil, errors.Join(err, rows.Close())
+		}
+		done[id] = through
+	}
+	return done, errors.Join(rows.Err(), rows.Close())
+}
+
+// aboutLimits selects columns of events about limits: of those that are copied, and of those beyond, from all events. An
+// event that is copied meanwhile is in both.
+func aboutLimits(columns, which, beyond string) string {
+	of := func(table string) string {
+		return "SELECT " + columns + " FROM " + table + " FINAL WHERE workspace = {workspace:String} AND " + which
+	}
+	return of("bursar.limit_log") + " UNION ALL " + of("bursar.ledger_events") + " AND " + beyond
 }
 
 // readWindows folds the last events about the window of each limit.
-func (r *Reader) readWindows(ctx context.Context, limits map[string]*limitUse) error {
-	const last = `SELECT CAST(limit_id, 'String'), CAST(kind, 'String'), data, toUnixTimestamp64Milli(committed_at), commit, idx
-		FROM bursar.ledger_events FINAL
-		WHERE workspace = {workspace:String} AND limit_id != ''
-			AND (kind IN ('window.opened', 'window.rolled') OR kind = 'observation.recorded' AND effective)
+func (r *Reader) readWindows(ctx context.Context, limits map[string]*limitUse, beyond string) error {
+	last := `SELECT CAST(limit_id, 'String'), CAST(kind, 'String'), data, toUnixTimestamp64Milli(committed_at), commit, idx
+		FROM (` + aboutLimits("limit_id, kind, data, committed_at, commit, idx", "limit_id != '' AND (kind IN ('window.opened', 'window.rolled') OR kind = 'observation.recorded' AND effective)", beyond) + `)
 		ORDER BY committed_at DESC, commit DESC, idx DESC
 		LIMIT 1 BY limit_id, kind, JSONHas(data, 'learned'), JSONHas(data, 'observation', 'signal')`
 	rows, err := r.conn.Query(ctx, last)

@@ -79,7 +79,10 @@ func (r *Reader) rows(ctx context.Context, f filter, ask question, from string, 
 	if ask.groupBy != "" {
 		query += " GROUP BY " + ask.groupBy
 	}
-	rows, err := r.conn.Query(f.context(ctx), query)
+	if ctx = f.context(ctx); done == nil {
+		ctx = f.eventContext(ctx)
+	}
+	rows, err := r.conn.Query(ctx, query)
 	if err != nil {
 		return fmt.Errorf("%s: %w", ask.topic, err)
 	}

@@ -37,6 +37,8 @@ var (
 	charges string
 	//go:embed waits.sql
 	waits string
+	//go:embed limit_log.sql
+	limitLog string
 )
 
 // table is a table of sums: how it is filled, and the condition of its rows that say how far a ledger is summed.
@@ -47,6 +49,7 @@ func tables() []table {
 		{"bursar.hourly", hourly, "kind = ''"},
 		{"bursar.charges", charges, "limit_id = ''"},
 		{"bursar.waits", waits, "hour = toDateTime(0, 'UTC')"},
+		{"bursar.limit_log", limitLog, "kind = ''"},
 	}
 }
 

@@ -1,5 +1,6 @@
 // Package rollup keeps sums of the events, so that questions about much usage need not read it: bursar.hourly by hour and
-// label, bursar.charges by limit, window and quarter of an hour, bursar.waits by hour, priority and outcome.
+// label, bursar.charges by limit, window and quarter of an hour, bursar.waits by hour, priority and outcome; and a copy of the
+// few events that tell of limits and configurations, bursar.limit_log, which no sum can take the place of.
 //
 // # How
 //

@@ -107,6 +107,8 @@ func (b *bench) check() {
 		chargeSums   = "SELECT workspace, limit_id, quarter, window_start, toInt64(sum(charges)), sum(amount), min(first_used_at), max(last_used_at), arraySort(groupUniqArrayArray(agents)) FROM analyst.limit_use GROUP BY ALL"
 		spreadEvents = "SELECT workspace, toStartOfHour(ended_at), CAST(priority, 'String'), CAST(outcome, 'String'), toInt64(count()), sum(waited_ms), round(quantileTDigest(0.5)(waited_ms)), round(quantileTDigest(0.99)(waited_ms)) FROM analyst.waits GROUP BY ALL"
 		spreadSums   = "SELECT workspace, hour, CAST(priority, 'String'), CAST(outcome, 'String'), toInt64(sum(waits)), sum(waited_ms), round(quantileTDigestMerge(0.5)(spread)), round(quantileTDigestMerge(0.99)(spread)) FROM analyst.waits_hourly GROUP BY ALL"
+		logEvents    = "SELECT workspace, CAST(kind, 'String'), limit_id, committed_at, ledger_id, commit, idx, at, window_start, window_end, limit_used, limit_capacity, threshold_percent, effective, data FROM bursar.ledger_events FINAL WHERE kind IN ('config.applied', 'window.opened', 'window.rolled', 'limit.warning', 'observation.recorded')"
+		logSums      = "SELECT workspace, CAST(kind, 'String'), limit_id, committed_at, ledger_id, commit, idx, at, window_start, window_end, limit_used, limit_capacity, threshold_percent, effective, data FROM bursar.limit_log FINAL WHERE kind != ''"
 		waitSums     = "SELECT workspace, hour, team, decision, limit_id, toInt64(sum(decisions)), sum(waited_ms), sum(tokens) FROM analyst.decisions_hourly WHERE startsWith(decision, 'queue_') GROUP BY ALL"
 	)
 	for name, pair := range map[string][2]string{
@@ -116,6 +118,7 @@ func (b *bench) check() {
 		"waits":   {waitEvents, waitSums},
 		"charges": {chargeEvents, chargeSums},
 		"spread":  {spreadEvents, spreadSums},
+		"limits":  {logEvents, logSums},
 	} {
 		events, sums := b.count("SELECT count() FROM ("+pair[0]+")"), b.count("SELECT count() FROM ("+pair[1]+")")
 		both := b.count("SELECT count() FROM (" + pair[0] + " INTERSECT " + pair[1] + ")")
@@ -161,7 +164,10 @@ func TestSumsSurviveRepeats(t *testing.T) {
 	for range 2 {
 		forgetful := b.builder()
 		forgetful.known = true
-		forgetful.built = map[string]map[Ledger]uint64{"bursar.hourly": {}, "bursar.charges": {}, "bursar.waits": {}}
+		forgetful.built = map[string]map[Ledger]uint64{}
+		for _, sums := range tables() {
+			forgetful.built[sums.name] = map[Ledger]uint64{}
+		}
 		if err := forgetful.Round(t.Context()); err != nil {
 			t.Fatal(err)
 		}

@@ -1,5 +1,5 @@
 CREATE OR REPLACE VIEW analyst.limit_events
-COMMENT 'One row per thing that happened to a limit: a warning, a window that opened or ended, an observation by the provider'
+COMMENT 'One row per thing that happened to a limit: a warning, a window that opened or ended, an observation by the provider. Some seconds behind the events'
 AS SELECT
     workspace,
     at,
@@ -19,7 +19,7 @@ AS SELECT
     if(kind = 'observation.recorded', reason, '') AS signal, -- exhausted (a 429 of ours) or overloaded (a 529, not our quota)
     if(kind = 'observation.recorded', target, '') AS unknown_window, -- one that is not configured
     ledger_id, commit, idx
-FROM bursar.ledger_events FINAL
+FROM bursar.limit_log FINAL
 WHERE kind IN ('limit.warning', 'window.opened', 'window.rolled', 'observation.recorded');
 
 CREATE OR REPLACE VIEW analyst.limit_charges

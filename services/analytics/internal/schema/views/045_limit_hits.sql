@@ -37,7 +37,7 @@ FROM
     SELECT workspace, limit_id, account, window_start, window_end, kind = 'window.rolled' AS rolled,
         toInt64(0) AS charged, limit_used AS told, limit_capacity AS capacity, threshold_percent AS warned,
         toUInt64(0) AS charges, CAST([], 'Array(LowCardinality(String))') AS agents, at AS first_at, at AS last_at
-    FROM bursar.ledger_events FINAL
+    FROM bursar.limit_log FINAL
     WHERE kind IN ('window.opened', 'window.rolled', 'limit.warning') AND toUnixTimestamp64Milli(window_start) != 0
     UNION ALL
     SELECT workspace, limit_id, account, window, toDateTime64(0, 3, 'UTC'), false, amount, toInt64(0), toInt64(0), toInt64(0),

@@ -63,8 +63,8 @@ FROM bursar.charges AS c FINAL
 WHERE c.limit_id != '';
 
 CREATE OR REPLACE VIEW analyst.summed
-COMMENT 'How far each ledger is in usage_hourly, decisions_hourly, waits_hourly and limit_use, in all of them'
-AS SELECT s.workspace AS workspace, s.ledger_id AS ledger_id, if(count() = 3, min(s.through), 0) AS through_commit
+COMMENT 'How far each ledger is in usage_hourly, decisions_hourly, waits_hourly, limit_use and the views of limits, in all of them'
+AS SELECT s.workspace AS workspace, s.ledger_id AS ledger_id, if(count() = 4, min(s.through), 0) AS through_commit
 FROM
 (
     SELECT workspace, ledger_id, max(through) AS through FROM bursar.hourly WHERE kind = '' GROUP BY workspace, ledger_id
@@ -72,5 +72,7 @@ FROM
     SELECT workspace, ledger_id, max(through) FROM bursar.charges WHERE limit_id = '' GROUP BY workspace, ledger_id
     UNION ALL
     SELECT workspace, ledger_id, max(through) FROM bursar.waits WHERE hour = toDateTime(0, 'UTC') GROUP BY workspace, ledger_id
+    UNION ALL
+    SELECT workspace, ledger_id, max(through) FROM bursar.limit_log WHERE kind = '' GROUP BY workspace, ledger_id
 ) AS s
 GROUP BY s.workspace, s.ledger_id;

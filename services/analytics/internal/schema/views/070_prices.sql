@@ -25,7 +25,7 @@ SELECT
 FROM
 (
     SELECT workspace, argMax(data, (at, commit, idx)) AS latest
-    FROM bursar.ledger_events FINAL
+    FROM bursar.limit_log FINAL
     WHERE kind = 'config.applied'
     GROUP BY workspace
 ) AS c

@@ -1,5 +1,5 @@
 CREATE OR REPLACE VIEW analyst.limits
-COMMENT 'One row per limit that is configured now: what it counts, what it holds, and its present window (NULL while a session is not open)'
+COMMENT 'One row per limit that is configured now: what it counts, what it holds, and its present window (NULL while a session is not open). Some seconds behind the events'
 AS SELECT
     c.workspace AS workspace,
     JSONExtractString(c.spec, 'limit_id') AS limit_id,
@@ -21,7 +21,7 @@ AS SELECT
 FROM
 (
     SELECT workspace, arrayJoin(JSONExtractArrayRaw(argMax(data, (committed_at, commit, idx)), 'config', 'limits')) AS spec
-    FROM bursar.ledger_events FINAL
+    FROM bursar.limit_log FINAL
     WHERE kind = 'config.applied'
     GROUP BY workspace
 ) AS c
@@ -40,7 +40,7 @@ LEFT JOIN
             workspace, CAST(limit_id, 'String') AS limit_id, (committed_at, commit, idx) AS at, true AS told_span, toInt64(-1) AS learned, toInt64(0) AS capacity,
             (JSONExtractString(data, if(kind = 'window.opened', 'span', 'next'), 'starts_at'),
              JSONExtractString(data, if(kind = 'window.opened', 'span', 'next'), 'ends_at')) AS span
-        FROM bursar.ledger_events FINAL
+        FROM bursar.limit_log FINAL
         WHERE kind IN ('window.opened', 'window.rolled')
         UNION ALL
         SELECT
@@ -48,13 +48,13 @@ LEFT JOIN
             if(JSONHas(data, 'learned'), JSONExtractBool(data, 'learned', 'decides') * JSONExtractInt(data, 'learned', 'low'), -1),
             JSONExtractInt(data, 'capacity'),
             (JSONExtractString(data, 'span', 'starts_at'), JSONExtractString(data, 'span', 'ends_at'))
-        FROM bursar.ledger_events FINAL
+        FROM bursar.limit_log FINAL
         WHERE kind = 'observation.recorded' AND effective AND limit_id != ''
         UNION ALL
         SELECT
             workspace, JSONExtractString(opened, 'limit_id'), (committed_at, commit, idx), true, -1, 0,
             (JSONExtractString(opened, 'starts_at'), JSONExtractString(opened, 'ends_at'))
-        FROM bursar.ledger_events FINAL
+        FROM bursar.limit_log FINAL
         ARRAY JOIN JSONExtractArrayRaw(data, 'opened') AS opened
         WHERE kind = 'config.applied'
     )
