@@ -78,7 +78,7 @@ test-fault: setup ## Kill, pause and cut off running processes (minutes)
 
 .PHONY: test-page
 test-page: setup ## Run the tests that look at the page in a real Chromium
-	axe=$$(scripts/install-axe.sh) && cd services && BURSAR_AXE="$$axe" $(GO) test -tags page -count 1 -timeout 5m -run Page ./cli
+	axe=$$(scripts/install-axe.sh) && cd services && BURSAR_AXE="$$axe" $(GO) test -tags page -count 1 -timeout 10m -run Page ./cli
 
 .PHONY: test-compose
 test-compose: setup build ## Run what docker-compose.yml describes, as processes

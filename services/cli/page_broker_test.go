@@ -12,7 +12,6 @@ import (
 
 	"github.com/bursarhq/bursar/pkg/client"
 	"github.com/bursarhq/bursar/pkg/natsauth"
-	"github.com/bursarhq/bursar/pkg/natsconn"
 	"github.com/bursarhq/bursar/pkg/natsembed/natsproc"
 	"github.com/bursarhq/bursar/pkg/wire"
 	"github.com/bursarhq/bursar/services/cli/internal/datadir"
@@ -121,19 +120,7 @@ func spread(times []time.Duration) string {
 func (i *instance) agent(name string) *client.Agent {
 	i.t.Helper()
 	id := natsauth.Agent(natsauth.DefaultWorkspace, demoPrincipal)
-	seed, err := natsauth.SeedFile(datadir.Dir(i.dir).Keys(), id)
-	if err != nil {
-		i.t.Fatal(err)
-	}
-	inbox, err := id.InboxPrefix()
-	if err != nil {
-		i.t.Fatal(err)
-	}
-	nc, err := natsconn.Connect(i.t.Context(), natsconn.Config{Name: name, URL: i.ready.NATS, NkeySeedFile: seed, InboxPrefix: inbox})
-	if err != nil {
-		i.t.Fatal(err)
-	}
-	c, err := client.New(nc, client.Options{Workspace: id.Workspace, Principal: id.Principal})
+	c, err := client.New(i.connect(id), client.Options{Workspace: id.Workspace, Principal: id.Principal})
 	if err != nil {
 		i.t.Fatal(err)
 	}

@@ -11,9 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/bursarhq/bursar/pkg/natsauth"
-	"github.com/bursarhq/bursar/pkg/natsconn"
 	"github.com/bursarhq/bursar/pkg/wire"
-	"github.com/bursarhq/bursar/services/cli/internal/datadir"
 )
 
 // applyConfig has a limit of which advice says that it should be another one.
@@ -90,18 +88,7 @@ func TestApplyingAdviceToTheBuiltInConfiguration(t *testing.T) {
 // advise gives one piece of advice, as the suggestion service does.
 func (i *instance) advise(change wire.SuggestionChange) {
 	i.t.Helper()
-	keys, err := natsauth.LoadOrCreate(datadir.Dir(i.dir).Keys())
-	if err != nil {
-		i.t.Fatal(err)
-	}
-	cfg, err := keys.Connection(natsauth.Service(natsauth.RoleSuggestion), natsconn.Config{URL: i.ready.NATS})
-	if err != nil {
-		i.t.Fatal(err)
-	}
-	nc, err := natsconn.Connect(i.t.Context(), cfg)
-	if err != nil {
-		i.t.Fatal(err)
-	}
+	nc := i.connect(natsauth.Service(natsauth.RoleSuggestion))
 	defer nc.Close()
 	js, err := jetstream.New(nc)
 	if err != nil {

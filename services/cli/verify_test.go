@@ -64,15 +64,7 @@ func TestVerifyATrimmedLog(t *testing.T) {
 	i := up(t, t.TempDir())
 	i.do(ExitOK, "replay", "--demo", "--limit", "40")
 	whole := ask[verifyDocument](i, "verify")
-	keys, err := natsauth.LoadOrCreate(datadir.Dir(i.dir).Keys())
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg, err := keys.Connection(natsauth.Service(natsauth.RoleMaintenance), natsconn.Config{URL: i.ready.NATS})
-	if err != nil {
-		t.Fatal(err)
-	}
-	future := allocator.TrimConfig{NATS: cfg, Workspaces: []string{natsauth.DefaultWorkspace}, Now: time.Now().Add(2 * allocator.DefaultRetention)}
+	future := allocator.TrimConfig{NATS: i.connection(natsauth.Service(natsauth.RoleMaintenance)), Workspaces: []string{natsauth.DefaultWorkspace}, Now: time.Now().Add(2 * allocator.DefaultRetention)}
 	await(t, "the log to be trimmed", func() bool { // as far as all who follow it have acknowledged
 		if err := allocator.Trim(t.Context(), future, slog.New(slog.DiscardHandler)); err != nil {
 			t.Fatal(err)
@@ -146,20 +138,32 @@ func execute(t *testing.T, conn driver.Conn, statement string) {
 // corruptCommit stores the newest commit once more, with one bit of it turned.
 func (i *instance) corruptCommit() {
 	i.t.Helper()
+	nc := i.connect(natsauth.Service(natsauth.RoleAllocatorStore))
+	defer nc.Close()
+	turnBit(i.t, nc)
+}
+
+// connection is how somebody of the running system connects, and connect does so.
+func (i *instance) connection(id natsauth.Identity) natsconn.Config {
+	i.t.Helper()
 	keys, err := natsauth.LoadOrCreate(datadir.Dir(i.dir).Keys())
 	if err != nil {
 		i.t.Fatal(err)
 	}
-	cfg, err := keys.Connection(natsauth.Service(natsauth.RoleAllocatorStore), natsconn.Config{URL: i.ready.NATS})
+	cfg, err := keys.Connection(id, natsconn.Config{URL: i.ready.NATS})
 	if err != nil {
 		i.t.Fatal(err)
 	}
-	nc, err := natsconn.Connect(i.t.Context(), cfg)
+	return cfg
+}
+
+func (i *instance) connect(id natsauth.Identity) *nats.Conn {
+	i.t.Helper()
+	nc, err := natsconn.Connect(i.t.Context(), i.connection(id))
 	if err != nil {
 		i.t.Fatal(err)
 	}
-	defer nc.Close()
-	turnBit(i.t, nc)
+	return nc
 }
 
 func turnBit(t *testing.T, nc *nats.Conn) {
