@@ -50,7 +50,9 @@
 //	ladder        what a reserve tries in turn when quota runs short; each way is a rung
 //	alternative   what would be granted instead of what was refused; nothing of it is held
 //	queue         reserves that wait for their grant; an entry holds nothing (its struct is Waiting)
-//	bound         what an entry waits for: a limit with the units it needs there, or something else
+//	choice        an account and a model that may serve a reserve
+//	bound         what an entry waits for: a limit with the units it needs there, or something else; all bounds of one choice
+//	              have to give way, and then that choice can serve it
 //	line          all entries that wait for the same; its first is the head
 //	passed        a head is, when what comes after it is granted before it; a line is kept when that may not go on
 //	grace         the time in which a grant from the queue needs a sign of life, or it expires

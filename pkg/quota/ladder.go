@@ -83,7 +83,7 @@ type climb struct {
 
 	steps    []Step
 	refusals []refused
-	owes     []owes // of which floors guarantee more than there is
+	owes     map[choice]owes // where floors guarantee more than there is
 }
 
 // choice is one account and model that may serve the wish.
@@ -97,6 +97,7 @@ type refused struct {
 	choice
 	*refusal
 	labels Labels
+	asks   []ask // where a limit refused
 }
 
 // offer is what a rung found.
@@ -199,7 +200,7 @@ func (c *climb) amount(on choice, amount Amount) (*offer, *refused) {
 		r = c.state.admitAll(o.asks, c.env.Now)
 	}
 	if r != nil {
-		return nil, &refused{on, r, o.labels}
+		return nil, &refused{on, r, o.labels, o.asks}
 	}
 	return o, nil
 }
@@ -280,35 +281,6 @@ func (c *climb) skip(rung Rung, why string) {
 	if len(c.steps) < MaxSteps {
 		c.steps = append(c.steps, Step{Rung: rung, Skipped: why})
 	}
-}
-
-// bounds lists what the choices wait for: for each the one thing that was in its way when the least was asked of it. A
-// choice that can never grant is not waited for; none at all means that waiting is of no use.
-func (c *climb) bounds() (bounds []Bound) {
-	seen := map[choice]int{}
-	for _, r := range c.refusals {
-		if !r.retryable {
-			continue
-		}
-		b := Bound{On: r.watch, Units: r.requested}
-		if i, again := seen[r.choice]; again {
-			bounds[i] = b // a later refusal of the same choice is of a smaller amount
-			continue
-		}
-		seen[r.choice] = len(bounds)
-		bounds = append(bounds, b)
-	}
-	for _, o := range c.owes {
-		if _, waits := seen[o.choice]; !waits {
-			continue
-		}
-		i := slices.IndexFunc(bounds, func(b Bound) bool { return b.On == o.On })
-		if i < 0 {
-			i, bounds = len(bounds), append(bounds, Bound{On: o.On, Units: o.Owed})
-		}
-		bounds[i].Owed = max(bounds[i].Owed, o.Owed)
-	}
-	return bounds
 }
 
 // shortest is the refusal that ends soonest, for the answer.

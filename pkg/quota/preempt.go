@@ -39,14 +39,16 @@ func (c *climb) reclaim() []Event {
 	var first *plan
 	underWay := false
 	for _, on := range c.own {
-		short, ok := c.shortOfFloors(on)
-		if !ok {
+		short, others := c.shortOfFloors(on)
+		if len(short) == 0 {
 			continue
 		}
+		if c.owes == nil {
+			c.owes = map[choice]owes{}
+		}
+		c.owes[on] = owes{short, others}
 		p := newPlan(c.state, c.env.Now)
-		lacking := slices.IndexFunc(short, func(a *ask) bool { return !p.reclaim(a, c.state.ownersBefore(a)) })
-		c.owes = append(c.owes, owes{on, Bound{On: short[max(0, lacking)].limit.ID, Owed: short[max(0, lacking)].need()}})
-		if lacking >= 0 {
+		if len(others) > 0 || slices.ContainsFunc(short, func(a *ask) bool { return !p.reclaim(a, c.state.ownersBefore(a)) }) {
 			continue
 		}
 		if first == nil {
@@ -60,18 +62,12 @@ func (c *climb) reclaim() []Event {
 	return first.events()
 }
 
-// owes is a limit of which floors owe a choice more than there is, as a bound to wait for.
-type owes struct {
-	choice
-	Bound
-}
-
-// shortOfFloors lists the asks that have no room on their limits although a floor guarantees it; ok is false where there
-// are none, or something else is in the way.
-func (c *climb) shortOfFloors(on choice) (short []*ask, ok bool) {
+// shortOfFloors lists the asks that have no room on their limits although a floor guarantees it, and the other limits that
+// are in the way. Where the account as a whole is not usable, there are none.
+func (c *climb) shortOfFloors(on choice) (short []*ask, others []string) {
 	s, now := c.state, c.env.Now
 	if s.blocked(BlockAccount, on.account.ID) != nil || s.closedAccount(on.account.ID, now) != nil || s.usable(on.account, now) != nil {
-		return nil, false
+		return nil, nil
 	}
 	labels := c.base
 	labels.Account, labels.Provider, labels.Model = on.account.ID, on.account.Provider, on.model
@@ -82,13 +78,13 @@ func (c *climb) shortOfFloors(on choice) (short []*ask, ok bool) {
 		a.waiting, a.preemptible = c.waiting, c.wish.Preemptible
 		switch {
 		case s.fits(a, now):
-		case !s.owed(a, now):
-			return nil, false
-		default:
+		case s.owed(a, now):
 			short = append(short, a)
+		default:
+			others = append(others, a.limit.ID)
 		}
 	}
-	return short, len(short) > 0
+	return short, others
 }
 
 // owed tells whether floors guarantee to an ask what it has no room for: it is within them, within what its team may take in
@@ -126,7 +122,7 @@ func (s *State) ownersBefore(a *ask) (need int64) {
 			continue
 		}
 		for _, w := range lane.entries[:min(queueDepth, len(lane.entries))] {
-			if self == nil || w != self && queueOrder(s.queueKey(w), s.queueKey(self)) < 0 {
+			if (self == nil || w != self && queueOrder(s.queueKey(w), s.queueKey(self)) < 0) && s.freeElsewhere(w, l.on) {
 				need += w.owedOn(l.on)
 			}
 		}

@@ -36,13 +36,17 @@ type Wish struct {
 }
 
 // Bound is one thing that a queued reservation waits for: a limit, with the units that it needs there, or something
-// else that is in the way (see queue_watch.go). Until one of an entry's bounds gives way nothing can be granted to it.
+// else that is in the way (see queue_watch.go and queue_bound.go). Until all bounds of a choice have given way nothing can be
+// granted to the entry.
 type Bound struct {
 	On    string `cbor:"1,keyasint,omitempty"`
 	Units int64  `cbor:"2,keyasint,omitempty"`
 	// Owed is what floors guarantee to the entry on the limit, in full, and what others have of it: as soon as that can be
 	// taken back from them it is. 0 where nothing is owed.
 	Owed int64 `cbor:"120,keyasint,omitempty"`
+	// Choice is the same number for all that stands in the way of one choice: all of it has to give way. 0 is for what
+	// stands in the way of a choice alone.
+	Choice int64 `cbor:"121,keyasint,omitempty"`
 }
 
 // Waiting is one queued reservation.

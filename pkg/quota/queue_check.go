@@ -9,7 +9,7 @@ func (s *State) checkQueue(say func(string, ...any)) {
 	if len(q.entries) > MaxQueued || len(q.ending) != len(q.entries) {
 		say("%d reservations wait, %d have an end", len(q.entries), len(q.ending))
 	}
-	agents, lines := map[Actor]int{}, map[string]int{}
+	agents, lines, links := map[Actor]int{}, map[string]int{}, map[[2]string]int{}
 	var passed int
 	for id, w := range q.entries {
 		if w.Reservation != id || s.reservations[id] != nil || s.closed[id] != nil {
@@ -17,6 +17,7 @@ func (s *State) checkQueue(say func(string, ...any)) {
 		}
 		agents[w.actor()]++
 		w.standsIn(func(on string) { lines[on]++ })
+		w.eachLink(func(on, other string) { links[[2]string{on, other}]++ })
 		if w.Passed != 0 && !w.Kept {
 			passed++
 		}
@@ -29,6 +30,18 @@ func (s *State) checkQueue(say func(string, ...any)) {
 		if l := q.lines[on]; l == nil || l.size != n {
 			say("the line for %q is not of its %d entries", on, n)
 		}
+	}
+	for _, l := range q.lines {
+		for other, n := range l.linked {
+			if key := [2]string{l.on, other}; links[key] != n {
+				say("the lines for %q and %q share %d choices, %d are indexed", l.on, other, links[key], n)
+			} else {
+				delete(links, key)
+			}
+		}
+	}
+	if len(links) > 0 {
+		say("lines share choices that are not indexed: %v", links)
 	}
 	for actor, n := range agents {
 		if q.byAgent[actor] != n || n > MaxQueuedPerAgent {

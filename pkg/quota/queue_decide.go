@@ -175,13 +175,12 @@ func (d decider) firstWithRoom(l *line) *Waiting {
 	if limit == nil {
 		return found
 	}
-	only, owed := s.keeper(l), newOwedWalk(s, l)
+	walk := newWalk(s, l, d.env.Now)
 	s.each(l, func(w *Waiting) bool {
-		if only != nil && w != only && len(s.index.shares[limit.ID]) == 0 {
+		if walk.endsBefore(w) {
 			return false
 		}
-		a := s.askOf(w, limit, s.counters[limit.ID])
-		if s.fits(&a, d.env.Now) || owed.due(w, a) {
+		if at := walk.ready(w); at != 0 && at <= d.env.Now {
 			found = w
 			return false
 		}
@@ -215,7 +214,7 @@ func (d decider) tryWaiting(w *Waiting) []Event {
 // waitFor says what an entry waits for from now on. Where that is the same as before it says nothing, if something else was
 // done for the entry; if nothing was, then nothing is to be hoped of what floors owe to it before something else changes.
 func waitFor(w *Waiting, bounds []Bound, now Instant, done bool) []Event {
-	if slices.Equal(bounds, w.Bounds) {
+	if sameBounds(bounds, w.Bounds) {
 		if done {
 			return nil
 		}

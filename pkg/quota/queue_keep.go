@@ -12,27 +12,36 @@ import (
 
 // keeper is the head that a line is kept for, or nil.
 func (s *State) keeper(l *line) *Waiting {
-	if w := s.head(l); w != nil && w.Kept && s.helpedBefore(l, w) {
+	if w := s.head(l); w != nil && w.Kept && s.helped(w, l.on) {
 		return w
 	}
 	return nil
 }
 
-// helpedBefore tells whether an entry may be granted on a limit before the reset of its window: if all that is held came
-// back, floors and what is held back would leave enough.
-func (s *State) helpedBefore(l *line, w *Waiting) bool {
-	limit, counter := s.index.byID[l.on], s.counters[l.on]
-	if limit == nil || counter == nil {
+// helped tells whether an entry may be granted before the reset of a window, on some choice that a limit is in the way of.
+func (s *State) helped(w *Waiting, on string) bool {
+	for bounds := range w.choicesOn(on) {
+		if !slices.ContainsFunc(bounds, func(b Bound) bool { return !s.helpedBefore(w, &b) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// helpedBefore tells whether an entry may get what it needs of a limit before the reset of its window: if all that is held
+// came back, floors and what is held back would leave enough.
+func (s *State) helpedBefore(w *Waiting, b *Bound) bool {
+	a, ok := s.askFor(w, b)
+	if !ok {
 		return false
 	}
-	if !limit.countsSpending() {
+	if !a.limit.countsSpending() {
 		return true
 	}
-	if counter.capacity(limit) == 0 {
+	if a.counter.capacity(a.limit) == 0 {
 		return false
 	}
-	a := s.askOf(w, limit, counter)
-	idle := counter.idle()
+	idle := a.counter.idle()
 	a.counter = &idle
 	return a.units <= s.shareRoom(&a, s.windowRoom(&a, s.Now), s.Now)
 }
@@ -56,10 +65,22 @@ func (s *State) keptFor(a *ask, now Instant) *Waiting {
 	if l == nil {
 		return nil
 	}
-	if w := s.keeper(l); w != nil && s.passes(a.labels, a.waiting, w, now) {
+	if w := s.keeper(l); w != nil && s.passes(a.labels, a.waiting, w, now) && !s.leaves(l, w, a.need(), now) {
 		return w
 	}
 	return nil
+}
+
+// leaves tells whether so much can be taken of a line's limit that an entry still has room there: it waits for something
+// else as well.
+func (s *State) leaves(l *line, w *Waiting, units int64, now Instant) bool {
+	limit, counter := s.index.byID[l.on], s.counters[l.on]
+	if limit == nil || counter == nil {
+		return false
+	}
+	a := s.askOf(w, limit, counter)
+	room := s.room(&a, now)
+	return a.need() <= room && units <= room-a.need()
 }
 
 // afterAll is behind every reservation's id in the order of texts: who waits was there first.
@@ -87,10 +108,11 @@ func (s *State) keptBack(a *ask, w *Waiting, now Instant) *refusal {
 	}
 }
 
-// goesPast tells whether what is held on a limit is taken from under an entry that comes before it.
-func (s *State) goesPast(h LimitAmount, labels *Labels, waiting string, w *Waiting, now Instant) bool {
+// goesPast tells whether what is held on a limit is taken from under the head of its line, which comes before it.
+func (s *State) goesPast(h LimitAmount, labels *Labels, waiting string, l *line, w *Waiting, now Instant) bool {
 	limit, counter := s.index.byID[h.Limit], s.counters[h.Limit]
-	return !s.promised(&ask{labels: labels, limit: limit, counter: counter, units: h.Amount}) && s.passes(labels, waiting, w, now)
+	return !s.promised(&ask{labels: labels, limit: limit, counter: counter, units: h.Amount}) && s.passes(labels, waiting, w, now) &&
+		!s.leaves(l, w, h.Amount, now)
 }
 
 // passedBy lists the heads that a grant goes past and that were not passed before.
@@ -103,7 +125,7 @@ func (s *State) passedBy(held []LimitAmount, labels *Labels, reservation string,
 		if l == nil || h.Amount == 0 {
 			continue
 		}
-		if w := s.head(l); w.Passed == 0 && s.goesPast(h, labels, reservation, w, now) && !slices.Contains(ids, w.Reservation) {
+		if w := s.head(l); w.Passed == 0 && s.goesPast(h, labels, reservation, l, w, now) && !slices.Contains(ids, w.Reservation) {
 			ids = append(ids, w.Reservation)
 		}
 	}

@@ -9,6 +9,8 @@ type line struct {
 	lanes []*lane
 	size  int
 	units int64 // that its entries need, all together
+	// linked counts the choices of its entries in whose way other lines stand too, by line.
+	linked map[string]int
 
 	// dueAt is what due found as of the instant asOf; stale says that something changed since.
 	dueAt, asOf Instant
@@ -44,9 +46,11 @@ func (q *queue) line(w *Waiting) {
 		}
 		l.add(w)
 	})
+	q.link(w, 1)
 }
 
 func (q *queue) unline(w *Waiting) {
+	q.link(w, -1)
 	w.standsIn(func(on string) {
 		l := q.lines[on]
 		if l.remove(w); l.size == 0 {
@@ -59,6 +63,9 @@ func (q *queue) unline(w *Waiting) {
 func (q *queue) touch(on string) {
 	if l := q.lines[on]; l != nil {
 		l.stale = true
+		for other := range l.linked {
+			q.lines[other].stale = true
+		}
 	}
 }
 

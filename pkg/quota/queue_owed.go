@@ -14,76 +14,143 @@ func (w *Waiting) owedOn(on string) int64 {
 	return 0
 }
 
-// owed is what floors owe to an entry on a limit.
-func (w *Waiting) owed(on string) int64 {
-	for _, b := range w.Bounds {
-		if b.On == on {
-			return b.Owed
-		}
-	}
-	return 0
-}
-
-// owedWalk goes through a line.
-type owedWalk struct {
+// walk goes through a line, entry by entry in its order, and tells when each is to be tried again.
+type walk struct {
 	state    *State
 	line     *line
-	lent     *lentLimit // nil where there is nothing to take back
+	now      Instant
+	keeper   *Waiting // for whom the line is kept as a whole, or nil
+	lent     bool     // whether there is anything to take back
 	ahead    map[string]int64
 	hopeless map[lentKey]bool
 }
 
-func newOwedWalk(s *State, l *line) *owedWalk {
-	o := &owedWalk{state: s, line: l}
+func newWalk(s *State, l *line, now Instant) *walk {
+	k := &walk{state: s, line: l, now: now}
 	if lent := s.lent[l.on]; lent != nil && lent.free > 0 {
-		o.lent, o.ahead, o.hopeless = lent, map[string]int64{}, map[lentKey]bool{}
+		k.lent, k.hopeless = true, map[lentKey]bool{}
 	}
-	return o
+	if len(s.index.shares[l.on]) > 0 {
+		k.ahead = map[string]int64{}
+	} else if w := s.keeper(l); w != nil && !s.leaves(l, w, 1, now) {
+		k.keeper = w // but what floors guarantee is not kept from anybody
+	}
+	return k
 }
 
-// due tells whether enough can be taken back for an entry; its ask is given. Entries are to be asked about in the line's
-// order, as far as they have no room.
-func (o *owedWalk) due(w *Waiting, a ask) bool {
-	if o.lent == nil {
-		return false
+// endsBefore tells whether the line is kept for somebody who comes before an entry.
+func (k *walk) endsBefore(w *Waiting) bool { return k.keeper != nil && w != k.keeper }
+
+// ready is when an entry is to be tried again as far as the line's limit is in its way: at once (the walk's time) where a
+// choice can serve it, or enough can be taken back for one; later, where only time is needed; 0 where something else has to
+// happen first. Every entry of the line is to be asked about once, in order.
+func (k *walk) ready(w *Waiting) (at Instant) {
+	s, on := k.state, k.line.on
+	before := k.ahead[w.Labels.Team]
+	if k.ahead != nil && s.floorsFor(on, &w.Labels) && s.freeElsewhere(w, on) {
+		k.ahead[w.Labels.Team] += w.owedOn(on)
 	}
-	s, team := o.state, w.Labels.Team
-	before := o.ahead[team]
-	if s.floorsFor(o.line.on, &w.Labels) {
-		o.ahead[team] += w.owedOn(o.line.on)
+	for bounds := range w.choicesOn(on) {
+		if t := k.choiceReady(w, bounds, before); t != 0 && (at == 0 || t < at) {
+			at = t
+		}
 	}
-	key := lentKey{team, w.Labels.Priority}
-	a.units = w.owed(o.line.on)
-	if a.units == 0 || o.hopeless[key] || !s.owed(&a, s.Now) {
-		return false
+	return at
+}
+
+// choiceReady is the same for one choice: when all that is in its way has given way.
+func (k *walk) choiceReady(w *Waiting, bounds []Bound, before int64) Instant {
+	s, at, comes, takes := k.state, k.now, false, false
+	for i := range bounds {
+		b := &bounds[i]
+		a, ok := s.askFor(w, b)
+		if !ok {
+			return s.clearedAt(b.On)
+		}
+		if s.fits(&a, k.now) {
+			continue
+		}
+		back := nothingComes
+		switch {
+		case b.Owed == 0 || len(bounds) == 1 && !k.lent:
+		case b.On == k.line.on:
+			back = k.back(w, b, a, before)
+		default:
+			back = k.back(w, b, a, s.ownersBefore(&a))
+		}
+		if back == canBeTaken {
+			takes = true
+			continue
+		}
+		t := s.roomAt(&a)
+		if t == 0 && back == nothingComes {
+			return 0
+		}
+		comes, at = comes || t == 0, max(at, t)
+	}
+	if comes && !takes || takes && s.helpedElsewhere(w, bounds) {
+		return 0
+	}
+	return at
+}
+
+// back is what is to be hoped of a floor.
+type back int
+
+const (
+	nothingComes back = iota
+	comesBack         // what is missing is being taken back
+	canBeTaken        // it can be
+)
+
+// back tells what is to be hoped for an entry that a floor owes something, with so much owed to others before it.
+func (k *walk) back(w *Waiting, b *Bound, a ask, before int64) back {
+	s, key := k.state, lentKey{w.Labels.Team, w.Labels.Priority}
+	own := b.On == k.line.on
+	a.units = b.Owed
+	if own && k.hopeless[key] || !s.owed(&a, s.Now) {
+		return nothingComes
 	}
 	short := s.stillMissing(&a, before, s.Now)
 	if short <= 0 {
-		return false
+		return comesBack
 	}
 	givers := s.mayGive(&a)
-	if givers.all() < short {
-		o.hopeless[key] = true
-		return false
+	if givers.all() >= short {
+		return canBeTaken
 	}
-	return !s.helpedElsewhere(w, o.line.on)
+	if own && k.hopeless != nil {
+		k.hopeless[key] = true
+	}
+	return nothingComes
 }
 
-// helpedElsewhere tells whether on another limit that an entry waits for enough comes back already: what it would take
-// instead, on another account.
-func (s *State) helpedElsewhere(w *Waiting, on string) bool {
-	for _, b := range w.Bounds {
-		limit, counter := s.index.byID[b.On], s.counters[b.On]
-		if b.On == on || b.Owed == 0 || limit == nil {
+// helpedElsewhere tells whether for another choice enough comes back already: an entry would take that instead, on another
+// account.
+func (s *State) helpedElsewhere(w *Waiting, but []Bound) bool {
+	for bounds := range w.choices() {
+		if &bounds[0] == &but[0] {
 			continue
 		}
-		a := s.askOf(w, limit, counter)
-		a.units = b.Owed
-		if !s.fits(&a, s.Now) && s.owed(&a, s.Now) && s.stillMissing(&a, s.ownersBefore(&a), s.Now) <= 0 {
+		helped := true
+		for i := range bounds {
+			helped = helped && s.fitsOrComes(w, &bounds[i])
+		}
+		if helped {
 			return true
 		}
 	}
 	return false
+}
+
+// fitsOrComes tells whether a limit has room for an entry, or what a floor owes to it there comes back.
+func (s *State) fitsOrComes(w *Waiting, b *Bound) bool {
+	a, ok := s.askFor(w, b)
+	if !ok || s.fits(&a, s.Now) {
+		return ok
+	}
+	a.units = b.Owed
+	return b.Owed > 0 && s.owed(&a, s.Now) && s.stillMissing(&a, s.ownersBefore(&a), s.Now) <= 0
 }
 
 // backFor is when what an entry is owed on a limit comes back at the latest; 0 where nothing is under way.

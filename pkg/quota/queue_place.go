@@ -20,7 +20,7 @@ func (s *State) GoesPast(held []LimitAmount, labels *Labels, reservation string,
 			continue
 		}
 		w := s.head(l)
-		if s.helpedBefore(l, w) && s.goesPast(h, labels, reservation, w, now) && !slices.Contains(ids, w.Reservation) {
+		if s.helped(w, h.Limit) && s.goesPast(h, labels, reservation, l, w, now) && !slices.Contains(ids, w.Reservation) {
 			ids = append(ids, w.Reservation)
 		}
 	}

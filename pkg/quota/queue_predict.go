@@ -51,29 +51,47 @@ func (f *Flow) until(units int64, now Instant) (wait Millis, returns float64, ok
 	return Millis(min(float64(MaxQueueWait), float64(units)/perMilli)), max(1, float64(units)*count/sum), true
 }
 
-// placeOf gives an entry's place and predicts its grant; the entry need not stand in the queue yet.
+// placeOf gives an entry's place and predicts its grant: on the choice where that is soonest. The entry need not stand in
+// the queue yet.
 func (s *State) placeOf(w *Waiting, now Instant) *Place {
 	p := &Place{Position: 1, Until: w.Until, Since: w.Since, Grace: s.Config.Policy.grantGrace()}
-	for i, b := range w.Bounds {
-		var ahead, size int64
+	first := true
+	for bounds := range w.choices() {
+		c := s.placeAt(w, bounds, now)
+		if first || c.Position < p.Position {
+			first, p.Position = false, c.Position
+		}
+		if c.GrantAt != 0 && (p.GrantAt == 0 || c.GrantAt < p.GrantAt) {
+			p.GrantFrom, p.GrantAt, p.GrantTo = c.GrantFrom, c.GrantAt, c.GrantTo
+		}
+	}
+	return p
+}
+
+// placeAt is an entry's place and predicted grant on one choice: the last of all that is in its way decides. Nothing is
+// predicted where that is not known of one of them.
+func (s *State) placeAt(w *Waiting, bounds []Bound, now Instant) Place {
+	p, known := Place{Position: 1}, true
+	for i := range bounds {
+		b := &bounds[i]
+		if a, ok := s.askFor(w, b); ok && len(bounds) > 1 && s.fits(&a, s.Now) {
+			continue
+		}
+		var ahead, size, unitsAhead int64
 		if l := s.queue.lines[b.On]; l != nil {
 			ahead, size = int64(s.before(l, w)), int64(l.size)
+			unitsAhead = l.units / max(1, size) * ahead
 		}
-		if i == 0 {
-			p.Position = ahead + 1
-		}
-		p.Position = min(p.Position, ahead+1)
-		var unitsAhead int64
-		if size > 0 {
-			unitsAhead = s.queue.lines[b.On].units / size * ahead
-		}
-		from, at, to := s.predict(b, unitsAhead, ahead, now)
-		if back := s.backFor(w, b, now); back != 0 {
+		p.Position = max(p.Position, ahead+1)
+		from, at, to := s.predict(*b, unitsAhead, ahead, now)
+		if back := s.backFor(w, *b, now); back != 0 {
 			from, at, to = now, back, back
 		}
-		if at != 0 && (p.GrantAt == 0 || at < p.GrantAt) {
-			p.GrantFrom, p.GrantAt, p.GrantTo = from, at, to
-		}
+		known = known && at != 0
+		p.GrantFrom, p.GrantAt, p.GrantTo = max(p.GrantFrom, from), max(p.GrantAt, at), max(p.GrantTo, to)
+	}
+	if !known {
+		p.GrantFrom, p.GrantAt, p.GrantTo = 0, 0, 0
 	}
 	return p
 }

@@ -46,21 +46,15 @@ func (s *State) findDue(l *line) (due Instant) {
 	if limit == nil {
 		return s.clearedAt(l.on)
 	}
-	counter := s.counters[limit.ID]
-	only, owed := s.keeper(l), newOwedWalk(s, l)
+	walk := newWalk(s, l, s.Now)
 	s.each(l, func(w *Waiting) bool {
-		if only != nil && w != only && len(s.index.shares[limit.ID]) == 0 {
-			return false // but what floors guarantee is not kept from anybody
-		}
-		a := s.askOf(w, limit, counter)
-		if s.fits(&a, s.Now) || owed.due(w, a) {
-			due = s.Now
+		if walk.endsBefore(w) {
 			return false
 		}
-		if at := s.roomAt(&a); at != 0 && (due == 0 || at < due) {
+		if at := walk.ready(w); at != 0 && (due == 0 || at < due) {
 			due = at
 		}
-		return true
+		return due != s.Now
 	})
 	return due
 }
@@ -73,6 +67,9 @@ func (s *State) askOf(w *Waiting, limit *Limit, counter *Counter) ask {
 // roomAt is when time alone may make room for an ask: a refusal of the provider ends, a bucket refills, an observation
 // becomes stale. Windows are rolled over by events.
 func (s *State) roomAt(a *ask) Instant {
+	if s.keptFor(a, s.Now) != nil {
+		return 0
+	}
 	if a.closed(s.Now) {
 		return a.counter.ClosedUntil
 	}

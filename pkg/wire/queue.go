@@ -24,6 +24,8 @@ type WaitsFor struct {
 	Units   int64  `json:"units,omitzero"` // in the limit's unit; 1 of concurrent limits
 	Other   string `json:"other,omitzero"` // such as "account max-1": held back, closed, or nothing is known of it
 	Owed    int64  `json:"owed,omitzero"`  // that floors guarantee there: it is taken back from others as soon as they hold as much
+	// Choice is the same for all that is in the way of one account and model: each has to give way. Absent where it is one thing.
+	Choice int64 `json:"choice,omitzero"`
 }
 
 // WaitingView is a queued reservation with whose it is.
@@ -118,7 +120,7 @@ func boundsOf(bounds []quota.Bound) []WaitsFor {
 	var list []WaitsFor
 	for i := range bounds {
 		limit, other := bounds[i].WaitsFor()
-		w := WaitsFor{LimitID: limit, Other: other}
+		w := WaitsFor{LimitID: limit, Other: other, Choice: bounds[i].Choice}
 		if limit != "" {
 			w.Units, w.Owed = bounds[i].Units, bounds[i].Owed
 		}

@@ -177,12 +177,19 @@ func wantsText(w *wire.WaitingView) string {
 	return text
 }
 
-func waitsForText(list []wire.WaitsFor) string {
-	var names []string
-	for _, w := range list {
-		names = append(names, cmp.Or(w.LimitID, w.Other))
+// waitsForText lists what is in the way of each choice.
+func waitsForText(list []wire.WaitsFor) (text string) {
+	for i, w := range list {
+		switch {
+		case i == 0:
+		case w.Choice != 0 && w.Choice == list[i-1].Choice:
+			text += " and "
+		default:
+			text += " or "
+		}
+		text += cmp.Or(w.LimitID, w.Other)
 	}
-	return cmp.Or(strings.Join(names, " or "), "its turn")
+	return cmp.Or(text, "its turn")
 }
 
 func expectedText(p *wire.QueuePlace, now time.Time) string {

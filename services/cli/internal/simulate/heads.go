@@ -9,6 +9,8 @@ type heads struct {
 	since   map[string]quota.Instant // the first time, by reservation
 	passed  int                      // entries
 	longest quota.Millis
+	queued  int // entries of the queue
+	moved   int // how often one was said to wait for something else than before
 }
 
 func newHeads() *heads { return &heads{since: map[string]quota.Instant{}} }
@@ -21,6 +23,10 @@ func (m *measure) passing(s *quota.State, events []quota.Event) {
 			m.heads.pass(s.GoesPast(e.Holds, &e.Labels, e.Reservation, e.At), e.At)
 		case *quota.ReservationExtended:
 			m.heads.pass(s.GoesPast(e.Holds, &e.Labels, e.Reservation, e.At), e.At)
+		case *quota.ReservationQueued:
+			m.heads.queued++
+		case *quota.ReservationWaiting:
+			m.heads.moved++
 		case *quota.ReservationDequeued:
 			delete(m.heads.since, e.Reservation)
 		}

@@ -36,6 +36,8 @@ type Report struct {
 	Floors     Floors  `json:"floors"`
 	Passed     int     `json:"heads_passed"`        // entries of the queue that were gone past as the head of a line
 	PassedMost float64 `json:"heads_passed_most_s"` // the longest time from the first of it to the last
+	Queued     int     `json:"queued"`              // entries of the queue
+	Moved      int     `json:"queue_moves"`         // how often one was said to wait for something else: events in the ledger
 
 	Interrupted    int     `json:"interrupted"` // reservations that ended before the work did
 	Preempting     int     `json:"preempting"`  // reservations that were told to end for the owner of a floor
@@ -109,6 +111,7 @@ func (m *measure) report(e *engine, o *Options, jobs []*Job) *Report {
 		Coverage: share(float64(m.covered), float64(m.done)), Lost: m.lostHere / (capacity * length),
 		Interrupted: m.interrupts, Preempting: m.preempting, Preempted: m.preempted, LostTokens: m.lostTokens, Died: m.died, Extended: m.extended, Stalled: m.stalled,
 		ProviderDenied: m.refused429, NeverGranted: m.terminal, Passed: m.heads.passed, PassedMost: m.heads.longest.Duration().Seconds(),
+		Queued: m.heads.queued, Moved: m.heads.moved,
 		Floors: Floors{m.floors.steps, m.floors.broken, m.floors.asks, m.floors.late, m.floors.overspent, m.floors.longest.Duration().Seconds()},
 		waits:  m.waits, first: m.first, half: m.half,
 	}
@@ -168,7 +171,7 @@ func Merge(reports []*Report) *Report {
 func (r *Report) sums() (shares []*float64, counts []*int) {
 	return []*float64{&r.Utilisation, &r.IdleHeld, &r.Lost, &r.Returned, &r.Fairness, &r.Coverage}, []*int{
 		&r.Seeds, &r.Jobs, &r.Done, &r.Interrupted, &r.Preempting, &r.Preempted, &r.Died, &r.Extended, &r.Stalled, &r.ProviderDenied,
-		&r.NeverGranted, &r.Passed, &r.Floors.Steps, &r.Floors.Broken, &r.Floors.Asks, &r.Floors.Late, &r.Floors.Overspent,
+		&r.NeverGranted, &r.Queued, &r.Moved, &r.Passed, &r.Floors.Steps, &r.Floors.Broken, &r.Floors.Asks, &r.Floors.Late, &r.Floors.Overspent,
 	}
 }
 

@@ -106,8 +106,13 @@ func (s *Story) queued(e *quota.ReservationQueued) {
 
 func (s *Story) waiting(e *quota.ReservationWaiting) {
 	var why []string
-	for _, b := range e.Bounds {
-		why = append(why, fmt.Sprintf("needs %s on %s", s.of(b.On, b.Units), b.On))
+	for i, b := range e.Bounds {
+		need := fmt.Sprintf("%s on %s", s.of(b.On, b.Units), b.On)
+		if i > 0 && b.Choice != 0 && b.Choice == e.Bounds[i-1].Choice {
+			why[len(why)-1] += ", and " + need
+		} else {
+			why = append(why, "needs "+need)
+		}
 	}
 	why = append(why, s.owed(e.Bounds)...)
 	if e.Kept {

@@ -6,6 +6,12 @@ const who = (labels) => (labels?.agent ?? "") + (labels?.team ? ` (${labels.team
 const where = (labels) => [labels?.model, labels?.account].filter(Boolean).join(" on ");
 const join = (...parts) => parts.filter(Boolean).join(", ");
 
+// waitsFor lists what is in the way of each choice of a queued reservation.
+export function waitsFor(list = []) {
+  const joint = (w, i) => (i === 0 ? "" : w.choice && w.choice === list[i - 1].choice ? " and " : " or ");
+  return list.map((w, i) => joint(w, i) + (w.limit_id || w.other)).join("") || "its turn";
+}
+
 const sentences = {
   "reservation.granted": (d) => ["granted", "good", `${who(d.labels)}: ${f.short(f.tokens(d.amount?.tokens))} of ${where(d.labels)}`],
   "reservation.extended": (d) => ["extended", "good", `${who(d.labels)}: ${f.short(f.tokens(d.amount?.tokens))} more`],
@@ -13,7 +19,7 @@ const sentences = {
   "reservation.expiring": (d) => ["expiring", "caution", `${who(d.labels)}: ends at ${f.clock(d.expires_at)}`],
   "reservation.preempting": (d) => ["preempting", "caution", `${who(d.labels)}: ends at ${f.clock(d.expires_at)}, team ${d.for_team} reclaims ${d.limit_id}`],
   "reservation.queued": (d) => ["queued", "strong", join(`${who(d.labels)}: place ${d.queue?.position ?? "?"} for ${f.short(f.tokens(d.amount?.tokens))}`, d.limit_id)],
-  "reservation.waiting": (d) => ["waiting", "faint", (d.waits_for ?? []).map((w) => w.limit_id || w.other).join(" or ") || "its turn"],
+  "reservation.waiting": (d) => ["waiting", "faint", waitsFor(d.waits_for)],
   "reservation.dequeued": (d) => [d.outcome === "granted" ? "dequeued" : f.words(d.outcome), d.outcome === "granted" ? "good" : "caution", `${who(d.labels)}: waited ${f.span(d.waited_ms ?? 0)}`],
   "reservation.denied": (d) => ["denied", "bad", join(`${who(d.labels)}: ${f.words(d.code)}`,
     d.limit_id && `${d.limit_id} has ${f.amount(d.available ?? 0, d.unit)} of ${f.amount(d.requested ?? 0, d.unit)}`,

@@ -2,6 +2,7 @@
 
 import { h, byId, text, mark, keyed, table, cell, bar, fillBar, name } from "./dom.js";
 import * as f from "./format.js";
+import { waitsFor } from "./words.js";
 
 const reservationColumns = [
   { label: "Agent" }, { label: "Account and model" }, { label: "Granted", right: true }, { label: "Used", class: "use" },
@@ -81,7 +82,7 @@ function fillWaiting(row, w) {
   text(row.badge, w.priority ?? "");
   row.badge.hidden = !w.priority || w.priority === "normal";
   text(row.team, [w.team, f.words(w.task_type)].filter(Boolean).join(" · "));
-  text(row.waits, (w.waits_for ?? []).map((bound) => bound.limit_id || bound.other).join(" or ") || "its turn");
+  text(row.waits, waitsFor(w.waits_for));
   text(row.model, [w.model, w.account ?? w.provider].filter(Boolean).join(" on "));
   const { queue } = w;
   cell(row.cells[2], f.count(queue.position));
