@@ -100,6 +100,26 @@ func TestWhatWasInTheWayStaysInTheBounds(t *testing.T) {
 	}
 }
 
+// When somebody else takes one of the two limits that have just got room, who waits for both waits on without a word.
+func TestWhoLosesOneOfTwoLimitsWaitsOn(t *testing.T) {
+	t.Parallel()
+	l := newLedger(t, session("s", 1000), Limit{ID: "c", Unit: UnitRequests, Capacity: 2, Window: Window{Kind: WindowConcurrent}})
+	elsewhere := func(r *Reserve) { r.Provider, r.Account, r.Priority = "openai", "api-1", PriorityHigh }
+	l.reserve(900)           // r1
+	l.reserve(10, elsewhere) // r2
+	l.queued(500)            // r3 waits for the session and a place
+	l.queued(10, elsewhere)  // r4 waits for a place, and comes first
+	made, _ := l.do(Release{Actor: ann, Reservation: "r1"})
+	events := append(made, l.wait(0)...)
+	if !l.live("r4") || !l.waiting("r3") || moves(events, "r3") > 0 {
+		t.Fatalf("r4 is live: %v, r3 waits: %v and changed lines %d times", l.live("r4"), l.waiting("r3"), moves(events, "r3"))
+	}
+	l.must(Release{Actor: ann, Reservation: "r2"})
+	if l.wait(0); !l.live("r3") {
+		t.Error("r3 was not granted")
+	}
+}
+
 // A line that is kept for its head leaves to others what the head does not need: it waits for something else as well.
 func TestAKeptLineLeavesWhatItsHeadDoesNotNeed(t *testing.T) {
 	t.Parallel()
