@@ -433,12 +433,9 @@ func (s *State) applyObservation(e *ObservationRecorded) {
 			return
 		}
 	}
-	c.Observed = &o
-	// Which of our usage occurred after the observation is known only for what is reported from now on; what was
-	// reported before is taken to have been seen by the provider.
-	c.Since = min(e.Since, c.Used)
+	c.observe(&o, e.Since)
 	if e.Capacity > 0 {
-		c.Learned = e.Capacity
+		c.Learned, c.LearnedAt = e.Capacity, o.At
 	}
 	s.applyLesson(e)
 	s.setSpan(e.Span)

@@ -71,7 +71,7 @@ func (d decider) observeLimit(c *Observe, l *Limit) ([]Event, Result) {
 	o := observation(c, now)
 	e := &ObservationRecorded{At: now, Actor: c.Actor, Account: l.Scope.Account, Limit: l.ID, Observation: o, Span: counter.span()}
 	exhausted := o.Signal == SignalExhausted
-	outOfOrder := counter.Observed != nil && o.At < counter.Observed.At || o.At < counter.ClosedAt
+	outOfOrder := counter.Observed != nil && o.At < counter.Observed.At || o.At < counter.ClosedAt || o.tellsCapacityOnly() && o.At < counter.LearnedAt
 	ended := o.ResetAt != 0 && o.ResetAt <= now || o.At < counter.Start && o.ResetAt == 0
 	e.Told = toldOf(l, counter, &o)
 	if !l.countsSpending() && !exhausted && e.Told == 0 || outOfOrder || ended {
@@ -83,7 +83,9 @@ func (d decider) observeLimit(c *Observe, l *Limit) ([]Event, Result) {
 	var events []Event
 	x := s.observing(l)
 	if l.countsSpending() {
-		e.Capacity = d.taught(l, &o)
+		if o.At >= counter.LearnedAt {
+			e.Capacity = d.taught(l, &o)
+		}
 		var ended bool
 		if e.Span, ended = observedSpan(l, counter, o.ResetAt); ended {
 			events = append(events, rolled(l, counter, e.Span, now))
@@ -157,6 +159,24 @@ func (l *Limit) countsSpending() bool {
 
 // tellsUse says whether the observation tells how much is used.
 func (o *Observation) tellsUse() bool { return o.Used >= 0 || o.PercentMilli >= 0 }
+
+// tellsCapacityOnly says whether it tells nothing but how much the window holds.
+func (o *Observation) tellsCapacityOnly() bool {
+	return o.Capacity > 0 && !o.tellsUse() && o.ResetAt == 0 && o.Signal == ""
+}
+
+// observe takes what the provider says of a window. Where it says nothing of the use, what it said of that before stands:
+// what was spent outside is still spent. Which of our usage occurred after the observation is known only for what is
+// reported from now on; what was reported before is taken to have been seen by the provider, but for the part that is given.
+func (c *Counter) observe(o *Observation, since int64) {
+	if last := c.Observed; last != nil && last.tellsUse() && !o.tellsUse() {
+		kept := *last
+		kept.ResetAt = max(kept.ResetAt, o.ResetAt)
+		c.Observed = &kept
+		return
+	}
+	c.Observed, c.Since = o, min(since, c.Used)
+}
 
 // checkObserve refuses what no provider can have said.
 func (d decider) checkObserve(c *Observe) *Result {

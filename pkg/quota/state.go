@@ -105,6 +105,8 @@ type Counter struct {
 	Estimate *Estimate `cbor:"63,keyasint,omitempty"`
 	// Told is what the provider told of a bucket; it is replaced and never changed.
 	Told *ToldLimit `cbor:"110,keyasint,omitempty"`
+	// LearnedAt is when the provider said that a window holds Learned.
+	LearnedAt Instant `cbor:"112,keyasint,omitempty"`
 }
 
 // PastWindow is an ended window that late usage can still be charged to.

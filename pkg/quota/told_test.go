@@ -55,3 +55,35 @@ func TestTheStricterLimitDecides(t *testing.T) {
 		t.Errorf("it refills from what there was: %+v, %+v", r, l.limit(id))
 	}
 }
+
+// A window whose capacity only the provider tells holds what it told last, whatever comes in late, and what was seen to be
+// spent outside stays spent.
+func TestTheToldCapacityOfAWindow(t *testing.T) {
+	t.Parallel()
+	l := newLedger(t, session("s", 0))
+	tell := func(capacity int64, at Instant) Result {
+		return l.must(Observe{Account: "max-1", Window: "s", Capacity: &capacity, At: at})
+	}
+	if r := l.must(Observe{Account: "max-1", Window: "s", PercentMilli: percentMilli(40), ResetAt: t0.Add(5 * Hour)}); !r.Effective {
+		t.Fatalf("got %+v", r)
+	}
+	for _, step := range []struct {
+		capacity            int64
+		ago                 Millis
+		effective           bool
+		holds, outside, has int64
+	}{
+		{capacity: 1000, effective: true, holds: 1000, outside: 400, has: 600},
+		{capacity: 5000, ago: 90 * Second, holds: 1000, outside: 400, has: 600}, // said before that
+		{capacity: 500, effective: true, holds: 500, outside: 200, has: 300},
+	} {
+		l.wait(Minute)
+		r, v := tell(step.capacity, l.now.Add(-step.ago)), l.limit("s")
+		if r.Effective != step.effective || v.Capacity != step.holds || v.Outside != step.outside || v.Available != step.has {
+			t.Fatalf("told %d: %+v, the window holds %d, of these %d are spent outside and %d left", step.capacity, r, v.Capacity, v.Outside, v.Available)
+		}
+	}
+	if r := l.reserve(301, priority(PriorityCritical)); r.OK() {
+		t.Fatal("granted what was spent outside")
+	}
+}

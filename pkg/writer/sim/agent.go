@@ -47,8 +47,9 @@ func (a *agent) waitsFor() string {
 	return fmt.Sprintf("%s (attempt %d)", a.now.text, a.now.attempt)
 }
 
-// simConfig has a limit of every kind, small enough to be reached.
-func simConfig() quota.Config {
+// simConfig has a limit of every kind, small enough to be reached. The capacity of the session is configured, or 0: then
+// only the provider tells it.
+func simConfig(sharedUnits int64) quota.Config {
 	policy := quota.DefaultPolicy()
 	policy.MaxLifetime, policy.MinLease, policy.RequestHorizon = 25*quota.Second, 4*quota.Second, horizon
 	policy.ExpiringNotice, policy.ClosedKept = 2*quota.Second, 20
@@ -64,7 +65,7 @@ func simConfig() quota.Config {
 			tokens("day", 4_000, quota.Window{Kind: quota.WindowCalendar, Period: quota.PeriodDay}),
 			tokens(shared, sharedUnits, quota.Window{Kind: quota.WindowSession, Duration: 15 * quota.Second}),
 			{ID: "agents", Name: "agents", Unit: quota.UnitRequests, Capacity: 3, Window: quota.Window{Kind: quota.WindowConcurrent}},
-			{ID: "rpm", Name: "rpm", Scope: quota.Scope{Account: "acc"}, Unit: quota.UnitRequests, Capacity: 300, Window: quota.Window{Kind: quota.WindowBucket, Duration: quota.Minute}},
+			{ID: "rpm", Name: "rpm", Scope: quota.Scope{Account: "acc"}, Unit: quota.UnitRequests, Capacity: minuteUnits, Window: quota.Window{Kind: quota.WindowBucket, Duration: quota.Minute}},
 		},
 		Principals: []quota.Principal{{Name: guest, Team: guests, MaxPriority: quota.PriorityNormal}},
 		Unlisted:   &quota.Principal{Team: owners, MaxPriority: quota.PriorityNormal},
@@ -75,7 +76,7 @@ func simConfig() quota.Config {
 
 // configure is the first request of all; the others begin when it is answered.
 func (a *agent) configure() {
-	a.do("apply", quota.ApplyConfig{Actor: quota.Actor{Principal: "op"}, Config: simConfig()}, func(r quota.Result) {
+	a.do("apply", quota.ApplyConfig{Actor: quota.Actor{Principal: "op"}, Config: simConfig(a.world.sharedUnits)}, func(r quota.Result) {
 		if !r.OK() && a.world.oracle.ledger.State().Config.Version == 0 {
 			a.world.violate("the configuration was refused: %s", r.Message)
 		}
@@ -172,6 +173,8 @@ func (a *agent) aside() {
 		}
 	case 6:
 		a.observe()
+	case 7:
+		a.tell()
 	case 5:
 		if w.chance(0.5) {
 			a.script = append(a.script, func() { w.fault(IDAhead); a.strange(quota.Hour) })

@@ -11,18 +11,9 @@ const (
 	preemptGrace = 2 * quota.Second
 
 	shared        = "session" // the limit
-	sharedUnits   = 1_500     // of it
 	ownersPercent = 75
 	guestsPercent = 10
 )
-
-// floorOf is a team's floor on the session.
-func floorOf(team string) int64 {
-	if team == owners {
-		return sharedUnits * ownersPercent / 100
-	}
-	return sharedUnits * guestsPercent / 100
-}
 
 // simTeams gives the owners a floor that is lent as a whole, and so large that they reclaim some of it now and then.
 func simTeams() []quota.Team {

@@ -100,6 +100,13 @@ const (
 	Observed         // the provider's word on a window changed it
 	ObservedUnknown  // its word on a window that is not configured
 	ClosedByProvider // a window was closed by a refusal of the provider
+	ToldWindow       // the provider told the capacity of a window that has none configured
+	ToldLess         // than is used and held of it
+	ToldStricter     // it told less of a limit per minute than is configured
+	ToldLooser       // or more
+	ToldLate         // it told something that is older than what is known
+	FloorOfToldKept  // a grant was held against a floor of what was told
+	DeniedByTold     // a request was refused by a limit per minute as it was told
 	Preempting       // told that it ends, for the owner of a floor
 	Preempted        // ended for it
 	PartTaken        // told that it gives a part back for it
@@ -117,7 +124,8 @@ var outcomeNames = [outcomes]string{
 	"committed, found by id", "same bytes again", "fenced", "stepped down: clock", "stepped down: demoted", "stepped down: drained",
 	"stepped down: load", "reign began", "recovered from keyframe", "full and cleared", "group of several", "granted less", "queued",
 	"granted from the queue", "cancelled in the queue", "timed out in the queue", "line kept for its head", "observed",
-	"observed, not configured", "closed by the provider", "preempting", "preempted", "part taken", "shrunk for a floor", "reclaimed later",
+	"observed, not configured", "closed by the provider", "window told", "window told less than held",
+	"stricter limit told", "looser limit told", "told late", "floor of a told window", "refused by a told limit", "preempting", "preempted", "part taken", "shrunk for a floor", "reclaimed later",
 	"refused for a floor", "refused by fan-out", "refused as too quick",
 }
 

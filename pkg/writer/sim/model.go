@@ -26,6 +26,9 @@ type counted struct {
 	start      quota.Instant
 	shut       quota.Instant // until then the provider refuses
 	observed   bool          // something may have been spent outside, and more is expected to be
+	configured int64
+	toldAt     quota.Instant // when the provider said the capacity that counts; 0 for never
+	bucket     bucket
 }
 
 func newModel(w *world) model {
@@ -40,7 +43,11 @@ func (m *model) fold(e quota.Event) {
 	switch e := e.(type) {
 	case *quota.ConfigApplied:
 		for _, l := range e.Config.Limits {
-			m.limits[l.ID] = &counted{kind: l.Window.Kind, capacity: l.Capacity}
+			c := &counted{kind: l.Window.Kind, capacity: l.Capacity, configured: l.Capacity}
+			if c.kind == quota.WindowBucket {
+				c.bucket = newBucket(&l, e.At)
+			}
+			m.limits[l.ID] = c
 		}
 		for _, span := range e.Opened {
 			m.limits[span.Limit].start = span.Start
@@ -93,7 +100,12 @@ func (m *model) hold(reservation, team string, at quota.Instant, holds []quota.L
 		if at < l.shut {
 			m.world.violate("%s is granted %d on %s, which the provider has closed for %d ms more", reservation, h.Amount, h.Limit, l.shut.Sub(at))
 		}
-		if l.kind != quota.WindowBucket && l.held+l.used+h.Amount > l.capacity {
+		switch {
+		case l.kind == quota.WindowBucket:
+			if !l.bucket.take(h.Amount, at) {
+				m.world.violate("%s is granted %d on %s, which has %d milliunits", reservation, h.Amount, h.Limit, l.bucket.milli())
+			}
+		case l.capacity > 0 && l.held+l.used+h.Amount > l.capacity:
 			m.world.violate("%s is granted %d on %s, where %d are held and %d used of %d", reservation, h.Amount, h.Limit, l.held, l.used, l.capacity)
 		}
 		l.held += h.Amount
@@ -115,6 +127,9 @@ func (m *model) usage(e *quota.UsageRecorded) {
 			l.used += c.Amount
 			m.moveTeam(c.Limit, e.Labels.Team, c.Amount, 0)
 		}
+		if l.kind == quota.WindowBucket {
+			l.bucket.move(c.Within-c.Amount, e.At)
+		}
 		l.held -= c.Within
 		m.moveTeam(c.Limit, e.Labels.Team, 0, -c.Within)
 		if c.Within == 0 {
@@ -134,7 +149,7 @@ func (m *model) close(e *quota.ReservationClosed) {
 		return
 	}
 	for _, back := range e.Returned {
-		m.limits[back.Limit].held -= back.Amount
+		m.returns(back, e.At)
 		m.moveTeam(back.Limit, e.Labels.Team, 0, -back.Amount)
 		held[back.Limit] -= back.Amount
 	}

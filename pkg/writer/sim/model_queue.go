@@ -48,11 +48,12 @@ func (m *model) observed(e *quota.ObservationRecorded) {
 		m.world.reach(ObservedUnknown)
 		return
 	}
-	if !e.Effective {
+	if m.told(l, e); !e.Effective {
 		return
 	}
 	m.world.reach(Observed)
-	l.start, l.shut, l.observed = e.Span.Start, e.ClosedUntil, true
+	l.start, l.shut = e.Span.Start, e.ClosedUntil
+	l.observed = l.observed || e.Observation.Capacity == 0
 	if e.ClosedUntil > e.At {
 		m.world.reach(ClosedByProvider)
 	}

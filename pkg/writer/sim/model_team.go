@@ -34,19 +34,33 @@ func (m *model) team(name string) *teamOf {
 	return m.teams[name]
 }
 
+// floorOf is a team's floor on the session: of what is known to be in it.
+func (m *model) floorOf(team string) int64 {
+	if team == owners {
+		return m.limits[shared].capacity * ownersPercent / 100
+	}
+	return m.limits[shared].capacity * guestsPercent / 100
+}
+
 // lacks is what a team has not taken of its floor on the session.
-func (m *model) lacks(team string) int64 { return max(0, floorOf(team)-m.team(team).taken()) }
+func (m *model) lacks(team string) int64 { return max(0, m.floorOf(team)-m.team(team).taken()) }
 
 // keepsFloors sees that a grant leaves what the other team's floor guarantees to it. The guests lend nothing of theirs, the
 // owners all of it to work that may be preempted, and to guests within a floor of their own.
 func (m *model) keepsFloors(reservation, team string, units int64) {
 	other := guests
 	if team == guests {
-		if other = owners; m.agreed[reservation] || m.team(guests).taken() <= floorOf(guests) {
+		if other = owners; m.agreed[reservation] || m.team(guests).taken() <= m.floorOf(guests) {
 			return
 		}
 	}
 	l := m.limits[shared]
+	if l.capacity == 0 {
+		return // of a window that nobody knows nothing is guaranteed
+	}
+	if l.toldAt != 0 {
+		m.world.reach(FloorOfToldKept)
+	}
 	if left := l.capacity - l.held - l.used; units > 0 && left < m.lacks(other) {
 		m.world.violate("%s of %s is granted %d: %d are left, the floor of %s lacks %d", reservation, team, units, left, other, m.lacks(other))
 	}
@@ -117,8 +131,8 @@ func (m *model) noMoreThanItTakes(e *quota.ReservationPreempting) {
 	if missing = max(0, missing); back > missing {
 		m.world.violate("%d come back with %s, and the owners miss %d", back, e.Reservation, missing)
 	}
-	if left := m.team(guests).taken() - back; left < floorOf(guests) {
-		m.world.violate("%d come back with %s, and the guests keep %d of their floor of %d", back, e.Reservation, left, floorOf(guests))
+	if left := m.team(guests).taken() - back; left < m.floorOf(guests) {
+		m.world.violate("%d come back with %s, and the guests keep %d of their floor of %d", back, e.Reservation, left, m.floorOf(guests))
 	}
 }
 
@@ -136,7 +150,7 @@ func (m *model) shrunk(e *quota.ReservationShrunk) {
 		if back.Limit == e.Limit && back.Amount != m.parts[e.Reservation][i].units {
 			w.violate("reservation %s gives back %d and was told %d", e.Reservation, back.Amount, m.parts[e.Reservation][i].units)
 		}
-		m.limits[back.Limit].held -= back.Amount
+		m.returns(back, e.At)
 		m.moveTeam(back.Limit, e.Labels.Team, 0, -back.Amount)
 		if held[back.Limit] -= back.Amount; held[back.Limit] < 0 {
 			w.violate("reservation %s gives back %d more of %s than it holds", e.Reservation, -held[back.Limit], back.Limit)

@@ -72,6 +72,7 @@ func (o *oracle) stored(from *node, e ledger.Entry) {
 	for _, broken := range o.ledger.State().Check() {
 		w.violate("after commit %d: %s", c.Number, broken)
 	}
+	o.model.adds(o.ledger.State())
 	for call, tokens := range o.model.calls {
 		if tokens > o.calls[call] {
 			w.violate("%d tokens are counted of %s, which used %d", tokens, call, o.calls[call])
@@ -198,6 +199,10 @@ func (o *oracle) tally(c *call, r *quota.Result) {
 	case quota.CodeInsufficientQuota, quota.CodeConcurrentLimitExceeded:
 		w.reach(Denied)
 		switch {
+		case r.Limit == "rpm":
+			if o.model.limits["rpm"].toldAt != 0 {
+				w.reach(DeniedByTold)
+			}
 		case r.Reason == quota.ReasonHeldBack:
 			w.reach(KeptForFloor)
 		case strings.HasPrefix(r.Limit, "fan-out of "):

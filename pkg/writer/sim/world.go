@@ -83,6 +83,8 @@ type world struct {
 	rates  rates
 	think  time.Duration // the longest pause between an agent's requests
 	holder *node         // of the lease: the last one that was elected
+	// sharedUnits is the configured capacity of the session; 0 where only the provider tells it.
+	sharedUnits int64
 }
 
 // rates are how often things go wrong in this schedule.
@@ -97,6 +99,9 @@ func newWorld(seed uint64, trace bool) *world {
 	w.rates = rates{store: pick(0, 0.03, 0.15, 0.4), process: pick(0, 0.02, 0.1), wire: pick(0, 0.05, 0.3), clock: pick(0, 0.5, 1), full: w.rand.IntN(4) == 0}
 	w.think = []time.Duration{4 * time.Millisecond, 300 * time.Millisecond, 2 * time.Second}[w.rand.IntN(3)]
 	w.ends = 5*time.Second + w.upTo(stormLast-5*time.Second)
+	if w.sharedUnits = sessionUnits; w.rand.IntN(4) == 0 {
+		w.sharedUnits = 0
+	}
 	w.store = &store{world: w}
 	w.oracle = newOracle(w)
 	for i := range processes {
