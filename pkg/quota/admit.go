@@ -107,11 +107,17 @@ func (s *State) shortShare(a *ask, room int64, now Instant) *refusal {
 			a.limit.Unit.amount(room), a.limit.Unit.number(left), a.labels.Team, a.limit.Unit.number(a.need())),
 		retryable: true, retryAfter: a.counter.untilReset(now),
 	}
+	if a.limit.countsSpending() && capacity > 0 {
+		if kept := s.parts(a); kept.kept() > 0 {
+			r.heldBack += kept.kept()
+			r.message += "; besides, " + kept.text(a.limit)
+		}
+	}
 	if a.limit.Window.Kind == WindowConcurrent {
 		r.retryAfter = s.untilExpiry(now)
 	}
 	if most := s.mostEver(a, capacity); a.need() > most {
-		r.retryable, r.retryAfter, r.reason = false, 0, ReasonTooLarge
+		r.retryable, r.retryAfter = false, 0
 		r.message += fmt.Sprintf("; they never leave more than %s: %s", a.limit.Unit.number(most), terminalAdvice)
 	}
 	return r

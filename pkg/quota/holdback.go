@@ -44,10 +44,12 @@ func (s *State) heldBack(a *ask) int64 {
 // depleted: what was asked for would fit but for it.
 func (s *State) refuseWindow(a *ask, room WindowParts, now Instant) *refusal {
 	capacity := a.counter.capacity(a.limit)
+	left := s.shareRoom(a, room.Grantable(), now)
+	shares := room.Grantable() - left // what floors and shares keep of it
 	r := &refusal{
-		code: CodeInsufficientQuota, requested: a.units, available: room.Grantable(), capacity: capacity,
-		heldBack: room.kept(), reason: ReasonDepleted, retryable: true,
-		message: fmt.Sprintf("%q has %s of %s available, %s were asked for", a.limit.ID, a.limit.Unit.number(room.Grantable()),
+		code: CodeInsufficientQuota, requested: a.units, available: left, capacity: capacity,
+		heldBack: room.kept() + shares, reason: ReasonDepleted, retryable: true,
+		message: fmt.Sprintf("%q has %s of %s available, %s were asked for", a.limit.ID, a.limit.Unit.number(left),
 			a.limit.Unit.amount(capacity), a.limit.Unit.number(a.units)),
 	}
 	if a.units <= room.Free {
@@ -55,6 +57,9 @@ func (s *State) refuseWindow(a *ask, room WindowParts, now Instant) *refusal {
 	}
 	if room.kept() > 0 {
 		r.message += "; " + room.text(a.limit)
+	}
+	if shares > 0 {
+		r.message += fmt.Sprintf("; floors and shares keep %s from team %q", a.limit.Unit.number(shares), a.labels.Team)
 	}
 	reach := capacity - s.heldBack(a.unspent()) // what this ask could ever get
 	switch {
@@ -64,8 +69,8 @@ func (s *State) refuseWindow(a *ask, room WindowParts, now Instant) *refusal {
 	case a.units > reach:
 		r.retryable = false
 		r.message += "; that is more than this priority ever gets of the window: ask for less, or with a higher priority"
-	case a.units <= reach-a.counter.spent(a.limit)-room.Forecast:
-		r.retryAfter = s.untilFreed(a, a.units-room.Grantable(), now)
+	case a.units <= reach-a.counter.spent(a.limit)-room.Forecast-shares:
+		r.retryAfter = s.untilFreed(a, a.units-left, now)
 	default:
 		r.retryAfter = a.counter.untilReset(now)
 	}

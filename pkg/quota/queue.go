@@ -16,6 +16,8 @@ const (
 	// queueDepth is how many entries of one line are looked at, first in order. Those behind have to come forward first; so a
 	// step costs the same however long the line is.
 	queueDepth = 64
+	// mostVisited is how many are looked at where some of them are held up by something else than what they stand in line for.
+	mostVisited = 8 * queueDepth
 	// ownersDepth is how many entries of a lane are looked at in any case where the limit has a floor for them.
 	ownersDepth = 8
 )

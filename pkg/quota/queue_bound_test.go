@@ -120,6 +120,28 @@ func TestWhoLosesOneOfTwoLimitsWaitsOn(t *testing.T) {
 	}
 }
 
+// While the first of two limits has no room for an entry, the other is not kept for it, nor does it count who passes there.
+func TestTheSecondLimitIsKeptWhenTheFirstHasRoom(t *testing.T) {
+	t.Parallel()
+	l := newLedger(t, session("s", 1000), Limit{ID: "c", Unit: UnitRequests, Capacity: 3, Window: Window{Kind: WindowConcurrent}})
+	elsewhere := func(r *Reserve) { r.Provider, r.Account = "openai", "api-1" }
+	l.reserve(900)           // r1
+	l.reserve(50)            // r2
+	l.reserve(10, elsewhere) // r3
+	l.queued(500)            // r4 waits for the session, then for a place
+	pass := func(id, next string) {
+		l.must(Release{Actor: ann, Reservation: id})
+		if r := l.reserve(10, elsewhere); !r.OK() || r.Reservation != next {
+			t.Fatalf("%s: %+v, r4 waits for %+v", next, r, l.waitsFor("r4"))
+		}
+		l.wait(DefaultQueueSkip)
+	}
+	pass("r3", "r5")
+	if pass("r5", "r6"); l.state.queue.entries["r4"].Kept {
+		t.Fatal("a place is kept for who cannot use it")
+	}
+}
+
 // A line that is kept for its head leaves to others what the head does not need: it waits for something else as well.
 func TestAKeptLineLeavesWhatItsHeadDoesNotNeed(t *testing.T) {
 	t.Parallel()
@@ -132,28 +154,28 @@ func TestAKeptLineLeavesWhatItsHeadDoesNotNeed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			l := newLedger(t, session("s", 1000), Limit{
-				ID: "b", Name: "requests", Scope: Scope{Account: "max-1"}, Unit: UnitRequests, Capacity: 2, Window: Window{Kind: WindowBucket, Duration: Hour},
-			})
+			l := newLedger(t, session("s", 1000), Limit{ID: "c", Unit: UnitRequests, Capacity: 2, Window: Window{Kind: WindowConcurrent}})
 			extend := func(id string, tokens int64) Result {
 				_, r := l.do(Extend{Actor: ann, Reservation: id, Amount: Amount{Tokens: Tokens{Output: tokens}}})
 				return r
 			}
-			l.reserve(10)                                                     // r1
-			l.reserve(500)                                                    // r2: the next request is in half an hour
-			l.queued(600)                                                     // r3 waits for that, and for 110 tokens
-			if r := extend("r2", 50); !r.OK() || len(l.waitsFor("r3")) != 2 { // goes past it
+			l.reserve(10)                                                                                          // r1
+			l.reserve(500)                                                                                         // r2
+			l.queued(600)                                                                                          // r3 waits for 110 tokens and a place
+			l.queued(10, func(r *Reserve) { r.Provider, r.Account, r.Priority = "openai", "api-1", PriorityHigh }) // r4, for a place
+			if r := extend("r2", 50); !r.OK() || l.waitsFor("r3")[0].On != "s" {                                   // goes past r3
 				t.Fatalf("%+v, r3 waits for %+v", r, l.waitsFor("r3"))
 			}
 			l.wait(DefaultQueueSkip)
 			l.must(Settle{Actor: ann, Reservation: "r2", Items: out(10)})
-			if l.wait(0); !l.waiting("r3") || !l.state.queue.entries["r3"].Kept {
+			if l.wait(0); !l.live("r4") || !l.waiting("r3") || !l.state.queue.entries["r3"].Kept {
 				t.Fatalf("r3 waits for %+v", l.waitsFor("r3"))
 			}
 			if r := extend("r1", c.more); r.OK() != c.granted {
 				t.Errorf("got %+v", r)
 			}
-			if l.wait(20 * Minute); !l.live("r3") {
+			l.must(Release{Actor: ann, Reservation: "r4"})
+			if l.wait(0); !l.live("r3") {
 				t.Errorf("r3 waits for %+v", l.waitsFor("r3"))
 			}
 		})

@@ -176,15 +176,15 @@ func (d decider) firstWithRoom(l *line) *Waiting {
 		return found
 	}
 	walk := newWalk(s, l, d.env.Now)
-	s.each(l, func(w *Waiting) bool {
+	s.each(l, func(w *Waiting) verdict {
 		if walk.endsBefore(w) {
-			return false
+			return stop
 		}
 		if at := walk.ready(w); at != 0 && at <= d.env.Now {
 			found = w
-			return false
+			return stop
 		}
-		return true
+		return walk.next()
 	})
 	return found
 }

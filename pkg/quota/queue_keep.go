@@ -18,10 +18,36 @@ func (s *State) keeper(l *line) *Waiting {
 	return nil
 }
 
-// helped tells whether an entry may be granted before the reset of a window, on some choice that a limit is in the way of.
+// helped tells whether what comes back on a limit helps an entry to be granted before the reset of its windows. Of a choice
+// that several limits are in the way of that is so of one after the other, the worst first: nothing lies idle on one of them
+// while another has no room for the entry anyway.
 func (s *State) helped(w *Waiting, on string) bool {
 	for bounds := range w.choicesOn(on) {
-		if !slices.ContainsFunc(bounds, func(b Bound) bool { return !s.helpedBefore(w, &b) }) {
+		if s.isNext(w, bounds, on) && !slices.ContainsFunc(bounds, func(b Bound) bool { return !s.helpedBefore(w, &b) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// isNext tells whether all bounds of a choice that are listed before a limit have room for an entry.
+func (s *State) isNext(w *Waiting, bounds []Bound, on string) bool {
+	for i := range bounds {
+		if bounds[i].On == on {
+			return true
+		}
+		a, ok := s.askFor(w, &bounds[i])
+		if !ok || a.closed(s.Now) || a.need() > s.shareRoom(&a, s.limitRoom(&a, s.Now), s.Now) {
+			return false
+		}
+	}
+	return false
+}
+
+// isNextOnAny is the same for any of its choices.
+func (s *State) isNextOnAny(w *Waiting, on string) bool {
+	for bounds := range w.choicesOn(on) {
+		if s.isNext(w, bounds, on) {
 			return true
 		}
 	}
@@ -125,7 +151,7 @@ func (s *State) passedBy(held []LimitAmount, labels *Labels, reservation string,
 		if l == nil || h.Amount == 0 {
 			continue
 		}
-		if w := s.head(l); w.Passed == 0 && s.goesPast(h, labels, reservation, l, w, now) && !slices.Contains(ids, w.Reservation) {
+		if w := s.head(l); w.Passed == 0 && s.isNextOnAny(w, h.Limit) && s.goesPast(h, labels, reservation, l, w, now) && !slices.Contains(ids, w.Reservation) {
 			ids = append(ids, w.Reservation)
 		}
 	}

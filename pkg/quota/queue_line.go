@@ -115,12 +115,21 @@ func (l *line) remove(w *Waiting) {
 	}
 }
 
-// each visits the first entries of the line in order, up to the most that are looked at, until visit gives false. The
+// verdict is what is to be done after an entry of a line.
+type verdict int
+
+const (
+	goOn   verdict = iota // to the next
+	goPast                // to the next; this one is held up by something else than the line's limit
+	stop
+)
+
+// each visits the first entries of the line in order, up to the most that are looked at, until visit says to stop. The
 // first of those for whom the limit has a floor are looked at wherever they stand: what is guaranteed to them is nobody
 // else's.
-func (s *State) each(l *line, visit func(*Waiting) bool) {
+func (s *State) each(l *line, visit func(*Waiting) verdict) {
 	at := make([]int, len(l.lanes))
-	for range min(queueDepth, l.size) {
+	for looked, visited := 0, 0; looked < queueDepth && visited < min(mostVisited, l.size); visited++ {
 		best := -1
 		var first queueKey
 		for i, lane := range l.lanes {
@@ -131,7 +140,13 @@ func (s *State) each(l *line, visit func(*Waiting) bool) {
 				best, first = i, key
 			}
 		}
-		if best < 0 || !visit(l.lanes[best].entries[at[best]]) {
+		if best < 0 {
+			return
+		}
+		switch visit(l.lanes[best].entries[at[best]]) {
+		case goOn:
+			looked++
+		case stop:
 			return
 		}
 		at[best]++
@@ -144,7 +159,7 @@ func (s *State) each(l *line, visit func(*Waiting) bool) {
 			continue
 		}
 		for _, w := range lane.entries[at[i]:min(ownersDepth, len(lane.entries))] {
-			if !visit(w) {
+			if visit(w) == stop {
 				return
 			}
 		}

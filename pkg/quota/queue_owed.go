@@ -23,6 +23,15 @@ type walk struct {
 	lent     bool     // whether there is anything to take back
 	ahead    map[string]int64
 	hopeless map[lentKey]bool
+	heldUp   bool // the last entry has room on the line's limit, and not on another
+}
+
+// next tells how to go on after an entry that is not ready.
+func (k *walk) next() verdict {
+	if k.heldUp {
+		return goPast
+	}
+	return goOn
 }
 
 func newWalk(s *State, l *line, now Instant) *walk {
@@ -50,6 +59,7 @@ func (k *walk) ready(w *Waiting) (at Instant) {
 	if k.ahead != nil && s.floorsFor(on, &w.Labels) && s.freeElsewhere(w, on) {
 		k.ahead[w.Labels.Team] += w.owedOn(on)
 	}
+	k.heldUp = false
 	for bounds := range w.choicesOn(on) {
 		if t := k.choiceReady(w, bounds, before); t != 0 && (at == 0 || t < at) {
 			at = t
@@ -68,6 +78,7 @@ func (k *walk) choiceReady(w *Waiting, bounds []Bound, before int64) Instant {
 			return s.clearedAt(b.On)
 		}
 		if s.fits(&a, k.now) {
+			k.heldUp = k.heldUp || b.On == k.line.on
 			continue
 		}
 		back := nothingComes

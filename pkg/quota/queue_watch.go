@@ -47,14 +47,17 @@ func (s *State) findDue(l *line) (due Instant) {
 		return s.clearedAt(l.on)
 	}
 	walk := newWalk(s, l, s.Now)
-	s.each(l, func(w *Waiting) bool {
+	s.each(l, func(w *Waiting) verdict {
 		if walk.endsBefore(w) {
-			return false
+			return stop
 		}
 		if at := walk.ready(w); at != 0 && (due == 0 || at < due) {
 			due = at
 		}
-		return due != s.Now
+		if due == s.Now {
+			return stop
+		}
+		return walk.next()
 	})
 	return due
 }
