@@ -26,7 +26,7 @@ func (c lastPart) rule() (room, left int64) {
 	own := c.core && c.priority >= c.from
 	notLent := max(0, lacks-c.lent)
 	room = left
-	if c.priority < PriorityHigh && !(own && c.units <= notLent) { // a floor goes before what is held back
+	if c.priority < PriorityHigh && (!own || c.units > notLent) { // a floor goes before what is held back
 		room -= c.heldBack
 	}
 	switch {

@@ -68,6 +68,7 @@ func (c *climb) bounds() (bounds []Bound) {
 	for _, r := range refusals {
 		group := c.inTheWay(r)
 		if len(group) > 1 {
+			slices.SortStableFunc(group, func(a, b Bound) int { return cmp.Compare(c.state.patience(a.On), c.state.patience(b.On)) })
 			number++
 			for i := range group {
 				group[i].Choice = number
@@ -78,7 +79,20 @@ func (c *climb) bounds() (bounds []Bound) {
 	return bounds
 }
 
-// inTheWay lists what a choice waits for, the worst first.
+// patience orders limits by how long they keep one waiting: windows, then what refills, then places. A line is kept for its
+// head on one after the other (see helped).
+func (s *State) patience(on string) int {
+	switch l := s.index.byID[on]; {
+	case l == nil || l.countsSpending():
+		return 0
+	case l.Window.Kind == WindowBucket:
+		return 1
+	default:
+		return 2
+	}
+}
+
+// inTheWay lists what a choice waits for.
 func (c *climb) inTheWay(r *refused) []Bound {
 	list := []Bound{{On: r.watch, Units: r.requested}}
 	waiting := c.state.queue.entries[c.waiting]

@@ -19,8 +19,8 @@ func (s *State) keeper(l *line) *Waiting {
 }
 
 // helped tells whether what comes back on a limit helps an entry to be granted before the reset of its windows. Of a choice
-// that several limits are in the way of that is so of one after the other, the worst first: nothing lies idle on one of them
-// while another has no room for the entry anyway.
+// that several limits are in the way of that is so of one after the other, windows before places: nothing lies idle on one
+// of them while another has no room for the entry anyway.
 func (s *State) helped(w *Waiting, on string) bool {
 	for bounds := range w.choicesOn(on) {
 		if s.isNext(w, bounds, on) && !slices.ContainsFunc(bounds, func(b Bound) bool { return !s.helpedBefore(w, &b) }) {
