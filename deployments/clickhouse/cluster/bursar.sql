@@ -143,7 +143,8 @@ CREATE TABLE IF NOT EXISTS bursar.ledger_events_local ON CLUSTER bursar
     `inserted_at` DateTime64(3, 'UTC') DEFAULT now64(3, 'UTC') COMMENT 'When ClickHouse got it' CODEC(ZSTD(1)),
     INDEX by_at at TYPE minmax GRANULARITY 1,
     INDEX by_occurred_at occurred_at TYPE minmax GRANULARITY 1,
-    INDEX by_kind kind TYPE set(32) GRANULARITY 1
+    INDEX by_kind kind TYPE set(32) GRANULARITY 1,
+    INDEX by_counted_at if(toUnixTimestamp64Milli(occurred_at) = 0, at, occurred_at) TYPE minmax GRANULARITY 1
 )
 ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/bursar/ledger_events', '{replica}')
 PARTITION BY toYYYYMM(committed_at)
@@ -301,4 +302,5 @@ INSERT INTO bursar.schema_migrations (name, checksum) VALUES
     ('migrations/0005_codecs.sql', '00628553b207c81caa8f93103c27d0d530d91b999d992124cc25aa7612a8441a'),
     ('migrations/0006_files_estimates.sql', '542f5db16423193bf166f48e14b47a461e6b7b5a683ed99a8601b0cfea463fcd'),
     ('migrations/0007_sums_of_limits_and_waits.sql', '977799428b99019d93bc6287482a892d4d6130e0507c8abc817fb417443c98bf'),
-    ('migrations/0008_limit_log.sql', '44dc79b3d700976d7a5fb63ae1700334f51eba0ab7f18b7561ffccb8d920c5cf');
+    ('migrations/0008_limit_log.sql', '44dc79b3d700976d7a5fb63ae1700334f51eba0ab7f18b7561ffccb8d920c5cf'),
+    ('migrations/0009_index_of_times.sql', '65a761d6c73ccc150ac112b9478b8267ce79f94dd6177fa339bc7607379baad0');

@@ -55,9 +55,20 @@ func (f filter) events(column string) string {
 		" AND " + column + " >= fromUnixTimestamp64Milli({from:Int64}) AND " + column + " < fromUnixTimestamp64Milli({to:Int64})"
 }
 
+// countedAt is what an index has the least and the greatest of: occurred_at, or of events without it, the time of the event.
+// A condition on it beside the same one on occurred_at changes nothing but what is read.
+const countedAt = "if(toUnixTimestamp64Milli(occurred_at) = 0, at, occurred_at)"
+
 // edges is the condition of events at the ends of the period, which are no whole hours.
 func (f filter) edges(column string) string {
-	return f.events(column) + " AND (" + column + " < fromUnixTimestamp64Milli({cells_from:Int64}) OR " + column + " >= fromUnixTimestamp64Milli({cells_to:Int64}))"
+	either := func(of string) string {
+		return " AND (" + of + " < fromUnixTimestamp64Milli({cells_from:Int64}) OR " + of + " >= fromUnixTimestamp64Milli({cells_to:Int64}))"
+	}
+	condition := f.events(column) + either(column)
+	if column == "occurred_at" {
+		condition += " AND " + countedAt + " >= fromUnixTimestamp64Milli({from:Int64})" + either(countedAt)
+	}
+	return condition
 }
 
 // sums is the condition of the sums of the whole hours of the period, and of the rows that tell how far each ledger is

@@ -183,11 +183,13 @@ func (c *charging) edges() string {
 			begins[begin] = true
 		}
 	}
-	var ranges []string
+	var ranges, exact []string
 	for begin := range begins {
-		ranges = append(ranges, fmt.Sprintf("occurred_at >= fromUnixTimestamp64Milli(toInt64(%d)) AND occurred_at < fromUnixTimestamp64Milli(toInt64(%d))", begin, begin+quarterMS))
+		const within = "%[1]s >= fromUnixTimestamp64Milli(toInt64(%[2]d)) AND %[1]s < fromUnixTimestamp64Milli(toInt64(%[3]d))"
+		ranges = append(ranges, fmt.Sprintf(within, countedAt, begin, begin+quarterMS))
+		exact = append(exact, fmt.Sprintf(within, "occurred_at", begin, begin+quarterMS))
 	}
-	return strings.Join(ranges, " OR ")
+	return "(" + strings.Join(ranges, " OR ") + ") AND (" + strings.Join(exact, " OR ") + ")"
 }
 
 // chargedQuarter is what was charged to a limit for a quarter of an hour.
