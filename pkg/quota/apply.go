@@ -124,6 +124,7 @@ func (s *State) applyConfig(e *ConfigApplied) {
 	s.findNextWindow()
 	s.trimClosed()
 	s.trimWatches()
+	s.trimForesight()
 	s.trimLearners(before, e.Opened)
 }
 

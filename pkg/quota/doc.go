@@ -62,6 +62,8 @@
 //	preempt       have a reservation give back what it has not used, after a grace, for a floor
 //	take          what one preempted reservation gives back of one limit; where something is left it goes on (shrunk)
 //	owed          guaranteed by a floor to who waits, while others have it
+//	foresight     how predicted grants of a provider and priority are corrected by what came of those before
+//	opening       a window that has something to grant to those that wait, now or from a reset on
 //	flow          how fast units have come back on a limit lately
 //	notice        something an agent must learn (expiring, expired, revoked, granted, …); kept until acknowledged
 //	commit        one revision of the ledger: the events and results of one group of commands

@@ -61,6 +61,10 @@ type Waiting struct {
 	Bounds      []Bound `cbor:"6,keyasint,omitempty"` // none: to be tried at once
 	Passed      Instant `cbor:"7,keyasint,omitempty"` // when something first went past it as the head of a line; 0 for never
 	Kept        bool    `cbor:"8,keyasint,omitempty"` // nothing passes it any more while it is the head
+	// What the reply said of its grant, where windows alone decide about it; else 0.
+	SaidFrom Instant `cbor:"130,keyasint,omitempty"`
+	SaidAt   Instant `cbor:"131,keyasint,omitempty"`
+	SaidTo   Instant `cbor:"132,keyasint,omitempty"`
 }
 
 func (w *Waiting) actor() Actor { return Actor{w.Labels.Principal, w.Labels.Agent} }

@@ -40,3 +40,24 @@ func BenchmarkDecisionWhileOthersWait(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkPlace is the cost of saying where the last of those that wait stands and when it will be granted.
+func BenchmarkPlace(b *testing.B) {
+	for _, queued := range []int{10, 1000, MaxQueued} {
+		b.Run(fmt.Sprintf("queued=%d", queued), func(b *testing.B) {
+			l := newLedger(b, session("s", 1_000_000))
+			l.reserve(900_000)
+			l.must(Settle{Actor: ann, Reservation: "r1", Items: out(900_000)})
+			for i := range queued {
+				l.reserve(500_000, func(r *Reserve) { r.Actor.Agent, r.MaxWait = fmt.Sprint("w", i/MaxQueuedPerAgent), Day })
+			}
+			last := fmt.Sprint("r", queued+1)
+			b.ReportAllocs()
+			for b.Loop() {
+				if l.state.Place(last, l.now) == nil {
+					b.Fatal("it does not wait")
+				}
+			}
+		})
+	}
+}

@@ -9,6 +9,11 @@ func (s *State) checkQueue(say func(string, ...any)) {
 	if len(q.entries) > MaxQueued || len(q.ending) != len(q.entries) {
 		say("%d reservations wait, %d have an end", len(q.entries), len(q.ending))
 	}
+	for key, f := range s.foresight {
+		if f.Provider != key.provider || f.Priority != key.priority || f.From < 0 || f.From > f.At || f.At > f.To || f.To > mostTimes {
+			say("predictions for %s at %s are corrected by %d, %d and %d thousandths", key.provider, key.priority, f.From, f.At, f.To)
+		}
+	}
 	agents, lines, links := map[Actor]int{}, map[string]int{}, map[[2]string]int{}
 	var passed int
 	for id, w := range q.entries {

@@ -91,9 +91,11 @@ func (s *State) applyQueued(e *ReservationQueued) {
 		s.breaks("reservation %s was queued twice", e.Reservation)
 		return
 	}
-	s.enqueue(&Waiting{
-		Reservation: e.Reservation, Labels: e.Labels, Wish: e.Wish, Since: e.At, Until: e.Until, Bounds: e.Bounds,
-	})
+	w := &Waiting{Reservation: e.Reservation, Labels: e.Labels, Wish: e.Wish, Since: e.At, Until: e.Until, Bounds: e.Bounds}
+	if s.foreseeable(w) {
+		w.SaidFrom, w.SaidAt, w.SaidTo = e.GrantFrom, e.GrantAt, e.GrantTo
+	}
+	s.enqueue(w)
 	s.totals.Queued++
 }
 
@@ -121,6 +123,7 @@ func (s *State) applyDequeued(e *ReservationDequeued) {
 	switch e.Outcome {
 	case QueueGranted:
 		s.totals.QueueGranted++
+		s.foresaw(w, e.At)
 		return
 	case QueueCancelled:
 		s.totals.QueueCancelled++

@@ -52,26 +52,53 @@ func (f *Flow) until(units int64, now Instant) (wait Millis, returns float64, ok
 }
 
 // placeOf gives an entry's place and predicts its grant: on the choice where that is soonest. The entry need not stand in
-// the queue yet.
+// the queue yet. Windows are predicted for all choices together, since who stands before may take any of them.
 func (s *State) placeOf(w *Waiting, now Instant) *Place {
 	p := &Place{Position: 1, Until: w.Until, Since: w.Since, Grace: s.Config.Policy.grantGrace()}
+	var windows []*Limit
+	var beside Place // what is in the way beside windows, on the choice where that is over first
 	first := true
 	for bounds := range w.choices() {
 		c := s.placeAt(w, bounds, now)
 		if first || c.Position < p.Position {
 			first, p.Position = false, c.Position
 		}
-		if c.GrantAt != 0 && (p.GrantAt == 0 || c.GrantAt < p.GrantAt) {
-			p.GrantFrom, p.GrantAt, p.GrantTo = c.GrantFrom, c.GrantAt, c.GrantTo
+		switch {
+		case !c.known:
+		case c.window == nil:
+			p.sooner(&c.Place)
+		default:
+			if len(windows) == 0 || c.GrantAt < beside.GrantAt {
+				beside = c.Place
+			}
+			windows = append(windows, c.window)
+		}
+	}
+	if len(windows) > 0 {
+		if from, at, to := s.foresee(w, windows, now); at != 0 {
+			p.sooner(&Place{GrantFrom: max(from, beside.GrantFrom), GrantAt: max(at, beside.GrantAt), GrantTo: max(to, beside.GrantTo)})
 		}
 	}
 	return p
 }
 
-// placeAt is an entry's place and predicted grant on one choice: the last of all that is in its way decides. Nothing is
-// predicted where that is not known of one of them.
-func (s *State) placeAt(w *Waiting, bounds []Bound, now Instant) Place {
-	p, known := Place{Position: 1}, true
+// sooner takes over a prediction that is sooner.
+func (p *Place) sooner(o *Place) {
+	if o.GrantAt != 0 && (p.GrantAt == 0 || o.GrantAt < p.GrantAt) {
+		p.GrantFrom, p.GrantAt, p.GrantTo = o.GrantFrom, o.GrantAt, o.GrantTo
+	}
+}
+
+// placeOn is an entry's place on one choice, and when what is in the way there beside a window gives way.
+type placeOn struct {
+	Place
+	window *Limit // that is in the way, and resets last; nil for none
+	known  bool
+}
+
+// placeAt looks at one choice: the last of all that is in its way decides. Nothing is known where that is so of one of them.
+func (s *State) placeAt(w *Waiting, bounds []Bound, now Instant) placeOn {
+	p := placeOn{Place: Place{Position: 1}, known: true}
 	for i := range bounds {
 		b := &bounds[i]
 		if a, ok := s.askFor(w, b); ok && len(bounds) > 1 && s.fits(&a, s.Now) {
@@ -86,50 +113,48 @@ func (s *State) placeAt(w *Waiting, bounds []Bound, now Instant) Place {
 		from, at, to := s.predict(*b, unitsAhead, ahead, now)
 		if back := s.backFor(w, *b, now); back != 0 {
 			from, at, to = now, back, back
+		} else if l := s.windowed(b.On); l != nil {
+			if p.window == nil || s.counters[l.ID].End > s.counters[p.window.ID].End {
+				p.window = l
+			}
+			continue
 		}
-		known = known && at != 0
+		p.known = p.known && at != 0
 		p.GrantFrom, p.GrantAt, p.GrantTo = max(p.GrantFrom, from), max(p.GrantAt, at), max(p.GrantTo, to)
-	}
-	if !known {
-		p.GrantFrom, p.GrantAt, p.GrantTo = 0, 0, 0
 	}
 	return p
 }
 
-// predict says when a bound gives way to an entry with so much before it.
+// windowed is the limit of that name if it is a window of known capacity; else nil.
+func (s *State) windowed(on string) *Limit {
+	l, c := s.index.byID[on], s.counters[on]
+	if l == nil || c == nil || !l.countsSpending() || c.capacity(l) == 0 {
+		return nil
+	}
+	return l
+}
+
+// predict says when a limit that is no such window gives way to an entry with so much before it.
 func (s *State) predict(b Bound, unitsAhead, ahead int64, now Instant) (from, at, to Instant) {
 	l, c := s.index.byID[b.On], s.counters[b.On]
 	if l == nil || c == nil {
 		return 0, 0, 0
 	}
-	need := b.Units + unitsAhead
-	if l.Window.Kind == WindowBucket {
-		wait := c.bucketWait(l, now, min(need, math.MaxInt64/int64(l.Window.Duration)))
+	switch l.Window.Kind {
+	case WindowBucket:
+		wait := c.bucketWait(l, now, min(b.Units+unitsAhead, math.MaxInt64/int64(l.Window.Duration)))
 		return now.Add(wait), now.Add(wait), now.Add(wait)
+	case WindowConcurrent:
+	default:
+		return c.End, c.End, c.End
 	}
-	reset := c.End
-	var free int64
-	if l.countsSpending() {
-		capacity := c.capacity(l)
-		if need > capacity-c.spent(l) && reset != 0 {
-			return reset, reset, reset
-		}
-		free = c.available(l)
-	} else {
-		free, need, reset = max(0, l.Capacity-c.Held), ahead+1, 0
-	}
-	wait, returns, ok := c.Freed.until(max(1, need-free), now)
+	wait, returns, ok := c.Freed.until(max(1, ahead+1-max(0, l.Capacity-c.Held)), now)
 	if !ok {
 		if len(s.due) == 0 {
 			return 0, 0, 0
 		}
-		return now, s.due[0].Expires, max(s.due[0].Expires, reset)
+		return now, s.due[0].Expires, s.due[0].Expires
 	}
 	spread := 1.3 / math.Sqrt(returns)
-	from, at = now.Add(Millis(float64(wait)*max(0, 1-spread))), now.Add(wait)
-	to = now.Add(Millis(float64(wait) * (1 + spread)))
-	if reset != 0 {
-		from, at, to = min(from, reset), min(at, reset), min(to, reset)
-	}
-	return from, at, to
+	return now.Add(Millis(float64(wait) * max(0, 1-spread))), now.Add(wait), now.Add(Millis(float64(wait) * (1 + spread)))
 }

@@ -20,12 +20,13 @@ type Snapshot struct {
 	NoticeSeq    uint64         `cbor:"8,keyasint,omitempty"`
 	Calls        []KnownCall    `cbor:"9,keyasint,omitempty"` // oldest first
 	Totals       Totals         `cbor:"10,keyasint,omitempty"`
-	Watches      []Watch        `cbor:"60,keyasint,omitempty"` // by account
-	Queue        []Waiting      `cbor:"40,keyasint,omitempty"` // oldest first
-	Sticky       []Sticky       `cbor:"41,keyasint,omitempty"` // oldest first
-	Uses         []TeamUse      `cbor:"50,keyasint,omitempty"` // by team
-	Pacers       []Pacer        `cbor:"51,keyasint,omitempty"` // by team and agent
-	Learners     []Learner      `cbor:"61,keyasint,omitempty"` // by limit
+	Watches      []Watch        `cbor:"60,keyasint,omitempty"`  // by account
+	Queue        []Waiting      `cbor:"40,keyasint,omitempty"`  // oldest first
+	Sticky       []Sticky       `cbor:"41,keyasint,omitempty"`  // oldest first
+	Uses         []TeamUse      `cbor:"50,keyasint,omitempty"`  // by team
+	Pacers       []Pacer        `cbor:"51,keyasint,omitempty"`  // by team and agent
+	Learners     []Learner      `cbor:"61,keyasint,omitempty"`  // by limit
+	Foresight    []Foresight    `cbor:"130,keyasint,omitempty"` // by provider and priority
 }
 
 // AgentNotices are the pending notices of one agent.
@@ -73,7 +74,7 @@ func (s *State) Copy() *Snapshot {
 		n.Calls = append(n.Calls, KnownCall{key.principal, key.call, s.calls[key]})
 	}
 	n.Watches, n.Learners = s.watchesInOrder(), s.learnersInOrder()
-	n.Uses, n.Pacers = s.usesInOrder(), s.pacersInOrder()
+	n.Uses, n.Pacers, n.Foresight = s.usesInOrder(), s.pacersInOrder(), s.foresightInOrder()
 	for _, w := range s.queue.inOrder() {
 		n.Queue = append(n.Queue, w.copy())
 	}
@@ -162,6 +163,9 @@ func Restore(n *Snapshot) (*State, error) {
 	}
 	for _, u := range n.Uses {
 		s.uses[u.Team] = &u
+	}
+	for _, f := range n.Foresight {
+		s.foresight[foresightKey{f.Provider, f.Priority}] = &f
 	}
 	for _, p := range n.Pacers {
 		s.pacers[pacerKey{p.Team, p.Actor}] = p.Until

@@ -34,6 +34,7 @@ type State struct {
 	pacers       map[pacerKey]Instant
 	watches      map[string]*Watch   // by account
 	learners     map[string]*Learner // by limit
+	foresight    map[foresightKey]*Foresight
 
 	// What follows is derived from the above.
 	due         dueHeap
@@ -73,6 +74,7 @@ func NewState() *State {
 		heldByTeam:   map[string]int64{},
 		lent:         map[string]*lentLimit{},
 		learners:     map[string]*Learner{},
+		foresight:    map[foresightKey]*Foresight{},
 	}
 }
 

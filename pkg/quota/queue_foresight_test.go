@@ -1,0 +1,142 @@
+package quota
+
+import (
+	"reflect"
+	"testing"
+)
+
+// all is a correction that changes nothing.
+func (l *ledger) uncorrected(priorities ...Priority) {
+	for _, p := range priorities {
+		l.state.foresight[foresightKey{"claude", p}] = &Foresight{Provider: "claude", Priority: p, From: 1000, At: 1000, To: 1000}
+	}
+}
+
+func (l *ledger) spends(units int64) {
+	l.t.Helper()
+	r := l.reserve(units, priority(PriorityHigh))
+	l.must(Settle{Actor: ann, Reservation: r.Reservation, Items: out(units)})
+}
+
+// Of a window that is spent each entry is predicted at the reset that reaches it.
+func TestGrantsArePredictedAtTheResetThatReachesThem(t *testing.T) {
+	t.Parallel()
+	l := newLedger(t, session("s", 1000))
+	l.uncorrected(PriorityNormal)
+	l.spends(1000)
+	for i, want := range []Instant{1, 1, 2, 2, 3} { // two in a window
+		r := l.queued(500, func(r *Reserve) { r.MaxWait = 2 * Day })
+		want = t0.Add(Millis(want) * 5 * Hour)
+		if q := r.Queue; q == nil || q.GrantAt != want || q.GrantFrom != want || q.GrantTo != want {
+			t.Errorf("entry %d: %+v, want %d", i, r.Queue, want)
+		}
+	}
+}
+
+// Who is reached only after the end of its wait takes nothing from those behind it.
+func TestWaitsThatEndAreForeseen(t *testing.T) {
+	t.Parallel()
+	l := newLedger(t, session("s", 1000))
+	l.uncorrected(PriorityNormal)
+	l.spends(1000)
+	for range 2 {
+		l.queued(900, func(r *Reserve) { r.MaxWait = 6 * Hour })
+	}
+	r := l.queued(900, func(r *Reserve) { r.MaxWait = Day })
+	if want := t0.Add(10 * Hour); r.Queue == nil || r.Queue.GrantAt != want {
+		t.Errorf("%+v, want %d", r.Queue, want)
+	}
+}
+
+// A part of each window is for owners of floors and for high priorities: who may have it is not behind those that may not.
+func TestKeptPartsAreForeseen(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		by       Actor
+		priority Priority
+		ask      int64
+		resets   Millis
+	}{
+		"others, behind others":        {bob, PriorityNormal, 100, 3},
+		"the owner of a floor":         {ann, PriorityNormal, 200, 1},
+		"and beyond the floor":         {ann, PriorityNormal, 400, 3},
+		"what is held back, for high":  {bob, PriorityHigh, 100, 1},
+		"and no more than is held":     {bob, PriorityHigh, 300, 3},
+		"others who ask for very much": {bob, PriorityNormal, 650, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := newTeams(t)
+			l.configure(func(config *Config) {
+				config.Teams = []Team{core(Share{Floor: 200})}
+				config.Limits[0].HoldBack = &HoldBack{Percent: 10, Priority: PriorityHigh}
+				config.Principals = append(config.Principals, Principal{Name: bob.Principal, Team: "guests", MaxPriority: PriorityHigh})
+			})
+			l.uncorrected(PriorityLow, PriorityNormal, PriorityHigh)
+			l.spends(1000)
+			for range 2 { // all of two windows but for what is kept
+				l.reserve(700, by(bob), func(r *Reserve) { r.MaxWait = Day })
+			}
+			l.wait(Hour) // now they stand before newcomers of high priority
+			r := l.reserve(c.ask, by(c.by), func(r *Reserve) { r.MaxWait = Day; r.Priority = c.priority })
+			if want := t0.Add(c.resets * 5 * Hour); r.Queue == nil || r.Queue.GrantAt != want {
+				t.Errorf("%+v, want %d", r.Queue, want)
+			}
+		})
+	}
+}
+
+// A multiplier settles where it is exceeded as often as it is to be.
+func TestACorrectionSettles(t *testing.T) {
+	t.Parallel()
+	for _, percent := range []int64{10, 40, 90} {
+		times, later := int64(500), 0
+		const n, warm = 40_000, 10_000
+		for i := range int64(n) {
+			truth := (i * 7919 % 1000) * 2 // evenly from 0 to 2
+			late := truth > times
+			if times = stepped(times, percent, late); late && i >= warm {
+				later++
+			}
+		}
+		if got := 100 - float64(later)*100/(n-warm); got < float64(percent)-2 || got > float64(percent)+2 {
+			t.Errorf("%.1f %% come sooner than predicted, want %d", got, percent)
+		}
+	}
+	if stepped(0, 10, false) != 0 || stepped(mostTimes, 90, true) != mostTimes {
+		t.Error("a correction leaves its bounds")
+	}
+}
+
+// What came of a prediction moves the next ones, and is in the snapshot.
+func TestPredictionsLearn(t *testing.T) {
+	t.Parallel()
+	l := newLedger(t, session("s", 1000))
+	l.spends(1000)
+	for range 3 {
+		l.queued(400, func(r *Reserve) { r.MaxWait = 2 * Day })
+	}
+	before := l.state.foresightOf(&Labels{Provider: "claude", Priority: PriorityNormal})
+	l.wait(5*Hour - 1)
+	if w := l.state.queue.entries["r2"]; w == nil || w.SaidAt != t0.Add(5*Hour) {
+		t.Fatalf("what was said is not kept: %+v", w)
+	}
+	l.wait(1) // the first two are granted when it was said, the third waits on
+	after := l.state.foresightOf(&Labels{Provider: "claude", Priority: PriorityNormal})
+	if after.From >= before.From || after.At >= before.At || after.To >= before.To {
+		t.Fatalf("%+v after %+v", after, before)
+	}
+	restored, err := Restore(l.state.Snapshot())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := restored.foresightInOrder(); !reflect.DeepEqual(got, []Foresight{after}) {
+		t.Errorf("restored %+v, want %+v", got, after)
+	}
+	c := testConfig(session("s", 1000))
+	c.Providers, c.Accounts, c.Limits = c.Providers[1:], c.Accounts[1:], nil
+	l.must(ApplyConfig{Config: c})
+	if len(l.state.foresight) != 0 {
+		t.Error("what was learned of a provider that is gone is kept")
+	}
+}

@@ -1,0 +1,237 @@
+package simulate
+
+import (
+	"container/heap"
+	"fmt"
+	"maps"
+	"math"
+	"os"
+	"slices"
+	"strconv"
+	"testing"
+
+	"github.com/bursarhq/bursar/pkg/quota"
+)
+
+// How exact can a prediction of a grant be? An oracle copies the whole simulation at the moment of the question, with every
+// running job's true calls and end, and lets the copy go on. Of the future arrivals it knows
+//
+//   - all: then it is always right, because nothing else is random. That the copy is one is tested by this;
+//   - none: what it says is what a predictor can know that is told everything about the present;
+//   - how many to expect: it draws them anew, several times, and says the median. No predictor can be expected to do better.
+
+// foresight is what an oracle knows of future arrivals.
+type foresight int
+
+const (
+	knowsAll foresight = iota
+	knowsNone
+	knowsRates
+)
+
+// fork copies a simulation. Of jobs that have not arrived yet it keeps those that keep is true for.
+func (e *engine) fork(t *testing.T, o *Options, keep func(*run) bool) *engine {
+	t.Helper()
+	state, err := quota.Restore(e.state.Snapshot())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &engine{
+		policy: e.policy, state: state, now: e.now, end: e.end, turns: e.turns, runs: map[string]*run{}, most: e.most, nextCheck: e.end,
+		guess: e.guess.copy(), measure: newMeasure(&o.Config, tenants(&o.Config), e.end.Sub(start)),
+	}
+	maps.Copy(f.measure.present, e.measure.present)
+	copies := map[*run]*run{}
+	of := func(r *run) *run {
+		if copies[r] == nil {
+			c, j := *r, *r.Job
+			j.Steps = slices.Clone(j.Steps)
+			c.Job, c.predictions = &j, slices.Clone(r.predictions)
+			copies[r] = &c
+		}
+		return copies[r]
+	}
+	for id, r := range e.runs {
+		f.runs[id] = of(r)
+	}
+	for _, p := range e.plans {
+		if arrived := p.run.attempt > 0; arrived || keep(p.run) {
+			f.plans = append(f.plans, plan{p.at, p.turn, of(p.run), p.do})
+		}
+	}
+	heap.Init(&f.plans)
+	return f
+}
+
+func (g *guesser) copy() *guesser {
+	c := newGuesser(g.learned)
+	for kind, h := range g.seen {
+		one := *h
+		one.sorted, one.order = slices.Clone(h.sorted), slices.Clone(h.order)
+		c.seen[kind] = &one
+	}
+	return c
+}
+
+// grantOf lets time pass until a reservation is granted; 0 where it never is.
+func (e *engine) grantOf(reservation string) quota.Instant {
+	r := e.runs[reservation]
+	for r != nil && r.queued && r.reservation == reservation && len(e.broken) == 0 {
+		at, ok := e.next()
+		if !ok || at > e.end {
+			return 0
+		}
+		e.advance(at)
+	}
+	if r == nil || !r.working && r.grantedAt == 0 {
+		return 0
+	}
+	return r.grantedAt
+}
+
+// question is a wait of which the grant is to be predicted.
+type question struct {
+	reservation     string
+	priority        quota.Priority
+	since, granted  quota.Instant
+	said, saidLater quota.Place // by the ledger, at first and at half of the wait
+}
+
+// askedIn runs a simulation and lists the waits of a minute and more that ended with a grant.
+func askedIn(t *testing.T, o *Options) (asked []*question) {
+	t.Helper()
+	e := begin(t, o)
+	waiting := map[string]*question{}
+	e.each(func() {
+		for id, r := range e.runs {
+			if r.queued && waiting[id] == nil {
+				waiting[id] = &question{reservation: id, priority: r.Priority, since: r.waitedSince}
+			}
+		}
+		for id, q := range waiting {
+			r := e.runs[id]
+			if r != nil && r.queued {
+				continue
+			}
+			delete(waiting, id)
+			if r != nil && r.grantedAt.Sub(q.since) >= leastWait {
+				q.granted = r.grantedAt
+				asked = append(asked, q)
+			}
+		}
+	})
+	slices.SortFunc(asked, func(a, b *question) int { return int(a.since - b.since) })
+	return asked
+}
+
+func begin(t *testing.T, o *Options) *engine {
+	t.Helper()
+	e, jobs, err := prepare(*o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, j := range jobs {
+		r := &run{Job: j, kind: j.Tenant.kindOf(j.Kind)}
+		e.planAt(r, j.Arrives, (*engine).arrive)
+	}
+	return e
+}
+
+// each lets all of the time pass and looks after each step.
+func (e *engine) each(look func()) {
+	for {
+		at, ok := e.next()
+		if !ok || at > e.end {
+			return
+		}
+		e.advance(at)
+		look()
+	}
+}
+
+// answer is what an oracle says now of a question.
+func (e *engine) answer(t *testing.T, o *Options, q *question, knows foresight, draws int) quota.Instant {
+	t.Helper()
+	if knows != knowsRates {
+		return e.fork(t, o, func(*run) bool { return knows == knowsAll }).grantOf(q.reservation)
+	}
+	var said []quota.Instant
+	for n := range draws {
+		f := e.fork(t, o, func(*run) bool { return false })
+		for _, j := range workload(&o.Config, tenants(&o.Config), o.Days, o.Load, o.Seed+uint64(1_000_000*(n+1))) {
+			if j.Arrives > e.now {
+				j.ID = fmt.Sprintf("drawn-%s", j.ID)
+				f.planAt(&run{Job: j, kind: j.Tenant.kindOf(j.Kind)}, j.Arrives, (*engine).arrive)
+			}
+		}
+		if at := f.grantOf(q.reservation); at != 0 {
+			said = append(said, at)
+		} else {
+			said = append(said, e.end)
+		}
+	}
+	slices.Sort(said)
+	return said[len(said)/2]
+}
+
+// TestOracle is the bound of what predictions of grants can be. It samples a few waits of a day, and asks that an oracle
+// that knows all is right to the millisecond; with ORACLE=LOAD,SAMPLES,DRAWS,SEED it prints how far off the others are.
+func TestOracle(t *testing.T) {
+	t.Parallel()
+	load, samples, draws, seed, days := 1.5, 6, 0, 5, 1
+	if text := os.Getenv("ORACLE"); text != "" {
+		if _, err := fmt.Sscanf(text, "%g,%d,%d,%d", &load, &samples, &draws, &seed); err != nil {
+			t.Fatal(err)
+		}
+		days = 3
+	}
+	o := &Options{Config: world(t), Days: days, Load: load, Seed: uint64(seed), Policy: Bursar()}
+	asked := askedIn(t, o)
+	if len(asked) < samples {
+		t.Fatalf("only %d waits", len(asked))
+	}
+	step := len(asked) / samples
+	type moment struct {
+		*question
+		half bool
+		at   quota.Instant
+	}
+	var moments []moment
+	for i := range samples {
+		q := asked[i*step]
+		moments = append(moments, moment{q, false, q.since}, moment{q, true, q.since.Add(q.granted.Sub(q.since) / 2)})
+	}
+	slices.SortStableFunc(moments, func(a, b moment) int { return int(a.at - b.at) })
+	errors := map[string][]float64{}
+	e := begin(t, o)
+	e.each(func() {
+		for len(moments) > 0 && moments[0].at <= e.now {
+			m := moments[0]
+			moments = moments[1:]
+			if r := e.runs[m.reservation]; r == nil || !r.queued {
+				continue // granted at the same instant
+			}
+			note := func(who string, said quota.Instant) {
+				if said == 0 {
+					said = e.end
+				}
+				errors[fmt.Sprintf("half=%v %s", m.half, who)] = append(errors[fmt.Sprintf("half=%v %s", m.half, who)],
+					math.Abs(float64(said.Sub(m.granted)))/float64(m.granted.Sub(m.since)))
+			}
+			if at := e.answer(t, o, m.question, knowsAll, 0); at != m.granted {
+				t.Errorf("%s was granted at %d, the copy at %d says %d", m.reservation, m.granted, e.now, at)
+			}
+			if draws == 0 {
+				continue
+			}
+			note("a knows no arrivals", e.answer(t, o, m.question, knowsNone, 0))
+			note("c knows their rates, drawn "+strconv.Itoa(draws)+" times", e.answer(t, o, m.question, knowsRates, draws))
+			note("ledger", e.state.Place(m.reservation, e.now).GrantAt)
+		}
+	})
+	for _, who := range slices.Sorted(maps.Keys(errors)) {
+		list := errors[who]
+		slices.Sort(list)
+		t.Logf("load %.1f, %s: %d waits, off by %.0f %% p50, %.0f %% p90", load, who, len(list), 100*list[rank(len(list), 0.5)], 100*list[rank(len(list), 0.9)])
+	}
+}
