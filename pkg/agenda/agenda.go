@@ -46,6 +46,18 @@ func (a *Agenda[T]) Take() (at quota.Instant, turn uint64, what T) {
 	return e.at, e.turn, e.what
 }
 
+// Copy gives an agenda with what keep makes of each entry, at the same times and turns; what it gives false for is left out.
+func (a *Agenda[T]) Copy(keep func(T) (T, bool)) Agenda[T] {
+	c := Agenda[T]{turns: a.turns}
+	for _, e := range a.entries {
+		if what, ok := keep(e.what); ok {
+			c.entries = append(c.entries, entry[T]{e.at, e.turn, what})
+		}
+	}
+	heap.Init(&c.entries)
+	return c
+}
+
 // entries is a heap by time and turn.
 type entries[T any] []entry[T]
 

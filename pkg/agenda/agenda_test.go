@@ -48,3 +48,22 @@ func TestNothingOnAnEmptyAgenda(t *testing.T) {
 		t.Errorf("something at %d", at)
 	}
 }
+
+// TestCopy leaves the first agenda as it is, and keeps the order of what is copied.
+func TestCopy(t *testing.T) {
+	t.Parallel()
+	var a Agenda[int]
+	for i := range 6 {
+		a.Add(quota.Instant(6-i%3), i)
+	}
+	c := a.Copy(func(n int) (int, bool) { return 10 * n, n != 4 })
+	c.Add(4, 7)
+	var taken []int
+	for c.Len() > 0 {
+		_, _, what := c.Take()
+		taken = append(taken, what)
+	}
+	if want := []int{20, 50, 7, 10, 0, 30}; !slices.Equal(taken, want) || a.Len() != 6 {
+		t.Fatalf("took %v, want %v; %d are left of the first", taken, want, a.Len())
+	}
+}

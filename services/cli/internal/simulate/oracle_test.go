@@ -1,7 +1,6 @@
 package simulate
 
 import (
-	"container/heap"
 	"fmt"
 	"maps"
 	"math"
@@ -37,7 +36,7 @@ func (e *engine) fork(t *testing.T, o *Options, keep func(*run) bool) *engine {
 		t.Fatal(err)
 	}
 	f := &engine{
-		policy: e.policy, state: state, now: e.now, end: e.end, turns: e.turns, runs: map[string]*run{}, most: e.most, nextCheck: e.end,
+		policy: e.policy, state: state, now: e.now, end: e.end, runs: map[string]*run{}, most: e.most, nextCheck: e.end,
 		guess: e.guess.copy(), measure: newMeasure(&o.Config, tenants(&o.Config), e.end.Sub(start)),
 	}
 	maps.Copy(f.measure.present, e.measure.present)
@@ -54,12 +53,12 @@ func (e *engine) fork(t *testing.T, o *Options, keep func(*run) bool) *engine {
 	for id, r := range e.runs {
 		f.runs[id] = of(r)
 	}
-	for _, p := range e.plans {
-		if arrived := p.run.attempt > 0; arrived || keep(p.run) {
-			f.plans = append(f.plans, plan{p.at, p.turn, of(p.run), p.do})
+	f.plans = e.plans.Copy(func(p plan) (plan, bool) {
+		if p.run.attempt == 0 && !keep(p.run) {
+			return plan{}, false
 		}
-	}
-	heap.Init(&f.plans)
+		return plan{of(p.run), p.do}, true
+	})
 	return f
 }
 
