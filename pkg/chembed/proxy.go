@@ -19,6 +19,9 @@ const (
 	headerTimeout = 10 * time.Second
 	// idleConnections is how many connections to the engine are kept for reuse.
 	idleConnections = 64
+	// idleTimeout is how long such a connection is kept. It is shorter than the engine's keep_alive_timeout in
+	// files/config.xml, so that a request is never sent on a connection that the engine is closing: a POST is not sent again.
+	idleTimeout = 10 * time.Second
 )
 
 // newProxy returns the server that clients talk to. It exists for three reasons: the engine aborts
@@ -29,6 +32,7 @@ func newProxy(s *Server) *http.Server {
 	transport.Proxy = nil
 	transport.DisableCompression = true
 	transport.MaxIdleConnsPerHost = idleConnections
+	transport.IdleConnTimeout = idleTimeout
 	reverse := &httputil.ReverseProxy{
 		Transport:     transport,
 		FlushInterval: -1,

@@ -50,7 +50,7 @@ func Open(t testing.TB, s *chembed.Server, user string) driver.Conn {
 	return conn
 }
 
-// Read runs a read until it gets a whole answer. An engine that is started again while it answers cuts
+// Read runs a read, or a write that may be repeated, until it gets a whole answer. An engine that is started again while it answers cuts
 // the answer off, which says nothing of what it has stored; a refusal by ClickHouse fails the test.
 func Read(t testing.TB, read func(context.Context) error) {
 	t.Helper()
