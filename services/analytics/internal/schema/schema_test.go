@@ -96,3 +96,27 @@ func TestSplit(t *testing.T) {
 		t.Errorf("split into %q, want %q", got, want)
 	}
 }
+
+// Rows of before the columns were there have what they tell in their data.
+func TestFilesAndEstimatesOfOlderRows(t *testing.T) {
+	t.Parallel()
+	conn := chtest.Open(t, chtest.Start(t), chembed.UserWriter)
+	if err := Migrate(t.Context(), conn); err != nil {
+		t.Fatal(err)
+	}
+	for _, statement := range []string{
+		"ALTER TABLE bursar.ledger_events DROP COLUMN files, DROP COLUMN estimated_tokens",
+		`INSERT INTO bursar.ledger_events (workspace, ledger_id, commit, data) VALUES ('acme', 'l', 1, '{"labels":{"files":7,"estimated_tokens":41}}'), ('acme', 'l', 2, '{}'), ('acme', 'l', 3, '')`,
+		"ALTER TABLE bursar.schema_migrations DELETE WHERE name = 'migrations/0006_files_estimates.sql' SETTINGS mutations_sync = 1",
+	} {
+		if err := conn.Exec(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := Migrate(t.Context(), conn); err != nil {
+		t.Fatal(err)
+	}
+	if got := one[string](t, conn, "SELECT toString(arraySort(groupArray((commit, files, estimated_tokens)))) FROM bursar.ledger_events"); got != "[(1,7,41),(2,0,0),(3,0,0)]" {
+		t.Errorf("older rows tell %s", got)
+	}
+}
