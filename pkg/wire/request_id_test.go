@@ -23,7 +23,7 @@ func TestMakeID(t *testing.T) {
 	if !slices.IsSorted(ids) {
 		t.Error("ids do not sort by their time")
 	}
-	if MakeID(at) == MakeID(at) {
+	if one, other := MakeID(at), MakeID(at); one == other {
 		t.Error("two ids of the same time are the same")
 	}
 }
