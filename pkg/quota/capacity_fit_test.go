@@ -95,3 +95,18 @@ func TestNothingIsLearnedOfAWindowThatIsNearlyFull(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkEstimate is what a stretch that ends costs the decider.
+func BenchmarkEstimate(b *testing.B) {
+	l := session("s", 1_000_000)
+	for name, rounds := range map[string]int{"30 stretches": 10, "60 stretches": 20} {
+		stretches := handMade(repeated(rounds, [2]int64{1, 0}, [2]int64{8, 6}, [2]int64{5, 0})...)
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if estimate(&l, stretches, t0) == nil {
+					b.Fatal("the stretches say nothing")
+				}
+			}
+		})
+	}
+}
