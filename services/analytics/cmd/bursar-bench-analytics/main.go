@@ -50,7 +50,7 @@ func run(args []string) int {
 	set.StringVar(&f.dir, "dir", "", "`DIR` in which the server's data lies meanwhile; empty: the system's folder for temporary files")
 	set.StringVar(&f.page, "queries", "docs/analytics.md", "`FILE` with the documented queries")
 	set.StringVar(&f.dashboards, "dashboards", "deployments/grafana/dashboards", "`DIR` with the dashboards")
-	set.BoolVar(&f.bodies, "bodies", true, "keep each event as JSON too, as the service does; without, the rows are made in a third of the time and take half the disk")
+	set.BoolVar(&f.bodies, "bodies", true, "keep each event as JSON too, as the service does; without, the rows take less than half of the disk, and questions as long")
 	set.BoolVar(&f.codecs, "codecs", false, "measure codecs and types of the table of events instead")
 	if err := set.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
