@@ -27,6 +27,8 @@ type measure struct {
 	idleHeld float64 // held and returned unused: units × milliseconds
 	waits    map[quota.Priority][]waited
 	gave     map[quota.Priority]int
+	undone   map[quota.Priority]int64 // tokens of the calls that were never made because their job was given up
+	wanted   map[quota.Priority]int64 // tokens of all jobs
 	all      map[quota.Priority]int
 	first    judged // predicted grants, as the reply said
 	half     judged // and as they stood at half of the wait
@@ -68,7 +70,7 @@ func newMeasure(c *quota.Config, all []*Tenant, length quota.Millis) *measure {
 	m := &measure{
 		present: map[string]int64{}, meters: map[string]meter{}, byUnit: map[string]meter{}, perMS: map[string]float64{}, weights: map[string]int64{},
 		floors: newFloors(c), heads: newHeads(),
-		waits: map[quota.Priority][]waited{}, gave: map[quota.Priority]int{}, all: map[quota.Priority]int{}, teams: map[string]*teamMeasure{},
+		waits: map[quota.Priority][]waited{}, gave: map[quota.Priority]int{}, undone: map[quota.Priority]int64{}, wanted: map[quota.Priority]int64{}, all: map[quota.Priority]int{}, teams: map[string]*teamMeasure{},
 	}
 	for id, one := range meters(c, length) {
 		a, _ := c.Account(id)
@@ -91,6 +93,7 @@ func newMeasure(c *quota.Config, all []*Tenant, length quota.Millis) *measure {
 // arrived counts what a job wants.
 func (m *measure) arrived(r *run) {
 	m.all[r.Priority]++
+	m.wanted[r.Priority] += r.Job.used(0).Tokens.Total()
 	provider := r.Tenant.Provider
 	m.teams[r.Tenant.Team].wanted.add(units(m.byUnit[provider].limit.Weights, r.Job.used(0).Tokens)/m.perMS[provider], r.Arrives)
 }
@@ -117,6 +120,7 @@ func (m *measure) granted(r *run, at quota.Instant) {
 // gaveUp counts a wait that was in vain, as long as it was.
 func (m *measure) gaveUp(r *run, at quota.Instant) {
 	m.gave[r.Priority]++
+	m.undone[r.Priority] += r.Job.used(r.at).Tokens.Total()
 	m.floors.answered(r, at.Sub(r.askedAt))
 	m.waited(r, at)
 }

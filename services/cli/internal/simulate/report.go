@@ -91,6 +91,8 @@ type Waits struct {
 	Priority string  `json:"priority"`
 	Jobs     int     `json:"jobs"`
 	GaveUp   int     `json:"gave_up"`
+	Tokens   int64   `json:"tokens"`        // that all jobs want
+	Undone   int64   `json:"tokens_undone"` // of those, of jobs that gave up, without what these had done
 	P50      float64 `json:"p50_s"`
 	P99      float64 `json:"p99_s"`
 	Max      float64 `json:"max_s"`
@@ -117,7 +119,7 @@ func (m *measure) report(e *engine, o *Options, jobs []*Job) *Report {
 	}
 	for p := quota.PriorityLow; p <= quota.PriorityCritical; p++ {
 		if m.all[p] > 0 {
-			r.Waits = append(r.Waits, Waits{Priority: p.String(), Jobs: m.all[p], GaveUp: m.gave[p]})
+			r.Waits = append(r.Waits, Waits{Priority: p.String(), Jobs: m.all[p], GaveUp: m.gave[p], Tokens: m.wanted[p], Undone: m.undone[p]})
 		}
 	}
 	r.rank()
@@ -189,6 +191,8 @@ func (r *Report) addWaits(o *Report) {
 		}
 		r.Waits[i].Jobs += w.Jobs
 		r.Waits[i].GaveUp += w.GaveUp
+		r.Waits[i].Tokens += w.Tokens
+		r.Waits[i].Undone += w.Undone
 	}
 	for p, waits := range o.waits {
 		r.waits[p] = append(r.waits[p], waits...)
