@@ -134,16 +134,7 @@ func Restore(n *Snapshot) (*State, error) {
 	}
 	s.findNextWindow()
 	for i := range n.Reservations {
-		r := n.Reservations[i].copy()
-		s.live(&r)
-		s.heldByTeam[r.Labels.Team] += r.unused()
-		for _, h := range r.Holds {
-			if l := s.index.byID[h.Limit]; l != nil {
-				s.countTeam(l, s.counters[h.Limit], &r.Labels, 0, h.Held)
-			}
-		}
-		s.relendAll(&r)
-		s.schedule(&r)
+		s.restoreLive(n.Reservations[i].copy())
 	}
 	for i := range n.Closed {
 		r := n.Closed[i].copy()
@@ -195,4 +186,17 @@ func Restore(n *Snapshot) (*State, error) {
 		return nil, fmt.Errorf("the snapshot breaks invariants: %w", errors.Join(errs...))
 	}
 	return s, nil
+}
+
+// restoreLive takes a live reservation up, and counts what it holds.
+func (s *State) restoreLive(r Reservation) {
+	s.live(&r)
+	s.heldByTeam[r.Labels.Team] += r.unused()
+	for _, h := range r.Holds {
+		if l := s.index.byID[h.Limit]; l != nil {
+			s.countTeam(l, s.counters[h.Limit], &r.Labels, 0, h.Held)
+		}
+	}
+	s.relendAll(&r)
+	s.schedule(&r)
 }

@@ -90,10 +90,9 @@ func (e *engine) grantOf(reservation string) quota.Instant {
 
 // question is a wait of which the grant is to be predicted.
 type question struct {
-	reservation     string
-	priority        quota.Priority
-	since, granted  quota.Instant
-	said, saidLater quota.Place // by the ledger, at first and at half of the wait
+	reservation    string
+	priority       quota.Priority
+	since, granted quota.Instant
 }
 
 // askedIn runs a simulation and lists the waits of a minute and more that ended with a grant.
