@@ -10,6 +10,7 @@
 package natsembed
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,6 +38,7 @@ const (
 
 	readyTimeout = 30 * time.Second // the longest a big store may take to open
 	loopback     = "127.0.0.1"
+	unbounded    = int64(server.JetStreamMaxStoreDefault) // 1 TiB
 	dirMode      = 0o700
 )
 
@@ -60,7 +62,8 @@ type Options struct {
 	DontListen bool
 	// Sync is the durability class; empty means [SyncAlways].
 	Sync Sync
-	// MaxStoreBytes bounds all streams together; 0 leaves it to the server (a share of the free disk).
+	// MaxStoreBytes bounds all streams together; 0 leaves it to the bounds of each. The server by itself would take three
+	// quarters of what is free on the disk at its start, and then refuse streams that may grow larger, kept ones included.
 	MaxStoreBytes int64
 	// Users are who may connect and what each may do. Empty turns authorisation off, which only a
 	// server that does not listen should do.
@@ -140,7 +143,7 @@ func serverOptions(o Options) *server.Options {
 		MaxControlLine:         MaxControlLineBytes,
 		JetStream:              true,
 		StoreDir:               o.StoreDir,
-		JetStreamMaxStore:      o.MaxStoreBytes,
+		JetStreamMaxStore:      cmp.Or(o.MaxStoreBytes, unbounded),
 		SyncAlways:             sync == SyncAlways,
 		SyncInterval:           sync.interval(),
 		DisableJetStreamBanner: true,

@@ -52,6 +52,16 @@ func TestServerKeepsStreamsAcrossRestarts(t *testing.T) {
 	}
 }
 
+// What is free on the disk does not decide which streams there may be: a data directory that was filled has to start again.
+func TestStreamsMayGrowBeyondWhatIsFree(t *testing.T) {
+	t.Parallel()
+	js := jetStream(t, natstest.Connect(t, natstest.Start(t)))
+	const size = 512 << 30 // more than is free where tests run
+	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: []string{"s"}, Storage: jetstream.FileStorage, MaxBytes: size}); err != nil {
+		t.Errorf("a stream of 512 GiB: %v", err)
+	}
+}
+
 func TestServerListensOnLoopbackOnly(t *testing.T) {
 	t.Parallel()
 	srv := natstest.Start(t, natstest.Listen())

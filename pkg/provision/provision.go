@@ -124,10 +124,23 @@ type create struct {
 
 func (c create) stream(ctx context.Context, want jetstream.StreamConfig) error {
 	if _, err := c.js.CreateStream(ctx, want); err != nil {
-		return fmt.Errorf("create stream %s: %w", want.Name, err)
+		return fmt.Errorf("create stream %s: %w%s", want.Name, err, advice(err))
 	}
 	c.log.Info("stream created", "stream", want.Name, "max_bytes", want.MaxBytes, "replicas", want.Replicas)
 	return nil
+}
+
+// noStorage is the server's JSStorageResourcesExceededErr.
+const noStorage jetstream.ErrorCode = 10047
+
+// advice says what to do about a server that refuses a stream for its size.
+func advice(err error) string {
+	var api *jetstream.APIError
+	if !errors.As(err, &api) || api.ErrorCode != noStorage {
+		return ""
+	}
+	return "; the server reserves what streams may grow to: free disk space, or raise max_file_store in its jetstream block" +
+		" (without it, three quarters of what was free on the disk at its start), or ask for smaller streams"
 }
 
 func (c create) consumer(ctx context.Context, stream string, want jetstream.ConsumerConfig) error {

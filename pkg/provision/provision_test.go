@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/bursarhq/bursar/pkg/natsembed"
 	"github.com/bursarhq/bursar/pkg/natsembed/natstest"
 	"github.com/bursarhq/bursar/pkg/provision"
 	"github.com/bursarhq/bursar/pkg/wire"
@@ -114,6 +115,20 @@ func TestFullLedgerRefuses(t *testing.T) {
 	}
 	if entry, err := kv.Get(t.Context(), "acme"); err != nil || entry.Revision() != kept {
 		t.Errorf("after the refusal: %v, %v; want revision %d", entry, err, kept)
+	}
+}
+
+// A server without room says what to do about it.
+func TestTooLittleStorageIsExplained(t *testing.T) {
+	t.Parallel()
+	srv := natstest.Start(t, func(o *natsembed.Options) { o.MaxStoreBytes = 10 * provision.MaxMessageBytes })
+	js, err := jetstream.New(natstest.Connect(t, srv))
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = provision.Ensure(t.Context(), js, provision.Defaults(), nil)
+	if err == nil || !strings.Contains(err.Error(), "max_file_store") {
+		t.Errorf("got %v", err)
 	}
 }
 
