@@ -36,7 +36,7 @@ type verifyCommand struct {
 type verifyDocument struct {
 	OK           bool             `json:"ok"`
 	Commits      int              `json:"commits"`
-	Trimmed      uint64           `json:"trimmed_commits"` // that are gone from the log: the fold goes on from a keyframe
+	Trimmed      uint64           `json:"trimmed_commits,omitzero"` // that are gone from the log: the fold goes on from a keyframe
 	Reservations int64            `json:"reservations"`
 	Violations   []string         `json:"violations"`
 	ClickHouse   verifyClickHouse `json:"clickhouse"`
@@ -47,7 +47,7 @@ type verifyClickHouse struct {
 	Missing    uint64 `json:"missing"`
 	Duplicates uint64 `json:"duplicates"`
 	SumsEqual  bool   `json:"sums_equal"`
-	Expired    uint64 `json:"expired_commits"` // of the log, older than ClickHouse keeps events: not compared
+	Expired    uint64 `json:"expired_commits,omitzero"` // of the log, older than ClickHouse keeps events: not compared
 }
 
 func (a *app) verify() *cobra.Command {
