@@ -176,14 +176,14 @@ func (e *engine) answer(t *testing.T, o *Options, q *question, knows foresight, 
 // that knows all is right to the millisecond; with ORACLE=LOAD,SAMPLES,DRAWS,SEED it prints how far off the others are.
 func TestOracle(t *testing.T) {
 	t.Parallel()
-	load, samples, draws, seed, days := 1.2, 3, 0, 5, 1
+	load, samples, draws, seed, days, c := 1.2, 3, 0, 5, 1, village(t)
 	if text := os.Getenv("ORACLE"); text != "" {
 		if _, err := fmt.Sscanf(text, "%g,%d,%d,%d", &load, &samples, &draws, &seed); err != nil {
 			t.Fatal(err)
 		}
-		days = 3
+		days, c = 3, world(t)
 	}
-	o := &Options{Config: world(t), Days: days, Load: load, Seed: uint64(seed), Policy: Bursar()}
+	o := &Options{Config: c, Days: days, Load: load, Seed: uint64(seed), Policy: Bursar()}
 	asked := askedIn(t, o)
 	if len(asked) < samples {
 		t.Fatalf("only %d waits", len(asked))
