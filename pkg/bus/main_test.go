@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -67,7 +66,7 @@ type killable struct {
 
 func startKillable(t testing.TB) *killable {
 	t.Helper()
-	k := &killable{t: t, dir: t.TempDir(), port: freePort(t)}
+	k := &killable{t: t, dir: t.TempDir(), port: natstest.FreePort(t)}
 	t.Cleanup(func() {
 		k.mu.Lock()
 		defer k.mu.Unlock()
@@ -118,16 +117,6 @@ func (k *killable) jetStream() jetstream.JetStream {
 	}
 	k.t.Cleanup(nc.Close)
 	return newJetStream(k.t, nc)
-}
-
-func freePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 func newJetStream(t testing.TB, nc *nats.Conn) jetstream.JetStream {

@@ -53,6 +53,8 @@ func newProxy(s *Server) *http.Server {
 			w.Header().Set("WWW-Authenticate", `Basic realm="ClickHouse"`)
 			http.Error(w, fmt.Sprintf("log in as %s or %s", UserAnalyst, UserWriter), http.StatusUnauthorized)
 		default:
+			letBodyOutliveAnswer(w)
+			defer func() { _ = r.Body.Close() }()
 			reverse.ServeHTTP(w, r)
 		}
 	})
@@ -64,6 +66,15 @@ func newProxy(s *Server) *http.Server {
 	}
 	server.RegisterOnShutdown(transport.CloseIdleConnections)
 	return server
+}
+
+// letBodyOutliveAnswer keeps the server from closing a request's body at the first byte of the answer, as it does by itself.
+// The transport may read that body still: it looks for a surplus byte after the last one, and on a busy machine the engine has
+// answered by then. A failed read makes the transport break off the answer (golang/go#40747). The handler has to close the body
+// in return, or the server panics over what is left of it (golang/go#68560).
+func letBodyOutliveAnswer(w http.ResponseWriter) {
+	// It fails for writers without this ability only; the server's own has it.
+	_ = http.NewResponseController(w).EnableFullDuplex()
 }
 
 // namesUser reports whether the request names a user, and every place where it could name one names

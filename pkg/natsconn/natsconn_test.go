@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -115,7 +114,7 @@ func TestConnectReportsWhatIsWrong(t *testing.T) {
 
 func TestConnectionSurvivesARestart(t *testing.T) {
 	t.Parallel()
-	port := freePort(t)
+	port := natstest.FreePort(t)
 	first := natstest.Start(t, natstest.Port(port))
 	var logged lockedBuffer
 	log := slog.New(slog.NewTextHandler(&logged, nil))
@@ -185,16 +184,6 @@ func writeContext(t *testing.T, fields map[string]string) string {
 		t.Fatal(err)
 	}
 	return file
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 type lockedBuffer struct {

@@ -22,6 +22,7 @@ import (
 	"github.com/bursarhq/bursar/pkg/client"
 	"github.com/bursarhq/bursar/pkg/natsauth"
 	"github.com/bursarhq/bursar/pkg/natsembed/natsproc"
+	"github.com/bursarhq/bursar/pkg/natsembed/natstest"
 	"github.com/bursarhq/bursar/pkg/provision"
 	"github.com/bursarhq/bursar/pkg/wire"
 )
@@ -52,7 +53,7 @@ func newCluster(t *testing.T) *cluster {
 		plant:   &plant{t: t, dir: dir, config: amplyConfig, keys: keys, keyDir: filepath.Join(dir, filepath.Dir(natsauth.KeysInclude))},
 		reasons: map[string]int{},
 	}
-	ports := natsproc.FreePorts(t, 2*size)
+	ports := natstest.FreePorts(t, 2*size)
 	for i := range size {
 		n := natsproc.Node{
 			Name: "n" + strconv.Itoa(i+1), ClientPort: ports[i], RoutePort: ports[size+i], RoutePorts: ports[size:],
@@ -132,7 +133,7 @@ func (c *cluster) whole() {
 // allocator starts an allocator whose metrics are read in the end.
 func (c *cluster) allocator() *process {
 	c.t.Helper()
-	address := "127.0.0.1:" + strconv.Itoa(freePort(c.t))
+	address := "127.0.0.1:" + strconv.Itoa(natstest.FreePort(c.t))
 	c.scrapes = append(c.scrapes, "http://"+address+"/metrics")
 	return c.startAllocator("", metricsVar+"="+address)
 }

@@ -3,7 +3,6 @@ package allocator
 import (
 	"context"
 	"log/slog"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,6 +20,7 @@ import (
 	"github.com/bursarhq/bursar/pkg/natsconn"
 	"github.com/bursarhq/bursar/pkg/natsembed"
 	"github.com/bursarhq/bursar/pkg/natsembed/natsproc"
+	"github.com/bursarhq/bursar/pkg/natsembed/natstest"
 	"github.com/bursarhq/bursar/pkg/provision"
 	"github.com/bursarhq/bursar/pkg/runner"
 	"github.com/bursarhq/bursar/pkg/telemetry"
@@ -143,7 +143,7 @@ type process struct {
 
 func newPlant(t *testing.T, configuration string) *plant {
 	t.Helper()
-	p := &plant{t: t, dir: t.TempDir(), config: configuration, port: freePort(t)}
+	p := &plant{t: t, dir: t.TempDir(), config: configuration, port: natstest.FreePort(t)}
 	p.keyDir, p.url = filepath.Join(p.dir, "keys"), "nats://127.0.0.1:"+strconv.Itoa(p.port)
 	var err error
 	if p.keys, err = natsauth.LoadOrCreate(p.keyDir, natsauth.Operator(site.Workspace, "root"), natsauth.Agent(site.Workspace, "ann")); err != nil {
@@ -160,17 +160,6 @@ func newPlant(t *testing.T, configuration string) *plant {
 		t.Fatal(err)
 	}
 	return p
-}
-
-// freePort finds a port that is free now. Somebody else may take it before the server does; then the test fails loudly.
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 func (p *plant) startNATS() {

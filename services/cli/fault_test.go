@@ -4,7 +4,6 @@ package cli
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bursarhq/bursar/pkg/natsembed/natstest"
 	"github.com/bursarhq/bursar/services/cli/internal/datadir"
 	"github.com/bursarhq/bursar/services/cli/internal/replay"
 )
@@ -66,16 +66,6 @@ func (p *process) end() {
 	}
 }
 
-func freePort(t *testing.T) int {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port
-}
-
 // beside runs a replay beside the test and gives its summary when it has ended.
 func (i *instance) beside(seed string) <-chan result {
 	ended := make(chan result, 1)
@@ -114,7 +104,7 @@ func summaryOf(t *testing.T, got result) replay.Summary {
 // go on with the same request ids once it is back, and the books are right.
 func TestKilledInTheMiddleOfAReplay(t *testing.T) {
 	t.Parallel()
-	dir, port := t.TempDir(), freePort(t)
+	dir, port := t.TempDir(), natstest.FreePort(t)
 	p := launch(t, dir, port)
 	ended := p.beside("11")
 	for range 2 {
@@ -139,7 +129,7 @@ func TestKilledInTheMiddleOfAReplay(t *testing.T) {
 // missing or doubled in the end.
 func TestClickHouseKilledInTheMiddleOfAReplay(t *testing.T) {
 	t.Parallel()
-	p := launch(t, t.TempDir(), freePort(t))
+	p := launch(t, t.TempDir(), natstest.FreePort(t))
 	ended := p.beside("12")
 	for range 3 {
 		p.awaitGrants(30)

@@ -23,6 +23,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 
 	"github.com/bursarhq/bursar/pkg/chembed"
+	"github.com/bursarhq/bursar/pkg/natsembed/natstest"
 )
 
 const (
@@ -95,12 +96,7 @@ func (s *stack) port(service string, inside int) int {
 	s.t.Helper()
 	key := service + ":" + strconv.Itoa(inside)
 	if s.ports[key] == 0 {
-		l, err := (&net.ListenConfig{}).Listen(s.t.Context(), "tcp", ":0")
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		defer l.Close()
-		s.ports[key] = l.Addr().(*net.TCPAddr).Port
+		s.ports[key] = natstest.FreePort(s.t)
 	}
 	return s.ports[key]
 }

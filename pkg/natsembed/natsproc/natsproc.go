@@ -20,6 +20,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/bursarhq/bursar/pkg/natsauth"
+	"github.com/bursarhq/bursar/pkg/natsembed/natstest"
 )
 
 // envFile names the configuration file to a process that is to be a server.
@@ -183,22 +184,6 @@ func (s *Server) signal(sig os.Signal) {
 	}
 }
 
-// FreePorts finds ports that are free now, each another one. Somebody else may take one before a server does; then the
-// start fails and says so.
-func FreePorts(t testing.TB, n int) []int {
-	t.Helper()
-	ports := make([]int, n)
-	for i := range ports {
-		l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close() // after all are found, so that they differ
-		ports[i] = l.Addr().(*net.TCPAddr).Port
-	}
-	return ports
-}
-
 // StartDeployment makes keys and nats.conf for the identities in dir, as bursar-nkeys does, and starts one server on
 // them. The keys are in dir/secrets.
 func StartDeployment(t testing.TB, dir string, ids []natsauth.Identity) (*Server, *natsauth.Keys) {
@@ -207,7 +192,7 @@ func StartDeployment(t testing.TB, dir string, ids []natsauth.Identity) (*Server
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := Node{Name: "single", ClientPort: FreePorts(t, 1)[0], StoreDir: filepath.Join(dir, "store"), SyncInterval: "2m"}
+	n := Node{Name: "single", ClientPort: natstest.FreePort(t), StoreDir: filepath.Join(dir, "store"), SyncInterval: "2m"}
 	s := New(t, WriteNode(t, dir, n), n)
 	s.Start()
 	return s, keys

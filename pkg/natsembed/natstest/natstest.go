@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
+	"github.com/bursarhq/bursar/pkg/freeport"
 	"github.com/bursarhq/bursar/pkg/natsembed"
 )
 
@@ -69,4 +70,20 @@ func Connect(t testing.TB, srv *natsembed.Server, options ...nats.Option) *nats.
 	}
 	t.Cleanup(nc.Close)
 	return nc
+}
+
+// FreePort gives a port for a server that is started more than once, or needs to be told its port. See [freeport.Find].
+func FreePort(t testing.TB) int {
+	t.Helper()
+	return FreePorts(t, 1)[0]
+}
+
+// FreePorts gives n different ones.
+func FreePorts(t testing.TB, n int) []int {
+	t.Helper()
+	ports, err := freeport.Find(t.Context(), n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ports
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"syscall"
@@ -78,19 +77,4 @@ func (c *child) stop() error {
 func (c *child) lastOutput() []byte {
 	out := bytes.TrimSpace(c.output.Bytes())
 	return out[max(0, len(out)-maxChildOutput):]
-}
-
-// freePort returns a port that nobody listens on right now.
-func freePort(ctx context.Context) (int, error) {
-	var config net.ListenConfig
-	listener, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("find a free port: %w", err)
-	}
-	defer listener.Close()
-	addr, ok := listener.Addr().(*net.TCPAddr)
-	if !ok {
-		return 0, fmt.Errorf("find a free port: %s is no TCP address", listener.Addr())
-	}
-	return addr.Port, nil
 }

@@ -15,6 +15,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/bursarhq/bursar/pkg/freeport"
 )
 
 //go:embed postgres.sql
@@ -70,10 +72,11 @@ func (r *run) startPostgresServer(ctx context.Context) (dsn string, err error) {
 	if out, err := making.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("initdb in %s: %w: %s", dir, err, out)
 	}
-	port, err := freePort(ctx)
+	ports, err := freeport.Find(ctx, 1)
 	if err != nil {
 		return "", err
 	}
+	port := ports[0]
 	// The server is stopped by its closer, not by ctx, so that it can end in good order.
 	cmd := exec.Command(server, "-D", dir, "-p", strconv.Itoa(port), "-k", dir,
 		"-c", "listen_addresses=127.0.0.1", "-c", "shared_buffers=256MB", "-c", "fsync=on")

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/bursarhq/bursar/pkg/freeport"
 )
 
 //go:embed reserve.lua
@@ -68,10 +70,11 @@ func (r *run) startRedisServer(ctx context.Context, program, fsync string) (addr
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", fmt.Errorf("make a folder for Redis: %w", err)
 	}
-	port, err := freePort(ctx)
+	ports, err := freeport.Find(ctx, 1)
 	if err != nil {
 		return "", err
 	}
+	port := ports[0]
 	addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	// The server is stopped by its closer, not by ctx, so that it can end in good order.
 	cmd := exec.Command(program, "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", dir,
