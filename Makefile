@@ -50,6 +50,7 @@ run: ## Start everything in one process, with its data in DATA_DIR
 
 .PHONY: bursar
 bursar: ## Compile the command into bin/
+	@test -e bin/bursar || echo 'compiling bursar; the first time, about two minutes'
 	@$(GO) build -ldflags "$(LDFLAGS)" -o bin/ ./services/cli/cmd/bursar
 
 .PHONY: setup
