@@ -37,9 +37,9 @@ func (l *Ledger) Position() Position { return l.pos }
 // owner may read it; only a writer may apply to it.
 func (l *Ledger) State() *quota.State { return l.state }
 
-// Lookup finds the answer to a request id that was answered in a folded commit.
-func (l *Ledger) Lookup(key Key) (Ref, bool) {
-	return l.memory.lookup(key)
+// Lookup finds the answer to a request id that was answered in a folded commit. issued is the time in the id.
+func (l *Ledger) Lookup(key Key, issued quota.Instant) (Ref, bool) {
+	return l.memory.lookup(key, issued)
 }
 
 // Floor is the instant at and below which request ids are refused: their answers may be forgotten.

@@ -94,11 +94,12 @@ func TestKeysAndParams(t *testing.T) {
 func TestMemory(t *testing.T) {
 	t.Parallel()
 	key := func(i int) Key { return KeyOf("p", fmt.Sprint(i)) }
+	at := func(i int) quota.Instant { return t0.Add(quota.Millis(i) * quota.Second) }
 	fresh := func(most, n int) *memory {
 		m := newMemory()
 		m.most = most
 		for i := range n {
-			m.add(key(i), t0.Add(quota.Millis(i)*quota.Second), Ref{Revision: uint64(i)})
+			m.add(key(i), at(i), Ref{Revision: uint64(i)})
 		}
 		return m
 	}
@@ -123,8 +124,8 @@ func TestMemory(t *testing.T) {
 		t.Parallel()
 		m := fresh(4, 10)
 		m.trim(t0.Add(quota.Minute), quota.Day)
-		_, oldest := m.lookup(key(5))
-		_, kept := m.lookup(key(6))
+		_, oldest := m.lookup(key(5), at(5))
+		_, kept := m.lookup(key(6), at(6))
 		if m.len() != 4 || oldest || !kept || m.floor != t0.Add(6*quota.Second)-1 {
 			t.Errorf("%d remembered above %d", m.len(), m.floor-t0)
 		}
@@ -134,7 +135,7 @@ func TestMemory(t *testing.T) {
 		m := fresh(4, 10)
 		m.trim(t0.Add(quota.Minute), quota.Day)
 		m.add(key(77), m.floor, Ref{})
-		if _, ok := m.lookup(key(77)); ok {
+		if _, ok := m.lookup(key(77), m.floor); ok {
 			t.Error("it is")
 		}
 	})
@@ -145,11 +146,40 @@ func TestMemory(t *testing.T) {
 			t.Error("room is wrong about the youth of the oldest")
 		}
 	})
+	t.Run("of a slot each is found, however many there are", func(t *testing.T) {
+		t.Parallel()
+		for _, n := range []int{1, fewRequests, fewRequests + 1, 100} {
+			m, restored := newMemory(), newMemory()
+			for i := range n {
+				m.add(key(i), at(1).Add(quota.Millis(i)), Ref{Number: uint64(i)})
+			}
+			if err := restored.recall(m.share()); err != nil {
+				t.Fatal(err)
+			}
+			for i := range n {
+				for _, of := range []*memory{m, restored} {
+					if ref, ok := of.lookup(key(i), at(1).Add(quota.Millis(i))); !ok || ref.Number != uint64(i) {
+						t.Errorf("of %d request %d is found as %d: %t", n, i, ref.Number, ok)
+					}
+				}
+			}
+			if _, ok := m.lookup(key(n), at(1)); ok || restored.len() != n {
+				t.Errorf("a request is found that is not among %d", n)
+			}
+		}
+	})
+	t.Run("a keyframe that has a request twice is corrupt", func(t *testing.T) {
+		t.Parallel()
+		twice := remembered{Key: key(1)}
+		if err := newMemory().recall([]recalled{{At: at(1), Requests: []remembered{twice, {}, twice}}}); !errors.Is(err, ErrCorrupt) {
+			t.Error(err)
+		}
+	})
 	t.Run("late arrivals are kept in order", func(t *testing.T) {
 		t.Parallel()
 		m := newMemory()
 		for _, i := range []int{5, 1, 9, 1, 5, 0} {
-			m.add(key(i*10+m.len()), t0.Add(quota.Millis(i)*quota.Second), Ref{})
+			m.add(key(i*10+m.len()), at(i), Ref{})
 		}
 		for i := 1; i < len(m.order); i++ {
 			if m.order[i-1] >= m.order[i] {

@@ -28,21 +28,16 @@ type Ref struct {
 	Params   Params
 }
 
-// memory maps answered request ids to their answers. Ids are forgotten in the order of the time in them, a slot at a
-// time, and the floor rises with it: an id at or below the floor may have been answered and forgotten, so it is refused.
-// Slots only grow at their end until they are forgotten as a whole, so that a snapshot can share them.
+// memory maps answered request ids to their answers. An id is looked for among those of the time in it, which are few and
+// were asked for lately, rather than among all of a day. Ids are forgotten in the order of that time, a slot at a time, and
+// the floor rises with it: an id at or below the floor may have been answered and forgotten, so it is refused. Slots only
+// grow at their end until they are forgotten as a whole, so that a snapshot can share them.
 type memory struct {
 	most  int
 	floor quota.Instant
-	found map[Key]place
-	slots map[quota.Instant][]remembered // by the first instant of the slot
-	order []quota.Instant                // of the slots, ascending
-}
-
-// place is where a remembered request stands.
-type place struct {
-	slot  quota.Instant
-	index uint32
+	count int                     // of remembered requests
+	slots map[quota.Instant]*span // by the first instant of the slot
+	order []quota.Instant         // of the slots, ascending
 }
 
 // remembered is one answered request.
@@ -55,23 +50,24 @@ type remembered struct {
 	Params   Params
 }
 
-func newMemory() *memory {
-	return &memory{most: MaxRemembered, found: map[Key]place{}, slots: map[quota.Instant][]remembered{}}
-}
+func newMemory() *memory { return &memory{most: MaxRemembered, slots: map[quota.Instant]*span{}} }
 
 // slotOf gives the first instant of the slot that an instant is in.
 func slotOf(at quota.Instant) quota.Instant { return at - at%quota.Instant(slot) }
 
 // len is how many requests are remembered.
-func (m *memory) len() int { return len(m.found) }
+func (m *memory) len() int { return m.count }
 
-// lookup finds an answered request.
-func (m *memory) lookup(key Key) (Ref, bool) {
-	at, ok := m.found[key]
-	if !ok {
+// lookup finds an answered request by its key and the time in its id.
+func (m *memory) lookup(key Key, issued quota.Instant) (Ref, bool) {
+	at := m.slots[slotOf(issued)]
+	if at == nil {
 		return Ref{}, false
 	}
-	r := &m.slots[at.slot][at.index]
+	r := at.find(key)
+	if r == nil {
+		return Ref{}, false
+	}
 	return Ref{Revision: r.Revision, Number: r.Number, Index: r.Index, Params: r.Params}, true
 }
 
@@ -80,17 +76,27 @@ func (m *memory) add(key Key, issued quota.Instant, ref Ref) {
 	if issued <= m.floor {
 		return
 	}
-	m.put(slotOf(issued), remembered{Key: key, Revision: ref.Revision, Number: ref.Number, Index: ref.Index, Params: ref.Params})
+	m.put(m.slot(slotOf(issued)), remembered{Key: key, Revision: ref.Revision, Number: ref.Number, Index: ref.Index, Params: ref.Params})
 }
 
-func (m *memory) put(at quota.Instant, r remembered) {
-	list, known := m.slots[at]
-	if !known {
-		i, _ := slices.BinarySearch(m.order, at)
-		m.order = slices.Insert(m.order, i, at)
+func (m *memory) put(at *span, r remembered) {
+	at.add(r)
+	m.count++
+}
+
+// slot gives a slot, which it makes where there is none. There it expects as many requests as in the slot before.
+func (m *memory) slot(at quota.Instant) *span {
+	if s := m.slots[at]; s != nil {
+		return s
 	}
-	m.found[r.Key] = place{at, uint32(len(list))}
-	m.slots[at] = append(list, r)
+	i, _ := slices.BinarySearch(m.order, at)
+	s := &span{}
+	if i > 0 {
+		s.likely = len(m.slots[m.order[i-1]].requests)
+	}
+	m.order = slices.Insert(m.order, i, at)
+	m.slots[at] = s
+	return s
 }
 
 // trim forgets what is older than the horizon, and the oldest as long as there are too many.
@@ -103,9 +109,7 @@ func (m *memory) trim(now quota.Instant, horizon quota.Millis) {
 
 func (m *memory) forgetOldest() {
 	oldest := m.order[0]
-	for i := range m.slots[oldest] {
-		delete(m.found, m.slots[oldest][i].Key)
-	}
+	m.count -= len(m.slots[oldest].requests)
 	delete(m.slots, oldest)
 	m.order = m.order[1:]
 	m.floor = max(m.floor, oldest.Add(slot)-1)
@@ -127,7 +131,7 @@ type recalled struct {
 func (m *memory) share() []recalled {
 	list := make([]recalled, len(m.order))
 	for i, at := range m.order {
-		list[i] = recalled{At: at, Requests: slices.Clip(m.slots[at])}
+		list[i] = recalled{At: at, Requests: slices.Clip(m.slots[at].requests)}
 	}
 	return list
 }
@@ -152,18 +156,21 @@ func appendSlots(b []byte, list []recalled) []byte {
 
 // recall fills an empty memory from a keyframe. It fails with ErrCorrupt when slots are not in order or a request comes twice.
 func (m *memory) recall(list []recalled) error {
-	var count int
 	for i, s := range list {
 		if s.At != slotOf(s.At) || i > 0 && s.At <= list[i-1].At {
 			return fmt.Errorf("%w: the remembered requests are out of order", ErrCorrupt)
 		}
+		at := m.slot(s.At)
+		at.likely = len(s.Requests)
 		for _, r := range s.Requests {
-			m.put(s.At, r)
+			if at.find(r.Key) != nil {
+				return fmt.Errorf("%w: a request is remembered twice", ErrCorrupt)
+			}
+			m.put(at, r)
 		}
-		count += len(s.Requests)
 	}
-	if count > m.most || m.len() != count {
-		return fmt.Errorf("%w: %d requests are remembered under %d keys, at most %d are allowed", ErrCorrupt, count, m.len(), m.most)
+	if m.len() > m.most {
+		return fmt.Errorf("%w: %d requests are remembered, at most %d are allowed", ErrCorrupt, m.len(), m.most)
 	}
 	return nil
 }

@@ -90,7 +90,7 @@ func (v *Verifier) fold(c *Commit, hash Hash, revision uint64) {
 	seen := make(map[Key]bool, len(c.Answers))
 	for i := range c.Answers {
 		key := c.Answers[i].Key
-		if ref, known := v.ledger.Lookup(key); known || seen[key] {
+		if ref, known := v.ledger.Lookup(key, c.Answers[i].IssuedAt); known || seen[key] {
 			v.say("commit %d answers a request that is answered already, in commit %d", c.Number, ref.Number)
 		}
 		seen[key] = true

@@ -93,9 +93,7 @@ func TestVerifyFinds(t *testing.T) {
 		"a commit of another ledger": {func(log []Entry) []Entry { log[30].Data = other.log[30].Data; return log }, "of ledger"},
 		"a request answered twice": {func(log []Entry) []Entry {
 			last := len(log) - 1
-			log[last] = reforge(t, log[last], func(c *Commit) {
-				c.Answers = append(c.Answers, Answer{Key: KeyOf("ann", "1"), IssuedAt: c.At})
-			})
+			log[last] = reforge(t, log[last], func(c *Commit) { c.Answers = append(c.Answers, anAnswer(t, log)) })
 			return log
 		}, "answered already"},
 		"units held from nothing": {func(log []Entry) []Entry {
@@ -138,4 +136,20 @@ func TestVerifyBoundsItsReport(t *testing.T) {
 	if r := verify(nil, log); r.Found < len(log) || len(r.Violations) != MaxViolations {
 		t.Errorf("%d found, %d told", r.Found, len(r.Violations))
 	}
+}
+
+// anAnswer gives the first answer in a log.
+func anAnswer(t *testing.T, log []Entry) Answer {
+	t.Helper()
+	for _, e := range log {
+		c, err := Decode(e.Data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(c.Answers) > 0 {
+			return c.Answers[0]
+		}
+	}
+	t.Fatal("a log without answers")
+	return Answer{}
 }

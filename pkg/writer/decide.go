@@ -167,7 +167,7 @@ func (w *Writer) tick() bool {
 
 // repeated handles a request id that was decided before: the same answer, or a conflict when it asks for something else.
 func (w *Writer) repeated(r *Request, arrived time.Duration) bool {
-	if ref, ok := w.ledger.Lookup(r.Key); ok {
+	if ref, ok := w.ledger.Lookup(r.Key, r.IssuedAt); ok {
 		if ref.Params != r.Params {
 			w.do(Reply{Token: r.Token, Result: otherParams(), Now: w.clock.now})
 			return true
