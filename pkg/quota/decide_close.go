@@ -47,7 +47,7 @@ func closing(r *Reservation, now Instant, outcome Outcome, by Actor, reason stri
 	e := &ReservationClosed{
 		At: now, Reservation: r.ID, Labels: r.Labels, Outcome: outcome, By: by, Reason: reason,
 		Granted: r.Granted, Used: r.Used, CostHeld: r.CostHeld, CostUsed: r.CostUsed, GrantedAt: r.At,
-		Expires: r.Expires,
+		Expires: r.Expires, Returned: make([]LimitAmount, 0, len(r.Holds)),
 	}
 	for _, h := range r.Holds {
 		if h.Held > 0 {

@@ -27,7 +27,7 @@ type Read struct {
 	After uint64
 }
 
-// Reply answers a request. Value is set for reads that succeeded. Result is never nil, and must not be changed: it may be
+// Reply answers a request; as an action it is a *Reply, since a commit makes many at once. Value is set for reads that succeeded. Result is never nil, and must not be changed: it may be
 // part of a commit.
 type Reply struct {
 	Token   Token
@@ -105,7 +105,7 @@ type Timer struct{ At time.Duration }
 func (Load) action()        {}
 func (Publish) action()     {}
 func (Read) action()        {}
-func (Reply) action()       {}
+func (*Reply) action()      {}
 func (FetchAnswer) action() {}
 func (Committed) action()   {}
 func (Keyframe) action()    {}

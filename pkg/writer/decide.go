@@ -42,7 +42,7 @@ func (w *Writer) read(r *Request) {
 	value, notices := r.Read(state, w.clock.now), state.Notices(r.Actor)
 	after := w.lastGroup()
 	if after == nil {
-		w.do(Reply{Token: r.Token, Result: new(quota.Result), Value: value, Now: w.clock.now, Notices: notices, Version: w.ledger.Position().Number, Ledger: w.ledger.Position().Ledger})
+		w.do(&Reply{Token: r.Token, Result: new(quota.Result), Value: value, Now: w.clock.now, Notices: notices, Version: w.ledger.Position().Number, Ledger: w.ledger.Position().Ledger})
 		return
 	}
 	after.waiters = append(after.waiters, waiter{token: r.Token, arrived: w.time.Mono, answer: -1, value: value, now: w.clock.now, notices: notices})
@@ -85,7 +85,7 @@ func (w *Writer) decide(r *Request, arrived time.Duration) bool {
 		return true
 	}
 	if refusal := w.outOfMemory(r); refusal != nil {
-		w.do(Reply{Token: r.Token, Result: refusal, Now: w.clock.now})
+		w.do(&Reply{Token: r.Token, Result: refusal, Now: w.clock.now})
 		return true
 	}
 	if !w.tick() {
@@ -169,7 +169,7 @@ func (w *Writer) tick() bool {
 func (w *Writer) repeated(r *Request, arrived time.Duration) bool {
 	if ref, ok := w.ledger.Lookup(r.Key, r.IssuedAt); ok {
 		if ref.Params != r.Params {
-			w.do(Reply{Token: r.Token, Result: otherParams(), Now: w.clock.now})
+			w.do(&Reply{Token: r.Token, Result: otherParams(), Now: w.clock.now})
 			return true
 		}
 		w.do(FetchAnswer{Token: r.Token, Revision: ref.Revision, Index: ref.Index, Now: w.clock.now, Notices: w.ledger.State().Notices(r.Actor)})

@@ -248,9 +248,10 @@ func (w *Writer) settleAlarms() {
 
 // answer replies to everybody who waited for a group.
 func (w *Writer) answer(g *group, number uint64) {
+	replies := make([]Reply, len(g.waiters))
 	for i := range g.waiters {
-		r := &g.waiters[i]
-		reply := Reply{Token: r.token, Result: r.result, Value: r.value, Now: r.now, Notices: r.notices, Version: number}
+		r, reply := &g.waiters[i], &replies[i]
+		*reply = Reply{Token: r.token, Result: r.result, Value: r.value, Now: r.now, Notices: r.notices, Version: number}
 		if r.value != nil {
 			reply.Ledger = w.ledger.Position().Ledger
 		}

@@ -92,7 +92,7 @@ func (g *groupBench) round(requests []Request) {
 	g.revision++
 	replies := 0
 	for _, a := range g.w.Step(g.now, PublishOutcome{Attempt: attempt, Verdict: Acked, Revision: g.revision}) {
-		if r, ok := a.(Reply); ok {
+		if r, ok := a.(*Reply); ok {
 			if replies++; !r.Result.OK() {
 				g.b.Fatal(r.Result.Message)
 			}

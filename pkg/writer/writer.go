@@ -297,7 +297,7 @@ func (w *Writer) turnAway(waiters []waiter, message string, retryAfter quota.Mil
 }
 
 func (w *Writer) unavailable(token Token, message string, retryAfter quota.Millis) {
-	w.do(Reply{Token: token, Result: &quota.Result{Code: quota.CodeUnavailable, Message: message, Retryable: true, RetryAfter: retryAfter}})
+	w.do(&Reply{Token: token, Result: &quota.Result{Code: quota.CodeUnavailable, Message: message, Retryable: true, RetryAfter: retryAfter}})
 }
 
 // proceed does what has become possible or due: time passes, waiting requests are decided, a group is sent.

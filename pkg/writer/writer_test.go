@@ -17,14 +17,14 @@ func TestRepliesOnlyAfterTheAck(t *testing.T) {
 	t.Parallel()
 	b := serving(t)
 	b.submit(b.reserve("r1", 10), b.reserve("r2", 10), b.read())
-	if replies := every[Reply](b); len(replies) != 0 {
+	if replies := every[*Reply](b); len(replies) != 0 {
 		t.Fatalf("replied before the commit was stored: %+v", replies)
 	}
 	if c := commitOf(t, find[Publish](b)); len(c.Answers) != 2 || len(c.Events) != 2 {
 		t.Errorf("two requests that waited together became %d answers and %d events of one commit", len(c.Answers), len(c.Events))
 	}
 	b.ack()
-	replies := every[Reply](b)
+	replies := every[*Reply](b)
 	if len(replies) != 3 || replies[0].Result.Reservation != "r1" || replies[1].Result.Reservation != "r2" || replies[2].Value != int64(2) {
 		t.Errorf("got %+v", replies)
 	}
@@ -55,17 +55,17 @@ func TestReadsWaitForWhatTheySaw(t *testing.T) {
 	t.Parallel()
 	b := serving(t)
 	b.submit(b.read())
-	if r := find[Reply](b); r.Value != int64(0) {
+	if r := find[*Reply](b); r.Value != int64(0) {
 		t.Errorf("with nothing in flight a read is answered at once, got %+v", r)
 	}
 	b.submit(b.reserve("r1", 10))
 	p := find[Publish](b)
 	b.submit(b.read())
-	if len(every[Reply](b)) != 0 {
+	if len(every[*Reply](b)) != 0 {
 		t.Fatal("a read was answered from a state that is not in the log")
 	}
 	b.step(PublishOutcome{Attempt: p.Attempt, Verdict: Acked, Revision: b.store(p)})
-	if replies := every[Reply](b); len(replies) != 2 || replies[1].Value != int64(1) {
+	if replies := every[*Reply](b); len(replies) != 2 || replies[1].Value != int64(1) {
 		t.Errorf("got %+v", replies)
 	}
 }
@@ -89,8 +89,8 @@ func TestUnknownOutcomes(t *testing.T) {
 					b.step(Wake{})
 				}
 				r := find[Read](b)
-				if r.After != p.Expected || len(every[Reply](b)) != 0 {
-					t.Fatalf("it reads after %d and says %+v", r.After, every[Reply](b))
+				if r.After != p.Expected || len(every[*Reply](b)) != 0 {
+					t.Fatalf("it reads after %d and says %+v", r.After, every[*Reply](b))
 				}
 				if stored {
 					b.step(ReadOutcome{Read: r.Read, Entries: b.log[len(b.log)-1:], Last: b.last()})
@@ -102,7 +102,7 @@ func TestUnknownOutcomes(t *testing.T) {
 					}
 					b.ack()
 				}
-				if reply := find[Reply](b); !reply.Result.OK() {
+				if reply := find[*Reply](b); !reply.Result.OK() {
 					t.Errorf("answered %+v", reply.Result)
 				}
 			})
@@ -143,7 +143,7 @@ func TestForeignCommits(t *testing.T) {
 			b.submit(b.reserve("r2", 10), b.read())
 			b.step(PublishOutcome{Attempt: p.Attempt, Verdict: Conflict})
 			b.step(ReadOutcome{Read: find[Read](b).Read, Entries: []ledger.Entry{b.foreign(test.change)}, Last: b.last() + 1})
-			replies := every[Reply](b)
+			replies := every[*Reply](b)
 			if len(replies) != 3 {
 				t.Fatalf("%d of 3 waiting requests are answered", len(replies))
 			}
@@ -197,11 +197,11 @@ func TestFullBucket(t *testing.T) {
 	if a := find[Alarm](b); a.Kind != AlarmFull || a.Detail == "" {
 		t.Errorf("alarm %+v", a)
 	}
-	if len(every[Reply](b)) != 2 {
-		t.Errorf("waiting requests are told %+v", every[Reply](b))
+	if len(every[*Reply](b)) != 2 {
+		t.Errorf("waiting requests are told %+v", every[*Reply](b))
 	}
 	b.submit(b.reserve("r3", 10))
-	if r := find[Reply](b); r.Result.Code != quota.CodeUnavailable {
+	if r := find[*Reply](b); r.Result.Code != quota.CodeUnavailable {
 		t.Errorf("a request to a full ledger is answered %+v", r.Result)
 	}
 	b.wait(3 * time.Second)
@@ -236,7 +236,7 @@ func TestRequestIDs(t *testing.T) {
 		t.Fatalf("while the decision is in flight: %+v", b.actions)
 	}
 	b.step(PublishOutcome{Attempt: p.Attempt, Verdict: Acked, Revision: b.store(p)})
-	replies := every[Reply](b)
+	replies := every[*Reply](b)
 	if len(replies) != 3 || replies[1].Result != replies[0].Result || replies[2].Result.Code != quota.CodeConflict {
 		t.Errorf("got %+v", replies)
 	}
@@ -245,14 +245,14 @@ func TestRequestIDs(t *testing.T) {
 		t.Errorf("the answer is said to be answer %d at %d", f.Index, f.Revision)
 	}
 	b.submit(other)
-	if r := find[Reply](b); r.Result.Code != quota.CodeConflict || r.Result.Retryable {
+	if r := find[*Reply](b); r.Result.Code != quota.CodeConflict || r.Result.Retryable {
 		t.Errorf("other parameters are answered %+v", r.Result)
 	}
 	old, ahead := b.reserve("r2", 10), b.reserve("r3", 10)
 	old.IssuedAt, ahead.IssuedAt = b.now.Wall.Add(-quota.Day), b.now.Wall.Add(ledger.MaxAhead+1)
 	for _, r := range []Request{old, ahead} {
 		b.submit(r)
-		if r := find[Reply](b); r.Result.Code != quota.CodeInvalid || r.Result.Retryable {
+		if r := find[*Reply](b); r.Result.Code != quota.CodeInvalid || r.Result.Retryable {
 			t.Errorf("an id from another time is answered %+v", r.Result)
 		}
 	}
@@ -267,12 +267,12 @@ func TestWaitingRequestsAreBounded(t *testing.T) {
 		reads = append(reads, b.read())
 	}
 	b.submit(reads...)
-	if r := find[Reply](b); r.Token != reads[MaxWaiting-1].Token || r.Result.Code != quota.CodeUnavailable {
+	if r := find[*Reply](b); r.Token != reads[MaxWaiting-1].Token || r.Result.Code != quota.CodeUnavailable {
 		t.Errorf("the request beyond the bound: %+v", r)
 	}
 	b.wait(MaxWait)
 	b.step(Wake{})
-	if n := len(every[Reply](b)); n != MaxWaiting || b.w.Status().Waiting != 0 {
+	if n := len(every[*Reply](b)); n != MaxWaiting || b.w.Status().Waiting != 0 {
 		t.Errorf("after MaxWait %d are answered and %d wait", n, b.w.Status().Waiting)
 	}
 }
@@ -287,14 +287,14 @@ func TestGroupsAreSplit(t *testing.T) {
 		b.submit(r)
 	}
 	b.step(PublishOutcome{Attempt: 3, Verdict: Acked, Revision: b.store(Publish{Data: b.w.flight.data, Expected: b.last()})})
-	answered, commits := len(every[Reply](b)), 0
+	answered, commits := len(every[*Reply](b)), 0
 	for ; len(every[Publish](b)) > 0; commits++ {
 		p := find[Publish](b)
 		if len(p.Data) > ledger.MaxCommitBytes {
 			t.Fatalf("a commit of %d bytes", len(p.Data))
 		}
 		b.ack()
-		answered += len(every[Reply](b))
+		answered += len(every[*Reply](b))
 	}
 	if answered != 3001 || commits < 2 {
 		t.Errorf("%d answered in %d commits", answered, commits)
@@ -315,7 +315,7 @@ func TestADecisionThatFitsNoCommit(t *testing.T) {
 	}
 	b.submit(b.command(quota.Report{Actor: quota.Actor{Principal: "p", Agent: "a"}, Reservation: "none", Items: items}), b.reserve("r", 1))
 	b.ack()
-	replies := every[Reply](b)
+	replies := every[*Reply](b)
 	if len(replies) != 2 || replies[0].Result.Code != quota.CodeInvalid || !strings.Contains(replies[0].Result.Message, "in parts") {
 		t.Fatalf("answered %+v", replies)
 	}
@@ -332,7 +332,7 @@ func TestDrainFinishesFirst(t *testing.T) {
 	b.submit(b.reserve("r2", 10))
 	b.step(Drain{})
 	b.submit(b.reserve("late", 10))
-	if r := find[Reply](b); r.Result.Code != quota.CodeUnavailable {
+	if r := find[*Reply](b); r.Result.Code != quota.CodeUnavailable {
 		t.Errorf("a request while draining: %+v", r.Result)
 	}
 	b.step(PublishOutcome{Attempt: p.Attempt, Verdict: Acked, Revision: b.store(p)})
@@ -340,7 +340,7 @@ func TestDrainFinishesFirst(t *testing.T) {
 		t.Fatal("it left with a decision that is not in the log")
 	}
 	b.ack()
-	if r := find[Reply](b); r.Result.Reservation != "r2" {
+	if r := find[*Reply](b); r.Result.Reservation != "r2" {
 		t.Errorf("answered %+v", r)
 	}
 	if s := find[StepDown](b); s.Reason != StepDrained {
@@ -414,7 +414,7 @@ func TestOldOutcomesAreIgnored(t *testing.T) {
 		t.Errorf("an outcome of an older attempt does %+v", b.actions)
 	}
 	b.step(Demote{})
-	if s := find[StepDown](b); s.Reason != StepDemoted || len(every[Reply](b)) != 1 {
+	if s := find[StepDown](b); s.Reason != StepDemoted || len(every[*Reply](b)) != 1 {
 		t.Errorf("demoted: %+v", b.actions)
 	}
 	b.step(PublishOutcome{Attempt: p.Attempt, Verdict: Acked, Revision: 99})

@@ -299,11 +299,11 @@ func (op *operation) target() *node {
 // call is the request as one process gets it.
 func (op *operation) call() *call {
 	attempt := op.attempt
-	return &call{request: op.request, reply: func(r writer.Reply) { op.receive(attempt, r) }}
+	return &call{request: op.request, reply: func(r *writer.Reply) { op.receive(attempt, r) }}
 }
 
 // receive takes a reply. One that is late is as good as another.
-func (op *operation) receive(attempt int, r writer.Reply) {
+func (op *operation) receive(attempt int, r *writer.Reply) {
 	w := op.agent.world
 	if w.chance(w.rates.wire) {
 		w.fault(ReplyLost)

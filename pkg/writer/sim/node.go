@@ -51,7 +51,7 @@ type sight struct {
 // call is one request that a process has to answer.
 type call struct {
 	request writer.Request
-	reply   func(writer.Reply)
+	reply   func(*writer.Reply)
 	given   bool // to the writer: a stopped process has it still before it
 }
 
@@ -140,7 +140,7 @@ func (n *node) act(a writer.Action) {
 		n.publish(a)
 	case writer.Read:
 		w.store.read(a, func(o writer.ReadOutcome) { n.give(life, o) })
-	case writer.Reply:
+	case *writer.Reply:
 		if !n.dies(CrashBeforeReply) {
 			n.reply(a)
 		}
@@ -348,7 +348,7 @@ func (n *node) submit(calls ...*call) bool {
 	return true
 }
 
-func (n *node) reply(r writer.Reply) {
+func (n *node) reply(r *writer.Reply) {
 	w := n.world
 	c := n.calls[r.Token]
 	if c == nil {
@@ -375,7 +375,7 @@ func (n *node) fetch(a writer.FetchAnswer) {
 			w.violate("the answer to a request is said to be answer %d at revision %d, and there is none", a.Index, a.Revision)
 			return
 		}
-		r := writer.Reply{Token: a.Token, Result: &commit.Answers[a.Index].Result, Now: a.Now, Notices: a.Notices, Version: commit.Number}
+		r := &writer.Reply{Token: a.Token, Result: &commit.Answers[a.Index].Result, Now: a.Now, Notices: a.Notices, Version: commit.Number}
 		w.oracle.replying(n, c, r)
 		c.reply(r)
 	})

@@ -119,7 +119,7 @@ func (o *oracle) committed(n *node, a writer.Committed) {
 }
 
 // replying sees an answer leave for an agent.
-func (o *oracle) replying(n *node, c *call, r writer.Reply) {
+func (o *oracle) replying(n *node, c *call, r *writer.Reply) {
 	w := o.world
 	result := *r.Result
 	o.tally(c, &result)
@@ -180,7 +180,7 @@ func (o *oracle) refusedUnseen(n *node, c *call, result *quota.Result) bool {
 }
 
 // readable checks that a read shows nothing that is not in the log.
-func (o *oracle) readable(n *node, r writer.Reply) {
+func (o *oracle) readable(n *node, r *writer.Reply) {
 	w := o.world
 	w.reach(ReadAnswered)
 	seen, ok := r.Value.(quota.Totals)

@@ -18,7 +18,7 @@ func (e *Engine) step(ctx context.Context, in writer.Input) {
 	actions := e.writer.Step(e.now(), in)
 	for i, action := range actions {
 		switch a := action.(type) {
-		case writer.Reply:
+		case *writer.Reply:
 			if out == nil {
 				out = make([]ready, 0, len(actions)-i)
 			}
@@ -93,7 +93,7 @@ func (e *Engine) sendReplies() {
 // answered answers calls.
 func (e *Engine) answered(calls ...ready) {
 	for i := range calls {
-		calls[i].call.Done(&calls[i].reply)
+		calls[i].call.Done(calls[i].reply)
 	}
 	if e.opt.Answered != nil {
 		e.opt.Answered()
@@ -112,10 +112,10 @@ func (e *Engine) fetch(ctx context.Context, a writer.FetchAnswer) {
 		answer, number, err := e.answer(ctx, a)
 		if err != nil {
 			e.opt.Logger.Warn("an answer cannot be read from the log", "revision", a.Revision, "error", err)
-			e.answered(ready{call, *unavailable("the answer that was given cannot be read now")})
+			e.answered(ready{call, unavailable("the answer that was given cannot be read now")})
 			return
 		}
-		e.answered(ready{call, writer.Reply{Token: a.Token, Result: &answer.Result, Now: a.Now, Notices: a.Notices, Version: number}})
+		e.answered(ready{call, &writer.Reply{Token: a.Token, Result: &answer.Result, Now: a.Now, Notices: a.Notices, Version: number}})
 	})
 }
 

@@ -117,7 +117,7 @@ type Engine struct {
 // ready is a reply on its way out.
 type ready struct {
 	call  *Call
-	reply writer.Reply
+	reply *writer.Reply
 }
 
 // New makes an engine that does not lead.
@@ -152,7 +152,7 @@ func (e *Engine) Submit(c *Call) {
 	}
 	e.mu.Unlock()
 	if refused != "" {
-		e.answered(ready{c, *unavailable(refused)})
+		e.answered(ready{c, unavailable(refused)})
 		return
 	}
 	select {
@@ -228,7 +228,7 @@ func (e *Engine) Run(ctx context.Context) {
 		if call == nil {
 			continue // its place is free
 		}
-		e.answered(ready{call, *unavailable("the allocator has stopped")})
+		e.answered(ready{call, unavailable("the allocator has stopped")})
 	}
 }
 

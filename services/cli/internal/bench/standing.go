@@ -218,7 +218,7 @@ func (d *desk) round(requests []writer.Request, want quota.Code) {
 			switch a := a.(type) {
 			case writer.Publish:
 				sent = &a
-			case writer.Reply:
+			case *writer.Reply:
 				if answered++; a.Result.Code != want {
 					d.fault = fmt.Errorf("a request is answered %q: %s", a.Result.Code, a.Result.Message)
 				}
