@@ -143,7 +143,8 @@ func requestIDOf(r wire.Request) string {
 	return ""
 }
 
-// identify gives a mutation a request id unless it has one.
+// identify gives a mutation a request id unless it has one. An id that is none is left to be refused: with another in its
+// place the caller's retry would happen twice.
 func identify(m wire.Mutation) {
 	if !wire.HasRequestID(m) {
 		wire.SetRequestID(m, wire.MakeID(time.Now()).String())

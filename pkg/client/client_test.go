@@ -187,6 +187,19 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// An id that is none is refused. With another in its place, the caller's retry would reserve twice.
+func TestAFaultyRequestIDIsRefused(t *testing.T) {
+	t.Parallel()
+	f := start(t, client.Options{}, nil)
+	for _, id := range []string{"job-17", "0195f3c2-7b1e-4a44-9d0b-3f6f2a7c5e10"} { // the other is a UUID of version 4
+		request := task(1)
+		request.RequestID = id
+		if granted, err := f.Agent("worker").Reserve(t.Context(), request); !errors.Is(err, wire.ErrInvalid) || !strings.Contains(err.Error(), "UUIDv7") {
+			t.Errorf("%s: %+v, %v", id, granted, err)
+		}
+	}
+}
+
 func TestLostRepliesAreAskedForAgain(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex

@@ -159,10 +159,8 @@ func (i *Identified) ID() RequestID {
 
 func (i *Identified) identified() *Identified { return i }
 
-// HasRequestID tells whether a mutation has a valid request id.
-func HasRequestID(m Mutation) bool {
-	return m.identified().RequestID != "" && m.ID() != RequestID{}
-}
+// HasRequestID tells whether the requester chose a request id, be it a valid one or not.
+func HasRequestID(m Mutation) bool { return m.identified().RequestID != "" }
 
 // SetRequestID sets the request id of a mutation.
 func SetRequestID(m Mutation, id string) { m.identified().RequestID = id }
