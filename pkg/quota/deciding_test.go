@@ -318,15 +318,18 @@ func TestThePagesDrift(t *testing.T) {
 	t.Parallel()
 	says(t, "A session of 10,000,000 tokens, two hours old, is observed at 45 %; our books say 3,000,000. So 1,500,000 were spent outside.",
 		"with none before, that is 1,500,000 in three hours, 500,000 an hour. In the three hours that are left 1,500,000 more are expected, and kept of the 5,500,000 that are free.")
-	l := newPage(t, 10_000_000)
-	l.reserve(3_000_000)
-	l.must(Settle{Actor: ann, Reservation: "r1", Items: out(3_000_000)})
-	l.wait(2 * Hour)
-	l.must(Observe{Account: "sub-1", Window: "session", PercentMilli: percentMilli(45), ResetAt: l.now.Add(3 * Hour)})
-	v := l.limit("sub-1/session")
-	if pace := l.state.counters["sub-1/session"].driftPace(&v.Limit); v.Outside != 1_500_000 || pace != 24*500_000 || v.Forecast != 1_500_000 ||
-		v.ForecastKept != 1_500_000 || v.Available != 5_500_000 {
-		t.Errorf("%+v, %d a day", v, pace)
+	says(t, "A session is as old as its reset tells, also where it was in use before Bursar heard of it.")
+	for name, heard := range map[string]Millis{"from its beginning": 2 * Hour, "just now": 0} {
+		l := newPage(t, 10_000_000)
+		l.reserve(3_000_000)
+		l.must(Settle{Actor: ann, Reservation: "r1", Items: out(3_000_000)})
+		l.wait(heard)
+		l.must(Observe{Account: "sub-1", Window: "session", PercentMilli: percentMilli(45), ResetAt: l.now.Add(3 * Hour)})
+		v := l.limit("sub-1/session")
+		if pace := l.state.counters["sub-1/session"].driftPace(&v.Limit); v.Outside != 1_500_000 || pace != 24*500_000 || v.Forecast != 1_500_000 ||
+			v.ForecastKept != 1_500_000 || v.Available != 5_500_000 || v.Began != l.now.Add(-2*Hour) {
+			t.Errorf("heard of %s: %+v, %d a day", name, v, pace)
+		}
 	}
 }
 

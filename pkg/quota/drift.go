@@ -10,14 +10,15 @@ const driftMemory = 5 // a fifth
 // driftPace is the pace of spending outside, in units per day: that of this window so far, with that of earlier windows
 // counting as much as a fifth of a window. Without an observation in this window it is the earlier pace.
 func (c *Counter) driftPace(l *Limit) int64 {
-	if c.Observed == nil || c.Start == 0 || c.Observed.At <= c.Start || !c.Observed.tellsUse() {
+	began := c.began(l)
+	if c.Observed == nil || began == 0 || c.Observed.At <= began || !c.Observed.tellsUse() {
 		return c.DriftPace
 	}
 	memory := int64(l.longest() / driftMemory)
 	var s sum128
 	s.addProduct(c.outside(l), int64(Day))
 	s.addProduct(c.DriftPace, memory)
-	return s.divFloor(uint64(int64(c.Observed.At.Sub(c.Start)) + memory))
+	return s.divFloor(uint64(int64(c.Observed.At.Sub(began)) + memory))
 }
 
 // forecast is how much more will be spent outside until the window resets, at that pace: from the last observation on, what

@@ -5,7 +5,8 @@ import "sort"
 // LimitView is one limit as an operator sees it.
 type LimitView struct {
 	Limit     Limit
-	Start     Instant // 0 while a session window is not open, and for buckets and concurrent limits
+	Start     Instant // by which charges name the window; 0 while a session is not open, and for buckets and concurrent limits
+	Began     Instant // the same, or before it where a session was in use before we heard of it
 	End       Instant
 	Capacity  int64 // 0 where it is not known
 	Used      int64 // for buckets: what is missing to the burst, never negative
@@ -33,7 +34,9 @@ func (v *LimitView) Spent() int64 { return v.Used + v.Outside }
 
 func (s *State) viewLimit(l *Limit, now Instant) LimitView {
 	c := s.counters[l.ID]
-	v := LimitView{Limit: *l, Start: c.Start, End: c.End, Capacity: c.capacity(l), Held: c.Held, Used: c.Used, Outside: c.outside(l)}
+	v := LimitView{
+		Limit: *l, Start: c.Start, Began: c.began(l), End: c.End, Capacity: c.capacity(l), Held: c.Held, Used: c.Used, Outside: c.outside(l),
+	}
 	if now < c.ClosedUntil {
 		v.ClosedUntil = c.ClosedUntil
 	}

@@ -94,6 +94,19 @@ func (s *State) following(l *Limit, ended WindowSpan, now Instant) WindowSpan {
 // span is the counter's present window.
 func (c *Counter) span() WindowSpan { return WindowSpan{c.Limit, c.Start, c.End} }
 
+// began is since when the present window counts at the provider. A session that was in use before we heard of it began
+// before its Start, as its reset tells; Start stays what charges name it by.
+func (c *Counter) began(l *Limit) Instant {
+	if l.Window.Kind != WindowSession || c.Start == 0 || c.End == 0 {
+		return c.Start
+	}
+	began := min(c.Start, c.End.Add(-l.Window.Duration))
+	if n := len(c.Earlier); n > 0 {
+		began = min(c.Start, max(began, c.Earlier[n-1].End))
+	}
+	return began
+}
+
 // capacity is the limit's capacity: the lower end of what was learned once that is enough, else what is configured, else
 // what the provider told, else 0 for not known.
 func (c *Counter) capacity(l *Limit) int64 {

@@ -171,7 +171,7 @@ func LimitOf(v *quota.LimitView) Limit {
 	l := Limit{
 		LimitID: v.Limit.ID, Name: v.Limit.Name, Account: v.Limit.Scope.Account, ModelGroup: v.Limit.Scope.ModelGroup,
 		Team: v.Limit.Scope.Team, Agent: v.Limit.Scope.Agent, Unit: string(v.Limit.Unit), Window: string(v.Limit.Window.Kind),
-		StartsAt: TimeOf(v.Start), ResetsAt: TimeOf(v.End), Capacity: v.Capacity, Used: v.Used, Held: v.Held, Outside: v.Outside,
+		StartsAt: TimeOf(v.Began), ResetsAt: TimeOf(v.End), Capacity: v.Capacity, Used: v.Used, Held: v.Held, Outside: v.Outside,
 		Available: v.Available, Over: v.Over, Fresh: v.Fresh, ClosedUntil: TimeOf(v.ClosedUntil), UsedPercent: percentOf(v.Spent(), v.Capacity),
 	}
 	if v.Limit.Window.Kind == quota.WindowConcurrent {

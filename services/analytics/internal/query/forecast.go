@@ -76,9 +76,9 @@ func (l *limitUse) forecast(q *wire.ForecastRequest, now time.Time) wire.LimitFo
 	}
 	open := l.openAt(now)
 	if open {
-		f.StartsAt, f.ResetsAt, f.Used, f.Outside = l.start, l.end, l.used, l.outside()
+		f.StartsAt, f.ResetsAt, f.Used, f.Outside = l.began(), l.end, l.used, l.outside()
 	}
-	window := forecast.Window{Start: l.start.Time(), End: l.end.Time(), Used: float64(f.Used + f.Outside), Capacity: float64(f.Capacity)}
+	window := forecast.Window{Start: l.began().Time(), End: l.end.Time(), Used: float64(f.Used + f.Outside), Capacity: float64(f.Capacity)}
 	if open {
 		fillPace(&f, window.Pace(now))
 	}

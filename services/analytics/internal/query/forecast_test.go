@@ -106,7 +106,7 @@ func TestForecastReadsWindowsAsTheLedgerHasThem(t *testing.T) {
 
 func testWindows(t *testing.T, w *growingWorld, sum func(), viewed bool) {
 	t.Helper()
-	outside, open := 0, 0
+	outside, open, earlier := 0, 0, 0
 	for range 10 {
 		w.grow(t, 150)
 		sum()
@@ -128,11 +128,14 @@ func testWindows(t *testing.T, w *growingWorld, sum func(), viewed bool) {
 				capacity, used, outside int64
 			}
 			got := standing{f.StartsAt, f.ResetsAt, f.Capacity, f.Used, f.Outside}
-			if want := (standing{wire.TimeOf(v.Start), wire.TimeOf(v.End), v.Capacity, v.Used, v.Outside}); got != want {
+			if want := (standing{wire.TimeOf(v.Began), wire.TimeOf(v.End), v.Capacity, v.Used, v.Outside}); got != want {
 				t.Errorf("%s at %v: %+v, want %+v", f.LimitID, w.now, got, want)
 			}
 			if f.Outside > 0 {
 				outside++
+			}
+			if v.Began < v.Start {
+				earlier++
 			}
 			if f.StartsAt != 0 {
 				open++
@@ -148,8 +151,8 @@ func testWindows(t *testing.T, w *growingWorld, sum func(), viewed bool) {
 			t.Errorf("%d limits, want the %d that count spending in windows", len(reply.Limits), want)
 		}
 	}
-	if outside == 0 || open == 0 {
-		t.Errorf("%d with use outside, %d open: the fleet does not test it", outside, open)
+	if outside == 0 || open == 0 || earlier == 0 {
+		t.Errorf("%d with use outside, %d open, %d in use before they were heard of: the fleet does not test it", outside, open, earlier)
 	}
 }
 

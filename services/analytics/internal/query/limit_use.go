@@ -20,7 +20,7 @@ type limitUse struct {
 	// The present window; zero while a session is not open. opened is its start as it was first told: an observation may
 	// have moved it, and usage before that is charged to the first.
 	start, end, opened wire.Time
-	ended              wire.Time // the start of the window before; a told one may overlap it
+	ended, endedAt     wire.Time // the start and the end of the window before; a told one may overlap it
 	windowAt           place
 	observed           *wire.Observation // of the present window
 	told               int64             // capacity by the provider
@@ -176,6 +176,9 @@ func (l *limitUse) apply(kind, data string, at place) error {
 		}
 		l.setWindow(e.Next, at)
 		l.ended = e.Ended.StartsAt
+		if !at.before(l.windowAt) {
+			l.endedAt = e.Ended.EndsAt
+		}
 	default:
 		var e wire.ObservationRecordedData
 		if err := json.Unmarshal([]byte(data), &e); err != nil {
@@ -254,6 +257,15 @@ func roundedUp(n, percentMilli int64) int64 {
 // openAt tells whether the window is open.
 func (l *limitUse) openAt(now time.Time) bool {
 	return l.start != 0 && now.Before(l.end.Time())
+}
+
+// began is since when the window counts at the provider: a session that was in use before the ledger heard of it began
+// before its start, as its reset tells.
+func (l *limitUse) began() wire.Time {
+	if l.start == 0 || l.spec.Window.Kind != string(quota.WindowSession) {
+		return l.start
+	}
+	return min(l.start, max(l.endedAt, l.end-wire.Time(l.spec.Window.DurationMS)))
 }
 
 // length is how long the window lasts; that of a calendar window is the present one's.
