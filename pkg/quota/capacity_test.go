@@ -343,16 +343,21 @@ func simulateLearning(c learningCase, seed uint64, at []int, reached func(n int,
 }
 
 // TestLearnedCapacity is the proof of what is learned: on simulated subscriptions with hidden capacities and weights the
-// interval covers the truth, and where the truth can be told to ±10 % it is narrow. TestLearnedCapacityTable is the same at
-// large.
+// interval covers the truth, and where the truth can be told to ±10 % it is narrow. They are some of those that the page's
+// table is made of, which TestLearnedCapacityTable makes of more.
 func TestLearnedCapacity(t *testing.T) {
 	t.Parallel()
 	var all learned
-	for _, c := range learningCases() {
+	rows := make([]learned, len(learningCases()))
+	for i, c := range learningCases() {
 		for seed := range uint64(quickSubscriptions) {
-			simulateLearning(c, seed, []int{fewObservations}, func(_ int, s *subscription) { all.add(s) })
+			simulateLearning(c, seedOfThePage+seed, []int{fewObservations}, func(_ int, s *subscription) {
+				all.add(s)
+				rows[i].add(s)
+			})
 		}
 	}
+	asThePageSays(t, rows)
 	if covered := 100 * float64(all.covered) / float64(max(1, all.claimed)); all.claimed < 60 || covered < 93 {
 		t.Errorf("the interval of %d subscriptions covers the truth %.1f %% of the time", all.claimed, covered)
 	}
