@@ -61,9 +61,13 @@ func invalid(format string, args ...any) Result {
 	return Result{Code: CodeInvalid, Message: fmt.Sprintf(format, args...)}
 }
 
-func notFound(id string, recorded bool) Result {
+// notFound names the agent, where one asks: a reservation of another one is none of its own.
+func notFound(id string, by Actor, recorded bool) Result {
 	r := Result{Code: CodeAllocationNotFound, Reservation: id, Recorded: recorded,
-		Message: fmt.Sprintf("no open or recently closed reservation %q of this agent", id)}
+		Message: fmt.Sprintf("no open or recently closed reservation %q", id)}
+	if by.Agent != "" {
+		r.Message += fmt.Sprintf(" of agent %q", by.Agent)
+	}
 	if recorded {
 		r.Message += "; the usage is recorded all the same"
 	}

@@ -31,7 +31,7 @@ func (d decider) revoke(c Revoke) ([]Event, Result) {
 
 func (d decider) close(r *Reservation, id string, outcome Outcome, by Actor, reason string) ([]Event, Result) {
 	if r == nil {
-		return nil, notFound(id, false)
+		return nil, notFound(id, by, false)
 	}
 	if !r.Live() {
 		return nil, closedResult(r, false)

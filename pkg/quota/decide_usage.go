@@ -297,7 +297,7 @@ func (u *usageDraft) answer(recorded bool) Result {
 		return Result{Provider: u.labels.Provider, Account: u.labels.Account, Recorded: recorded, Pace: u.scratch.pace(&u.labels, u.env.Now)}
 	}
 	if !u.held {
-		return notFound(u.id, recorded)
+		return notFound(u.id, u.actor, recorded)
 	}
 	r := u.reservation()
 	before := u.decider.state.owned(u.id, u.actor)

@@ -30,6 +30,9 @@ func Dollars(microUSD int64) string {
 
 // thousands puts a comma every three digits.
 func thousands(n int64) string {
+	if n < 0 {
+		return "-" + thousands(-max(n, -MaxCapacity))
+	}
 	digits := strconv.FormatInt(n, 10)
 	for i := len(digits) - 3; i > 0; i -= 3 {
 		digits = digits[:i] + "," + digits[i:]
@@ -42,7 +45,7 @@ func (u Unit) number(n int64) string {
 	if u == UnitMicroUSD {
 		return Dollars(n)
 	}
-	return strconv.FormatInt(n, 10)
+	return thousands(n)
 }
 
 // amount writes units with their name.

@@ -17,6 +17,20 @@ func TestDollars(t *testing.T) {
 	}
 }
 
+// Large numbers can be read, in whichever unit.
+func TestRefusalsTellThousands(t *testing.T) {
+	t.Parallel()
+	l := newLedger(t, session("s", 10_000_000))
+	if r := l.reserve(500_000_000); !strings.Contains(r.Message, "has 10,000,000 of 10,000,000 tokens available, 500,000,000 were asked for") {
+		t.Errorf("%q", r.Message)
+	}
+	for n, want := range map[int64]string{0: "0", 999: "999", 1_000: "1,000", -300: "-300", -1_234_567: "-1,234,567"} {
+		if got := UnitTokens.number(n); got != want {
+			t.Errorf("%d is %s, want %s", n, got, want)
+		}
+	}
+}
+
 // What is refused for money is told in dollars, and the details keep the integers.
 func TestRefusalsTellDollars(t *testing.T) {
 	t.Parallel()

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -72,7 +73,7 @@ func (a *app) tellStory(ctx context.Context, id string) error {
 
 func (a *app) showStory(told *story.Story) {
 	s := a.screen
-	s.Printf("%s %s, %s\n", s.Paint(screen.Strong, told.ID), s.Paint(screen.Plain, told.Verdict), screen.Clean(told.Who))
+	s.Printf("%s\n", strings.TrimSpace(s.Paint(screen.Strong, told.ID)+" "+screen.Clean(strings.Join(nonEmpty(told.Verdict, told.Who), ", "))))
 	for _, line := range told.Lines {
 		s.Indented(line.At.Time().Local().Format("01-02 15:04:05")+"  ", line.Text, screen.Plain)
 		for _, why := range line.Why {

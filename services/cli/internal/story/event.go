@@ -141,6 +141,10 @@ func (s *Story) dequeued(e *quota.ReservationDequeued) {
 
 func (s *Story) usage(e *quota.UsageRecorded) {
 	s.Used += e.Tokens.Total()
+	if s.Verdict == "" && e.Standing == quota.StandingUnknown { // nothing was reserved under this id; the usage counts all the same
+		s.is("unknown", &e.Labels)
+		s.Helpful = append(s.Helpful, "reporting under the id that a reserve gave, as the agent that reserved")
+	}
 	if e.Overrun > 0 {
 		s.say(e.At, nil, "used %s tokens, %s of them beyond what was granted", screen.Count(e.Tokens.Total()), screen.Count(e.Overrun))
 		return

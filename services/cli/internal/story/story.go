@@ -20,7 +20,7 @@ import (
 // Story is what the log says of one reservation or request.
 type Story struct {
 	ID       string        `json:"id"`
-	Verdict  string        `json:"verdict"` // granted, shrunk, queued, cancelled, timed_out, preempted, refused, or how it was closed; empty for not found
+	Verdict  string        `json:"verdict"` // granted, shrunk, queued, cancelled, timed_out, preempted, refused, unknown (usage under an id that nobody reserved), or how it was closed; empty for not found
 	Labels   quota.Labels  `json:"-"`
 	Who      string        `json:"who"`
 	Lines    []Line        `json:"lines"`

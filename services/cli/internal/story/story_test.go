@@ -109,6 +109,7 @@ func TestStories(t *testing.T) {
 	b.now = b.now.Add(2 * quota.Minute)
 	b.do("y", quota.Settle{Actor: agent, Reservation: "r1", Items: []quota.UsageItem{{Tokens: quota.Tokens{Output: 50}}}})
 	b.do("z", quota.Report{Actor: agent, Reservation: "r5"})
+	b.do("v", quota.Report{Actor: agent, Reservation: "r77", Items: []quota.UsageItem{{Tokens: quota.Tokens{Output: 5}}}})
 	b.do("w", quota.Revoke{Actor: quota.Actor{Principal: "boss"}, Reservation: "r5", Reason: "enough"})
 	tests := []struct {
 		name, id, verdict string
@@ -117,9 +118,10 @@ func TestStories(t *testing.T) {
 		{"settled", "r1", "settled", []string{"granted 700 tokens on max", "holds 700 on max/day", "used 50 tokens", "returned 650 to max/day"}},
 		{"by its request", "request-r1", "settled", []string{"granted 700 tokens", "used 50 tokens"}},
 		{"refused", "request-r2", "refused", []string{"max/day", "300 were free", "asking again"}},
-		{"refused for good", "request-r3", "refused", []string{"5000", "waiting would not have helped"}},
+		{"refused for good", "request-r3", "refused", []string{"5,000", "waiting would not have helped"}},
 		{"shrunk", "r4", "released", []string{"granted 300 tokens", "full on max: max/day has 300 of 500", "smaller on max: granted"}},
 		{"queued, granted, revoked", "r5", "revoked", []string{"queued at place 1", "from the queue, after 2m0s", "taken back by boss: enough"}},
+		{"never reserved", "r77", "unknown", []string{"used 5 tokens, 5 of them beyond", "as the agent that reserved"}},
 		{"timed out", "r6", "timed_out", []string{"its max_wait was over after", "a longer max_wait"}},
 	}
 	for _, tt := range tests {
