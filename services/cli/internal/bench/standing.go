@@ -28,8 +28,11 @@ const (
 // put it into a commit of 64 decisions. Clients, NATS and the store are left out, as they know nothing of what stands and
 // would hide what the writer takes more.
 type Standing struct {
-	Live        int     `json:"live"`
-	Queued      int     `json:"queued"`
+	Live   int `json:"live"`
+	Queued int `json:"queued"`
+	// Lent are those of Live that borrow from a floor. Where there are some, its owner asks for them back: it is queued, one
+	// of them is told to give back, is closed after the grace, and its place is taken again; see [desk.reclaim].
+	Lent        int     `json:"lent"`
 	ProcessorUS float64 `json:"processor_us"` // of one decision, the median over the repetitions
 	Allocations float64 `json:"allocations"`
 	// Relative compares the processor time with that of the first row: 1 means that it is flat. It is a median of
@@ -42,7 +45,10 @@ func MeasureStanding(ctx context.Context, o Options) ([]Standing, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	found := []Standing{{Live: 10}, {Live: 1000}, {Live: 10_000}, {Live: 10, Queued: 1000}, {Live: 10_000, Queued: 1000}}
+	found := []Standing{
+		{Live: 10}, {Live: 1000}, {Live: 10_000}, {Live: 10, Queued: 1000}, {Live: 10_000, Queued: 1000},
+		{Live: 1000, Lent: 1000}, {Live: 10_000, Lent: 10_000},
+	}
 	desks := make([]*desk, len(found))
 	for i, at := range found {
 		var err error
@@ -79,12 +85,15 @@ type desk struct {
 	made     uint64
 	revision uint64
 	fault    error
+	turn     func() // a group of decisions that leaves as much standing as before
+	perTurn  int64  // decisions that are answered in it
 }
 
 // newDesk gives a writer that serves, with so much standing, and warm: as many reservations are closed as are kept.
 func newDesk(at Standing) (*desk, error) {
 	d := &desk{now: writer.Time{Wall: quota.InstantOf(time.Now()), Mono: time.Hour}}
-	setup, err := standingConfig()
+	d.turn, d.perTurn = d.reserveAndRelease, 2*standingGroup
+	setup, err := standingConfig(at)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +109,11 @@ func newDesk(at Standing) (*desk, error) {
 	})
 	d.elect()
 	d.round([]writer.Request{d.request(0, quota.ApplyConfig{Actor: quota.Actor{Principal: benchPrincipal}, Config: *setup})}, "")
-	d.fill(at.Live, benchAccount, 0)
+	d.fill(at.Live-at.Lent, benchAccount, 0)
+	if at.Lent > 0 {
+		d.turn, d.perTurn = d.reclaim, 3*standingGroup
+		d.fill(at.Lent, lentAccount, 0)
+	}
 	if at.Queued > 0 {
 		d.fill(1, fullAccount, 0)
 		d.fill(at.Queued, fullAccount, quota.Hour)
@@ -114,8 +127,9 @@ func newDesk(at Standing) (*desk, error) {
 	return d, d.fault
 }
 
-// standingConfig is the configuration of the benchmark with an account that serves one reservation at a time.
-func standingConfig() (*quota.Config, error) {
+// standingConfig is the configuration of the benchmark with an account that serves one reservation at a time, and one whose
+// floor is lent out.
+func standingConfig(at Standing) (*quota.Config, error) {
 	parsed, err := config.Parse("bench.yaml", benchYAML)
 	if err != nil {
 		return nil, err
@@ -126,6 +140,7 @@ func standingConfig() (*quota.Config, error) {
 		ID: fullAccount + "/one", Name: "one", Scope: quota.Scope{Account: fullAccount}, Unit: quota.UnitRequests, Capacity: 1,
 		Window: quota.Window{Kind: quota.WindowConcurrent},
 	})
+	addLent(&c, at.Lent)
 	return &c, nil
 }
 
@@ -170,11 +185,11 @@ func (d *desk) measure() (cost, error) {
 		d.turn()
 	}
 	after, err := measureUsage()
-	return after.since(before).over(2 * standingRounds * standingGroup), errors.Join(err, d.fault)
+	return after.since(before).over(standingRounds * d.perTurn), errors.Join(err, d.fault)
 }
 
-// turn reserves once for each of a group of agents and releases again.
-func (d *desk) turn() {
+// reserveAndRelease reserves once for each of a group of agents and releases again.
+func (d *desk) reserveAndRelease() {
 	reserves, releases := make([]writer.Request, standingGroup), make([]writer.Request, standingGroup)
 	for i := range reserves {
 		var id string
@@ -190,18 +205,28 @@ func actorOf(i int) quota.Actor {
 }
 
 func (d *desk) reserve(agent int, account string, wait quota.Millis) (id string, r writer.Request) {
-	id = fmt.Sprintf("01936f3e-9d7c-7e5a-8a1b-%012d", d.made)
-	return id, d.request(agent, quota.Reserve{
-		Actor: actorOf(agent), Reservation: id, Account: account, Model: "claude-haiku-4-5", TaskType: "code_review", MaxWait: wait,
+	c := d.reserving(actorOf(agent), account, wait)
+	c.Preemptible = account == lentAccount
+	return c.Reservation, d.request(agent, c)
+}
+
+func (d *desk) reserving(by quota.Actor, account string, wait quota.Millis) quota.Reserve {
+	return quota.Reserve{
+		Actor: by, Reservation: fmt.Sprintf("01936f3e-9d7c-7e5a-8a1b-%012d", d.made), Account: account, Model: "claude-haiku-4-5",
+		TaskType: "code_review", MaxWait: wait,
 		Amount: quota.Amount{Tokens: quota.Tokens{Input: reserveAmount / 2, Output: reserveAmount / 2}},
-	})
+	}
 }
 
 func (d *desk) request(agent int, cmd quota.Command) writer.Request {
+	return d.asking(actorOf(agent), cmd)
+}
+
+func (d *desk) asking(by quota.Actor, cmd quota.Command) writer.Request {
 	d.made++
 	id := fmt.Sprintf("01936f3e-9d7c-7e5a-8a1c-%012d", d.made)
 	return writer.Request{
-		Token: writer.Token(d.made), Actor: actorOf(agent), Key: ledger.KeyOf(benchPrincipal, id), Params: ledger.ParamsOf([]byte(id)),
+		Token: writer.Token(d.made), Actor: by, Key: ledger.KeyOf(by.Principal, id), Params: ledger.ParamsOf([]byte(id)),
 		IssuedAt: d.now.Wall, Command: cmd,
 	}
 }
@@ -236,10 +261,10 @@ func (d *desk) round(requests []writer.Request, want quota.Code) {
 }
 
 func writeStanding(out io.Writer, rows []Standing) {
-	fmt.Fprintln(out, "a decision in the writer while reservations are open and others wait")
-	t := newTable(out, table.Row{"live", "queued", "CPU µs", "of the first", "allocs"}, 1, 2, 3, 4, 5)
+	fmt.Fprintln(out, "a decision in the writer while reservations are open and others wait; where some are lent, their owner takes them back")
+	t := newTable(out, table.Row{"live", "queued", "lent", "CPU µs", "of the first", "allocs"}, 1, 2, 3, 4, 5, 6)
 	for _, s := range rows {
-		t.AppendRow(table.Row{s.Live, s.Queued, fmt.Sprintf("%.2f", s.ProcessorUS), fmt.Sprintf("%.2f", s.Relative), fmt.Sprintf("%.0f", s.Allocations)})
+		t.AppendRow(table.Row{s.Live, s.Queued, s.Lent, fmt.Sprintf("%.2f", s.ProcessorUS), fmt.Sprintf("%.2f", s.Relative), fmt.Sprintf("%.0f", s.Allocations)})
 	}
 	t.Render()
 }

@@ -11,7 +11,7 @@ func TestStandingIsMeasured(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(rows) != 5 || rows[2].Live != 10_000 || rows[4].Queued != 1000 || rows[0].Relative != 1 {
+	if len(rows) != 7 || rows[5].Lent != 1000 || rows[6].Lent != 10_000 || rows[2].Live != 10_000 || rows[4].Queued != 1000 || rows[0].Relative != 1 {
 		t.Errorf("rows %+v", rows)
 	}
 	for _, row := range rows {
