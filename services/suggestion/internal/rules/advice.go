@@ -132,10 +132,11 @@ func scale(a, n, d int64) int64 {
 	return int64(min(quotient, math.MaxInt64))
 }
 
-// usd writes micro-USD for a person.
+// usd writes micro-USD for a person, to the nearest cent, as the evidence beside it is shown.
 func usd(micro int64) string {
 	const cent = 10_000
-	return fmt.Sprintf("%d.%02d USD", micro/1_000_000, micro%1_000_000/cent)
+	cents := (micro + cent/2) / cent
+	return fmt.Sprintf("%d.%02d USD", cents/100, cents%100)
 }
 
 // times writes the ratio a : b with one decimal; "many" where b is 0.
