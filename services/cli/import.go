@@ -11,6 +11,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
+	"github.com/bursarhq/bursar/pkg/client"
 	"github.com/bursarhq/bursar/pkg/wire"
 	"github.com/bursarhq/bursar/services/cli/internal/importer"
 	"github.com/bursarhq/bursar/services/cli/internal/screen"
@@ -79,6 +80,9 @@ func (c *importCommand) bring(ctx context.Context, b *remote, places []string) (
 	if err := c.chooseAccount(status); err != nil {
 		return err
 	}
+	if err := mayCharge(ctx, agent, c.account); err != nil {
+		return err
+	}
 	memory, err := c.openMemory(status.LedgerID)
 	if err != nil {
 		return err
@@ -120,6 +124,12 @@ func (c *importCommand) chooseAccount(status *wire.StatusReply) error {
 	return usagef("say which account paid for it with --account, for instance one of %s", strings.Join(accounts, ", "))
 }
 
+// mayCharge asks whether usage can be recorded for an account, before anything is read for it.
+func mayCharge(ctx context.Context, agent *client.Agent, account string) error {
+	_, err := agent.Report(ctx, wire.ReportRequest{Account: account})
+	return err
+}
+
 // openMemory opens what is remembered of imports into one ledger: a new ledger has seen nothing.
 func (c *importCommand) openMemory(ledger string) (*importer.Memory, error) {
 	path := c.memory
@@ -154,14 +164,21 @@ func (c *importCommand) progress() (tick func(done, files int), finish func()) {
 }
 
 func (c *importCommand) showImport(s *importer.Summary) {
-	c.screen.Printf("%s %s with %s tokens, from %s of %s %s\n", screen.Count(int64(s.Calls)), plural(int64(s.Calls), "call", "calls"),
-		screen.Count(s.Tokens), screen.Count(int64(s.Read)), screen.Count(int64(s.Files)), plural(int64(s.Files), "log", "logs"))
+	if s.Files > 0 && s.Read == 0 {
+		c.screen.Printf("Nothing new: %s, imported before\n", counted(int64(s.Files), "log"))
+		return
+	}
+	c.screen.Printf("%s with %s tokens, from %s of %s\n", counted(int64(s.Calls), "call"), screen.Count(s.Tokens), screen.Count(int64(s.Read)),
+		counted(int64(s.Files), "log"))
 	c.screen.Printf("account %s\n", c.account)
 	if s.Repeated > 0 {
-		c.screen.Printf("%s lines told a call again; each call counts once\n", screen.Count(int64(s.Repeated)))
+		c.screen.Printf("%s told a call again; each call counts once\n", counted(int64(s.Repeated), "line"))
 	}
 	if s.Malformed > 0 {
-		c.screen.Note(screen.Caution, screen.Count(int64(s.Malformed))+" lines could not be read and were skipped")
+		c.screen.Note(screen.Caution, counted(int64(s.Malformed), "line")+" could not be read, skipped")
+	}
+	if s.Read > 0 && s.Calls+s.Repeated+s.Malformed+s.Synthetic == 0 {
+		c.screen.Note(screen.Caution, "No call is in "+plural(int64(s.Read), "it", "them")+": is it what "+c.source.Name+" writes?")
 	}
 	if s.Calls > 0 && !c.follow {
 		c.screen.Printf("\nNext: bursar history 30d\n")
@@ -169,5 +186,5 @@ func (c *importCommand) showImport(s *importer.Summary) {
 }
 
 func (c *importCommand) showNews(s *importer.Summary) {
-	c.screen.Printf("%s %s, %s tokens\n", screen.Count(int64(s.Calls)), plural(int64(s.Calls), "call", "calls"), screen.Count(s.Tokens))
+	c.screen.Printf("%s, %s tokens\n", counted(int64(s.Calls), "call"), screen.Count(s.Tokens))
 }

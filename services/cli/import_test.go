@@ -49,10 +49,13 @@ func TestImport(t *testing.T) {
 	if total := history.Summary.Totals; total.Requests != 600 || total.TotalTokens != 600*150 || total.CostMicroUSD != 600*(100*3+50*15) {
 		t.Errorf("history: %+v", total)
 	}
-	if got := i.do(ExitOK, "import", "claude-code", "--account", "claude-max", "--memory", memory, folder); !strings.HasPrefix(got, "0 calls with 0 tokens, from 0 of 2 logs\n") {
+	if got := i.do(ExitOK, "import", "claude-code", "--account", "claude-max", "--memory", memory, folder); !strings.HasPrefix(got, "Nothing new: 2 logs, imported before\n") {
 		t.Errorf("people see %q", got)
 	}
-	bad := bursar(t, i.env, "import", "claude-code", "--account", "nobody", "--memory", filepath.Join(t.TempDir(), "m.db"), folder)
+	if got := ask[importer.Summary](i, "import", "codex", "--account", "claude-max", "--memory", memory, folder); got.Read != 2 || got.Calls != 0 {
+		t.Errorf("what was read as the log of another program is not read again: %+v", got)
+	}
+	bad := bursar(t, i.env, "import", "claude-code", "--account", "nobody", "--memory", memory, folder)
 	if bad.status != ExitFailure || !strings.Contains(bad.stderr, "claude-max") {
 		t.Errorf("an unknown account: %d %s", bad.status, bad.stderr)
 	}

@@ -64,6 +64,9 @@ func (c *otlpCommand) run(ctx context.Context) error {
 		return errors.Join(err, overHTTP.Close())
 	}
 	return c.asAgent(context.WithoutCancel(ctx), func(_ context.Context, b *remote) error {
+		if err := c.checkAccounts(ctx, b); err != nil {
+			return errors.Join(err, overHTTP.Close(), overGRPC.Close())
+		}
 		agents := agentsOf(b)
 		r := &otlp.Receiver{Accounts: map[string]string{"claude": c.claude, "openai": c.openai}, Agent: agents, Log: c.log}
 		if err := c.tell(overHTTP, overGRPC); err != nil {
@@ -73,6 +76,19 @@ func (c *otlpCommand) run(ctx context.Context) error {
 		tally := r.Tally()
 		return errors.Join(err, c.show(&tally, func() { c.showTally(&tally) }))
 	})
+}
+
+// checkAccounts refuses accounts that nothing could be recorded for: exporters do not show what they are answered.
+func (c *otlpCommand) checkAccounts(ctx context.Context, b *remote) error {
+	for _, account := range []string{c.claude, c.openai} {
+		if account == "" {
+			continue
+		}
+		if err := mayCharge(ctx, b.Agent(defaultAgent), account); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // listenHere listens on this machine only: the protocol has no credentials.

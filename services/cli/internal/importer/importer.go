@@ -129,14 +129,17 @@ func (i *Importer) file(ctx context.Context, file logFile, sum *Summary) (err er
 			return err
 		}
 		sum.add(part)
-		return put(tx, bucketFiles, file.path, mark)
+		return put(tx, bucketFiles, i.fileKey(file), mark)
 	})
 }
+
+// fileKey names a file in the memory: one that was read as the log of another program is read again.
+func (i *Importer) fileKey(file logFile) string { return i.Source.Name + " " + file.path }
 
 // mark finds how far a file was read; another file of the same name is read from its beginning.
 func (i *Importer) mark(in io.ReaderAt, file logFile) (mark fileMark, err error) {
 	err = i.Memory.db.View(func(tx *bbolt.Tx) error {
-		mark, err = get[fileMark](tx, bucketFiles, file.path)
+		mark, err = get[fileMark](tx, bucketFiles, i.fileKey(file))
 		return err
 	})
 	if err != nil {

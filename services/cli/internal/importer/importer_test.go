@@ -316,3 +316,20 @@ func TestDefaultFolders(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 }
+
+// A folder of logs may be kept elsewhere and linked to, as people do with their settings.
+func TestALinkedFolderIsRead(t *testing.T) {
+	t.Parallel()
+	folder, link := t.TempDir(), filepath.Join(t.TempDir(), "projects")
+	line := `{"type":"assistant","timestamp":"2026-01-05T10:00:00Z","requestId":"r","message":{"id":"m","model":"claude-sonnet-4-5","usage":{"input_tokens":7}}}` + "\n"
+	if err := os.WriteFile(filepath.Join(folder, "s.jsonl"), []byte(line), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(folder, link); err != nil {
+		t.Fatal(err)
+	}
+	i := newImporter(t, newBooks(t), "claude-code", link, folder)
+	if sum := run(t, i); sum.Files != 1 || sum.Calls != 1 {
+		t.Errorf("the linked folder gives %+v", sum)
+	}
+}

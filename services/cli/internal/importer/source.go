@@ -60,7 +60,7 @@ func claudeFolders(getenv func(string) string, home string) []string {
 	return []string{filepath.Join(home, ".claude", "projects"), filepath.Join(home, ".config", "claude", "projects")}
 }
 
-// codexFolders names sessions before archived_sessions: of two files of the same name the first is read.
+// codexFolders names where sessions are and where they are moved to: the calls of both have the same ids.
 func codexFolders(getenv func(string) string, home string) []string {
 	root := cmp.Or(getenv("CODEX_HOME"), filepath.Join(home, ".codex"))
 	return []string{filepath.Join(root, "sessions"), filepath.Join(root, "archived_sessions")}
@@ -78,7 +78,11 @@ type logFile struct {
 func find(places []string) ([]logFile, error) {
 	var files []logFile
 	for _, place := range places {
-		err := filepath.WalkDir(place, func(path string, entry fs.DirEntry, err error) error {
+		place, err := filepath.EvalSymlinks(place) // a folder of logs may be kept elsewhere
+		if err != nil {
+			return nil, err
+		}
+		err = filepath.WalkDir(place, func(path string, entry fs.DirEntry, err error) error {
 			switch {
 			case errors.Is(err, fs.ErrNotExist) && path != place: // removed while we looked
 				return nil
