@@ -101,6 +101,9 @@ type Decisions struct {
 	Expired   int64 `json:"expired"`
 	Revoked   int64 `json:"revoked"`
 	Preempted int64 `json:"preempted,omitzero"` // closed for the owner of a floor
+	// QueueGranted and QueueEnded left the queue with a grant, which Granted has too, and without one, which Denied has not.
+	QueueGranted int64 `json:"queue_granted,omitzero"`
+	QueueEnded   int64 `json:"queue_ended,omitzero"`
 	// ReservedTokens were granted, extensions included; ReturnedTokens came back unused when reservations closed.
 	ReservedTokens int64 `json:"reserved_tokens"`
 	ReturnedTokens int64 `json:"returned_tokens"`

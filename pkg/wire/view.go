@@ -161,9 +161,14 @@ type Totals struct {
 	UnpricedTokens int64 `json:"unpriced_tokens"`
 	// UnreservedTokens are of usage without a reservation.
 	UnreservedTokens int64 `json:"unreserved_tokens,omitzero"`
-	Requests         int64 `json:"requests"` // provider requests used
-	UsageEvents      int64 `json:"usage_events"`
-	CostMicroUSD     int64 `json:"cost_micro_usd"`
+	// Queued counts the reserves that were given a place in the queue; QueueGranted and QueueEnded how many of them left it
+	// with a grant, and without: the wait was over, they were cancelled, or could not be granted any more.
+	Queued       int64 `json:"queued,omitzero"`
+	QueueGranted int64 `json:"queue_granted,omitzero"`
+	QueueEnded   int64 `json:"queue_ended,omitzero"`
+	Requests     int64 `json:"requests"` // provider requests used
+	UsageEvents  int64 `json:"usage_events"`
+	CostMicroUSD int64 `json:"cost_micro_usd"`
 }
 
 // LimitOf converts a view of a limit.
@@ -290,5 +295,6 @@ func TotalsOf(t quota.Totals, live, agents int) Totals {
 		Revoked: t.Revoked, Overruns: t.Overruns, Live: int64(live), LiveAgents: int64(agents), ReservedTokens: t.Reserved,
 		UsedTokens: t.Used, ReturnedTokens: t.Returned, OverrunTokens: t.Overrun, HeldTokens: t.HeldTokens(), UnpricedTokens: t.Unpriced, UnreservedTokens: t.Unreserved,
 		Requests: t.Requests, UsageEvents: t.UsageEvents, CostMicroUSD: t.Cost,
+		Queued: t.Queued, QueueGranted: t.QueueGranted, QueueEnded: t.QueueCancelled + t.QueueTimedOut + t.QueueRefused,
 	}
 }

@@ -95,7 +95,7 @@ func (a *app) root() *cobra.Command {
 			return nil
 		},
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(faultyFlag(err)) })
 	a.options.register(root.PersistentFlags())
 	for _, group := range a.groups() {
 		root.AddGroup(&cobra.Group{ID: group.id, Title: group.title})
@@ -104,6 +104,8 @@ func (a *app) root() *cobra.Command {
 			root.AddCommand(cmd)
 		}
 	}
+	refuseUnknownTopics(root)
+	refuseUnknownShells(root)
 	fitHelp(root)
 	return root
 }

@@ -52,6 +52,17 @@ func TestExitStatuses(t *testing.T) {
 		{"a missing argument", []string{"settle"}, ExitUsage, "the reservation's id"},
 		{"reserve what", []string{"reserve", "--model", "m"}, ExitUsage, "--provider"},
 		{"reserve with which model", []string{"reserve", "--provider", "p"}, ExitUsage, "--model"},
+		{"reserve how much", []string{"reserve", "--provider", "p", "--model", "m"}, ExitUsage, "--input"},
+		{"a number that is none", []string{"reserve", "--output", "abc"}, ExitUsage, `--output "abc" is not a whole number`},
+		{"a number that is too large", []string{"reserve", "--output", "99999999999999999999"}, ExitUsage, "out of range"},
+		{"a span of nothing", []string{"reserve", "--ttl", "1y"}, ExitUsage, `--ttl "1y" is not a span of time such as 90s or 2h`},
+		{"help of an unknown command", []string{"help", "stauts"}, ExitUsage, "did you mean status?"},
+		{"help of an unknown command below", []string{"help", "suggest", "nothing"}, ExitUsage, "nothing"},
+		{"help of a command below", []string{"help", "suggest", "explain"}, ExitOK, ""},
+		{"completion of an unknown shell", []string{"completion", "nosh"}, ExitUsage, "nosh"},
+		{"an unknown type", []string{"watch", "--type", "nothing"}, ExitUsage, "reservation.granted"},
+		{"a negative number of tokens", []string{"status", "--low", "-4"}, ExitUsage, "--low"},
+		{"a negative wait", []string{"verify", "--wait", "-1s"}, ExitUsage, "--wait"},
 		{"estimate what", []string{"estimate"}, ExitUsage, "--task"},
 		{"hold what", []string{"hold"}, ExitUsage, "workspace"},
 		{"hold a workspace with a name", []string{"hold", "workspace", "x"}, ExitUsage, "workspace"},
@@ -114,6 +125,17 @@ func TestStatusOfErrors(t *testing.T) {
 				t.Errorf("status %d, want %d", got, tt.want)
 			}
 		})
+	}
+}
+
+// Several faults of a file stand one on a line, and none of them can move the cursor.
+func TestFaultsStandOneOnALine(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	a := &app{process: Process{Stdout: &out, Stderr: &out, Getenv: func(string) string { return "" }}}
+	a.report(errors.Join(errors.New("a.yaml:1:1: x\x1b[2J"), errors.New("a.yaml:2:1: y")))
+	if got, want := out.String(), "bursar: a.yaml:1:1: x?[2J\n  a.yaml:2:1: y\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/bursarhq/bursar/pkg/wire"
 	"github.com/bursarhq/bursar/services/cli/internal/datadir"
 	"github.com/bursarhq/bursar/services/cli/internal/replay"
+	"github.com/bursarhq/bursar/services/cli/internal/story"
 )
 
 // TestMain lets the test binary be the ClickHouse child and, for the tests that kill it, a whole `bursar up`.
@@ -52,7 +53,7 @@ type instance struct {
 // up starts a system in this process and stops it with the test.
 func up(t *testing.T, dir string, args ...string) *instance {
 	t.Helper()
-	i := &instance{t: t, dir: dir, env: map[string]string{datadir.EnvDir: dir}}
+	i := &instance{t: t, dir: dir, env: map[string]string{datadir.EnvDir: dir, "COLUMNS": "80"}}
 	ctx, cancel := context.WithCancel(context.Background())
 	out, in := io.Pipe()
 	status := make(chan int, 1)
@@ -241,6 +242,13 @@ func (i *instance) refusals() {
 	never := []string{"reserve", "--account", "claude-max", "--model", "claude-sonnet-5", "--output", "999000000"}
 	if got := document[failure](i.t, i.do(ExitFailure, append(never, "--json")...)); got.Error.Code != "insufficient_quota" || got.Error.Retryable {
 		i.t.Errorf("more than the whole window: %+v", got.Error)
+	}
+	refused := document[failure](i.t, i.do(ExitFailure, append(never, "--json")...))
+	if told := ask[story.Story](i, "explain", refused.RequestID); told.Verdict != "refused" {
+		i.t.Errorf("the refusal %+v is explained as %+v", refused, told)
+	}
+	if got := bursar(i.t, i.env, never...); !strings.Contains(got.stderr, "why bursar explain ") || !strings.Contains(got.stderr, "999,000,000 were asked for") {
+		i.t.Errorf("a refusal tells %q", got.stderr)
 	}
 	i.explainedRefusal()
 	unknown := []string{"reserve", "--provider", "nobody", "--model", "m", "--output", "1", "--json"}

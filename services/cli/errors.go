@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/bursarhq/bursar/pkg/client"
 	"github.com/bursarhq/bursar/pkg/quota"
@@ -67,6 +69,42 @@ func statusOf(err error) int {
 // failure is how --json tells an error: the wire's shape, whatever went wrong.
 type failure struct {
 	Error *wire.Error `json:"error"`
+	// RequestID is that of a refused reserve: what `bursar explain` takes.
+	RequestID string `json:"request_id,omitzero"`
+}
+
+// refusedReserve is a reserve that was refused, with the id of the request.
+type refusedReserve struct {
+	error
+	requestID string
+}
+
+func (e *refusedReserve) Unwrap() error { return e.error }
+
+// storyOf is the id by which the log tells of a refusal; empty for an error that no decision stands behind.
+func storyOf(err error) string {
+	reserve, ok := errors.AsType[*refusedReserve](err)
+	if refusal, decided := errors.AsType[*wire.Error](err); !ok || !decided || !refusal.Decided {
+		return ""
+	}
+	return reserve.requestID
+}
+
+// faultyFlag words a flag's value that cannot be read, as a person would.
+func faultyFlag(err error) error {
+	invalid, ok := errors.AsType[*pflag.InvalidValueError](err)
+	if !ok {
+		return err
+	}
+	wants := map[string]string{"int": "a whole number", "int64": "a whole number", "uint": "a whole number from 0 on", "duration": "a span of time such as 90s or 2h", "bool": "true or false"}
+	want := wants[invalid.GetFlag().Value.Type()]
+	switch {
+	case errors.Is(err, strconv.ErrRange):
+		return fmt.Errorf("--%s %q is out of range", invalid.GetFlag().Name, invalid.GetValue())
+	case want == "":
+		return err
+	}
+	return fmt.Errorf("--%s %q is not %s", invalid.GetFlag().Name, invalid.GetValue(), want)
 }
 
 // report tells an error: a person on standard error, a script on standard output.
@@ -76,12 +114,21 @@ func (a *app) report(err error) {
 		if !ok {
 			refusal = &wire.Error{Code: codeOf(err), Message: err.Error()}
 		}
-		_ = json.NewEncoder(a.process.Stdout).Encode(failure{refusal}) // the exit status tells the rest
+		_ = json.NewEncoder(a.process.Stdout).Encode(failure{refusal, storyOf(err)}) // the exit status tells the rest
 		return
 	}
 	s := screen.New(a.process.Stderr, a.process.Getenv)
-	s.Printf("%s %s\n", s.Paint(screen.Bad, "bursar:"), screen.Clean(explain(err)))
+	for i, line := range strings.Split(explain(err), "\n") { // the faults of a file stand one on a line
+		if i > 0 {
+			s.Printf("  %s\n", screen.Clean(line))
+			continue
+		}
+		s.Printf("%s %s\n", s.Paint(screen.Bad, "bursar:"), screen.Clean(line))
+	}
 	a.reportAlternatives(s, err)
+	if id := storyOf(err); id != "" {
+		s.Printf("%s\n", s.Paint(screen.Faint, "      why bursar explain "+id))
+	}
 	if _, ok := errors.AsType[*usageError](err); ok {
 		s.Printf("%s\n", s.Paint(screen.Faint, "Try `bursar help`, or the command with --help."))
 	}

@@ -23,7 +23,7 @@ func TestShowEstimate(t *testing.T) {
 		"learned": {
 			wire.EstimateReply{
 				TotalTokens: much, Tokens: wire.Tokens{Input: much / 2, Output: much / 2}, Unpriced: true, Complexity: "medium", Priority: "normal",
-				Ground: wire.GroundLearned, Low: much, Median: much + 1, High: much + 2, Samples: much, TargetPercent: 92_500,
+				Ground: wire.GroundLearned, Low: much, Median: much + 1, High: much + 2, Samples: much, TargetPercent: 92_512,
 				CappedBy: strings.Repeat("a-long-account/", 4),
 			},
 			[]string{"92.5 % of such", "9,000,000,001 (median)", "a-long-account"}, "built-in",
@@ -32,7 +32,7 @@ func TestShowEstimate(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var out bytes.Buffer
-			a := &app{screen: screen.New(&out, func(string) string { return "" })}
+			a := &app{screen: screen.New(&out, narrow)}
 			a.showEstimate(&row.reply)
 			fits(t, out.String())
 			for _, want := range row.want {
@@ -74,7 +74,7 @@ func TestShowEstimates(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var out bytes.Buffer
-			a := &app{screen: screen.New(&out, func(string) string { return "" })}
+			a := &app{screen: screen.New(&out, narrow)}
 			a.showEstimates(&row.reply)
 			fits(t, out.String())
 			for _, want := range row.want {

@@ -39,6 +39,9 @@ func (i *instance) explainedRefusal() {
 	}
 }
 
+// narrow is the environment of a screen of 80 columns.
+func narrow(name string) string { return map[string]string{"COLUMNS": "80"}[name] }
+
 // fits checks that no line is wider than a screen.
 func fits(t *testing.T, output string) {
 	t.Helper()

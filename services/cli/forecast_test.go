@@ -14,8 +14,7 @@ import (
 // drawForecast writes a forecast as a person gets it.
 func drawForecast(r *wire.ForecastReply, request wire.ForecastRequest) string {
 	var out bytes.Buffer
-	getenv := func(string) string { return "" }
-	c := &forecastCommand{app: &app{screen: screen.New(&out, getenv), process: Process{Getenv: getenv}}, request: request}
+	c := &forecastCommand{app: &app{screen: screen.New(&out, narrow), process: Process{Getenv: narrow}}, request: request}
 	c.showForecast(r)
 	return out.String()
 }

@@ -172,7 +172,7 @@ func (c *forecastCommand) showShortPast(limits []wire.LimitForecast) {
 		}
 	}
 	if most > 0 {
-		c.screen.Note(screen.Caution, fmt.Sprintf("not enough history of some limits: the shortest has %d hours. A time needs 48 hours of use, a week %d.", least, most))
+		c.screen.Note(screen.Caution, fmt.Sprintf("not enough history of some limits: the shortest has %s. A time needs 48 hours of use, a week %d.", counted(least, "hour"), most))
 	}
 }
 

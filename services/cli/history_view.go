@@ -19,7 +19,7 @@ func (c *historyCommand) showHistory(doc *historyDocument) {
 	zone := zoneOf(sum.Zone)
 	s.Title(fmt.Sprintf("Usage from %s to %s (%s)", stamp(sum.From, zone), stamp(sum.To, zone), sum.Zone))
 	if sum.Totals.TotalTokens == 0 && sum.Decisions.Granted+sum.Decisions.Denied == 0 {
-		s.Printf("Nothing was spent in that time.\n")
+		s.Printf("Nothing was spent in that time.\n\n")
 		c.showAdviceBriefly(&doc.Suggestions)
 		return
 	}
@@ -48,6 +48,9 @@ func (c *historyCommand) showTotals(sum *wire.SummaryReply) {
 	c.line("cost", cost+", "+counted(t.Requests, "provider request"))
 	c.line("decided", fmt.Sprintf("%s granted, %s denied (%s), of those %s for lack of quota", screen.Count(d.Granted),
 		screen.Count(d.Denied), screen.Percent(d.Denied, d.Granted+d.Denied), screen.Count(d.Exhausted)))
+	if waits := d.QueueGranted + d.QueueEnded; waits > 0 {
+		c.line("queued", fmt.Sprintf("%s that are over: %s granted, %s in vain", counted(waits, "wait"), screen.Count(d.QueueGranted), screen.Count(d.QueueEnded)))
+	}
 	c.line("reserved", fmt.Sprintf("%s tokens, %s returned (%s), %s used beyond", screen.Short(d.ReservedTokens),
 		screen.Short(d.ReturnedTokens), screen.Percent(d.ReturnedTokens, d.ReservedTokens), screen.Short(d.OverrunTokens)))
 	c.screen.Printf("\n")
@@ -157,11 +160,21 @@ func (c *historyCommand) showPeaks(peaks []wire.Peak, zone *time.Location) {
 	}}
 	for i := range peaks {
 		p := &peaks[i]
-		t.Add(screen.Text(p.From.Time().In(zone).Format("Mon Jan 2 15:04")+" – "+p.To.Time().In(zone).Format("15:04")), screen.Text(screen.Short(p.TotalTokens)),
+		t.Add(screen.Text(hourText(p, zone)), screen.Text(screen.Short(p.TotalTokens)),
 			screen.Text(percentText(p.TokensPercent)), screen.Text(screen.Money(p.CostMicroUSD)), screen.Text(screen.Count(p.Requests)))
 	}
 	c.screen.Table(t)
 	c.screen.Printf("\n")
+}
+
+// hourText words an hour; the present one goes up to now.
+func hourText(p *wire.Peak, zone *time.Location) string {
+	from, to := p.From.Time().In(zone), p.To.Time().In(zone)
+	end := to.Format("15:04")
+	if to.Sub(from) < time.Minute {
+		end = to.Format("15:04:05")
+	}
+	return from.Format("Mon Jan 2 15:04") + " – " + end
 }
 
 // showAdviceBriefly lists the advice in a line each.
@@ -174,7 +187,7 @@ func (a *app) showAdviceBriefly(current *wire.SuggestionList) {
 	for i := range current.Suggestions {
 		sug := &current.Suggestions[i]
 		a.screen.Printf("  %s  %s\n", a.screen.Paint(screen.Good, fmt.Sprintf("%9s", screen.Money(sug.SavingMicroUSD))),
-			screen.Cut(screen.Clean(sug.Title), a.screen.Width()-13))
+			screen.Cut(screen.Clean(sug.Title), a.screen.Room()-13))
 	}
 }
 

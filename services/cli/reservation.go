@@ -68,6 +68,15 @@ func (c *reserveCommand) run(cmd *cobra.Command) error {
 		return usagef("give --model, such as claude-sonnet-5")
 	case c.estimate && c.task.taskType == "":
 		return usagef("--estimate needs --task")
+	case !c.estimate && c.tokens.tokens == (wire.Tokens{}) && r.Requests == 0:
+		return usagef("say how much: tokens with --input, --output or --cache-read, or --estimate with --task, or --requests alone")
+	}
+	if c.request.id == "" {
+		id, err := wire.NewRequestID()
+		if err != nil {
+			return err
+		}
+		c.request.id = id
 	}
 	return c.asAgent(cmd.Context(), func(ctx context.Context, b *remote) error {
 		r.TaskType, r.Complexity, r.Files = c.task.taskType, c.task.complexity, c.task.files
@@ -81,7 +90,7 @@ func (c *reserveCommand) run(cmd *cobra.Command) error {
 		r.RequestID = c.request.id
 		reply, err := c.reserveOrWait(ctx, b)
 		if err != nil {
-			return err
+			return &refusedReserve{err, r.RequestID}
 		}
 		return c.show(reply, func() {
 			if reply.State == wire.StateQueued {

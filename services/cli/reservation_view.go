@@ -3,6 +3,8 @@ package cli
 import (
 	"cmp"
 	"fmt"
+	"math"
+	"strconv"
 	"strings"
 	"time"
 
@@ -95,7 +97,7 @@ func amountText(a wire.Amount) string {
 
 func (a *app) showNotices(notices []wire.Notice) {
 	for _, n := range notices {
-		text := fmt.Sprintf("notice: reservation %s is %s", screen.Clean(n.ReservationID), screen.Clean(n.Kind))
+		text := fmt.Sprintf("notice: reservation %s: %s", screen.Clean(n.ReservationID), screen.Clean(strings.ReplaceAll(n.Kind, "_", " ")))
 		if n.Reason != "" {
 			text += ": " + screen.Clean(n.Reason)
 		}
@@ -125,8 +127,8 @@ func (a *app) showGround(e *wire.EstimateReply) {
 	case wire.GroundTable:
 		a.line("rests on", "the built-in table: nothing is known of such tasks yet")
 	case wire.GroundLearned:
-		a.line("rests on", fmt.Sprintf("%s settled %s; %s %% of such are to fit", screen.Count(e.Samples),
-			plural(e.Samples, "task", "tasks"), e.TargetPercent))
+		a.line("rests on", fmt.Sprintf("%s; %s %% of such are to fit", counted(e.Samples, "settled task"),
+			strconv.FormatFloat(math.Round(float64(e.TargetPercent)/100)/10, 'f', -1, 64)))
 		a.line("interval", fmt.Sprintf("%s (10 %%), %s (median), %s tokens (99 %%)", screen.Count(e.Low), screen.Count(e.Median),
 			screen.Count(e.High)))
 	}

@@ -14,7 +14,7 @@ func (c *simulateCommand) showReports(g *simulate.Grid, doc *simulation, took ti
 	for _, r := range doc.Reports {
 		jobs += int64(r.Jobs)
 	}
-	s.Printf("%s days, %s a cell, %s jobs in %s\n\n", screen.Count(int64(g.Days)), counted(int64(g.Seeds), "seed"), screen.Count(jobs), screen.Span(took))
+	s.Printf("%s, %s a cell, %s jobs in %s\n\n", counted(int64(g.Days), "day"), counted(int64(g.Seeds), "seed"), screen.Count(jobs), screen.Span(took))
 	c.showShares(doc.Reports)
 	s.Printf("\n")
 	c.showWaits(doc.Reports)

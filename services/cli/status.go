@@ -55,6 +55,9 @@ type statusMetrics struct {
 	HoldsLive          int64 `json:"holds_live"`
 	HoldsExpired       int64 `json:"holds_expired"`
 	HoldsOverrun       int64 `json:"holds_overrun"`
+	Queued             int64 `json:"queued"`        // reserves that were given a place in the queue
+	QueueGranted       int64 `json:"queue_granted"` // of those
+	QueueEnded         int64 `json:"queue_ended"`   // of those, without a grant
 }
 
 // statusWarning is one limit that is low.
@@ -88,6 +91,9 @@ func (a *app) status() *cobra.Command {
 }
 
 func (c *statusCommand) run(ctx context.Context) error {
+	if c.low < 0 {
+		return usagef("--low must not be negative")
+	}
 	if c.agent != "" {
 		return c.asAgent(ctx, c.ofAgent)
 	}
@@ -130,6 +136,7 @@ func metricsOf(t *wire.Totals) statusMetrics {
 		TotalTokens: t.UsedTokens, CostMicroUSD: t.CostMicroUSD, UnpricedTokens: t.UnpricedTokens, HeldTokens: t.HeldTokens,
 		ActiveReservations: t.Live, ActiveAgents: t.LiveAgents, Granted: t.Granted, Denied: t.Denied, ExhaustionEvents: t.Exhausted,
 		HoldsLive: t.Live, HoldsExpired: t.Expired, HoldsOverrun: t.Overruns,
+		Queued: t.Queued, QueueGranted: t.QueueGranted, QueueEnded: t.QueueEnded,
 	}
 }
 
@@ -185,7 +192,7 @@ func (c *statusCommand) ofAgent(ctx context.Context, b *remote) error {
 	return c.show(reply, func() {
 		now := reply.Now.Time()
 		c.screen.Printf("%s of %s, team %s\n\n", c.screen.Paint(screen.Strong, reply.Agent), screen.Clean(reply.Principal), screen.Clean(reply.Team))
-		c.showLimits("", reply.Limits, now)
+		c.showByAccount(reply.Limits, now)
 		c.showOpen(reply.Reservations, now)
 		if len(reply.Queue) > 0 {
 			c.showQueue(reply.Queue, int64(len(reply.Queue)), now)

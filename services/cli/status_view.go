@@ -22,7 +22,7 @@ func (c *statusCommand) showStatus(doc *statusDocument) {
 		c.showAccount(&doc.Accounts[i], now)
 	}
 	if len(doc.Limits) > 0 {
-		c.showLimits("Teams and workspace", doc.Limits, now)
+		c.showLimits(teamsTitle, doc.Limits, now)
 	}
 	c.showTeams(doc.Teams)
 	for _, b := range doc.Blocks {
@@ -40,6 +40,9 @@ func (c *statusCommand) showStatus(doc *statusDocument) {
 	}
 	c.showMetrics(&doc.Metrics)
 }
+
+// teamsTitle stands above limits of no account.
+const teamsTitle = "Teams and workspace"
 
 func reasonText(reason string) string {
 	if reason == "" {
@@ -145,6 +148,22 @@ func (c *statusCommand) showLimits(title string, limits []wire.Limit, now time.T
 		s.Printf("%s\n", s.Paint(screen.Faint, fmt.Sprintf("%d %s untouched (--all shows them)", untouched, plural(int64(untouched), "limit", "limits"))))
 	}
 	s.Printf("\n")
+}
+
+// showByAccount writes the limits that bind an agent below their accounts: their names are those of the account's windows.
+func (c *statusCommand) showByAccount(limits []wire.Limit, now time.Time) {
+	var accounts []string
+	of := map[string][]wire.Limit{}
+	for i := range limits {
+		name := cmp.Or(limits[i].Account, teamsTitle)
+		if of[name] == nil {
+			accounts = append(accounts, name)
+		}
+		of[name] = append(of[name], limits[i])
+	}
+	for _, name := range accounts {
+		c.showLimits(name, of[name], now)
+	}
 }
 
 // idle tells whether a limit is full and closed: a limit per minute or a model's window that nobody uses.
@@ -263,6 +282,9 @@ func (c *statusCommand) showMetrics(m *statusMetrics) {
 	c.line("active", fmt.Sprintf("%s of %s", counted(m.ActiveReservations, "reservation"), counted(m.ActiveAgents, "agent")))
 	c.line("decided", fmt.Sprintf("%s granted, %s denied, of those %s for lack of quota",
 		screen.Count(m.Granted), screen.Count(m.Denied), screen.Count(m.ExhaustionEvents)))
+	if m.Queued > 0 {
+		c.line("queued", fmt.Sprintf("%s, of those %s granted, %s in vain", screen.Count(m.Queued), screen.Count(m.QueueGranted), screen.Count(m.QueueEnded)))
+	}
 	c.line("holds", fmt.Sprintf("%s live, %s expired, %s overrun", screen.Count(m.HoldsLive), screen.Count(m.HoldsExpired), screen.Count(m.HoldsOverrun)))
 }
 

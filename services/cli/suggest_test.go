@@ -134,7 +134,7 @@ func TestOverlapsAreTold(t *testing.T) {
 		"not tested yet": {[]wire.Suggestion{advice(50e6, nil), advice(30e6, amount(1e6)), advice(20e6, nil)}, []string{"$1.00 of it is left"}, "together"},
 	} {
 		var out strings.Builder
-		a := &app{screen: screen.New(&out, func(string) string { return "" })}
+		a := &app{screen: screen.New(&out, narrow)}
 		a.showSuggestions(&wire.SuggestionList{Suggestions: tt.list})
 		for _, want := range tt.want {
 			if !strings.Contains(strings.Join(strings.Fields(out.String()), " "), want) {

@@ -68,6 +68,9 @@ func (a *app) verify() *cobra.Command {
 }
 
 func (c *verifyCommand) run(ctx context.Context) error {
+	if c.wait < 0 {
+		return usagef("--wait must not be negative")
+	}
 	dsn, err := c.clickhouse()
 	if err != nil {
 		return err

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -53,6 +55,11 @@ func (c *watchCommand) run(ctx context.Context) error {
 	if c.count < 0 {
 		return usagef("--count must not be negative")
 	}
+	for _, t := range c.types {
+		if err := knownType(t); err != nil {
+			return err
+		}
+	}
 	return c.reading(ctx, func(ctx context.Context, workspace string, nc *nats.Conn) error {
 		subjects, err := follow.Subjects(workspace, c.agent, c.types)
 		if err != nil {
@@ -73,6 +80,19 @@ func (c *watchCommand) run(ctx context.Context) error {
 		}
 		return err
 	})
+}
+
+// knownType refuses a type that no event has: a watch of it would be silent for ever.
+func knownType(name string) error {
+	var kinds []string
+	for _, kind := range wire.EventKinds() {
+		if first, _, _ := strings.Cut(kind, "."); kind == name || first == name {
+			return nil
+		} else if !slices.Contains(kinds, first) {
+			kinds = append(kinds, first)
+		}
+	}
+	return usagef("--type %q is no type of event, such as reservation.granted, and no kind of them: %s", name, strings.Join(kinds, ", "))
 }
 
 // errEnough ends a watch that has shown what was asked for.
@@ -108,6 +128,6 @@ func (c *watchCommand) print(body []byte) error {
 	tone, text := describe(&event)
 	s := c.screen
 	head := event.Time.Time().Local().Format("15:04:05") + "  " + fmt.Sprintf("%-*s", headlineWidth, headline(&event))
-	s.Printf("%s %s\n", s.Paint(tone, head), screen.Cut(screen.Clean(text), s.Width()-len(head)-1))
+	s.Printf("%s %s\n", s.Paint(tone, head), screen.Cut(screen.Clean(text), s.Room()-len(head)-1))
 	return nil
 }

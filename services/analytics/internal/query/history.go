@@ -19,14 +19,16 @@ func (r *Reader) decisions(ctx context.Context, f filter) (wire.Decisions, error
 			sumIf(events, kind = 'reservation.closed' AND outcome = 'settled'), sumIf(events, kind = 'reservation.closed' AND outcome = 'released'),
 			sumIf(events, kind = 'reservation.closed' AND outcome = 'expired'), sumIf(events, kind = 'reservation.closed' AND outcome = 'revoked'),
 			sumIf(events, kind = 'reservation.closed' AND outcome = 'preempted'),
+			sumIf(events, kind = 'reservation.dequeued' AND outcome = 'granted'), sumIf(events, kind = 'reservation.dequeued' AND outcome != 'granted'),
 			sumIf(tokens, kind IN ('reservation.granted', 'reservation.extended')),
 			sumIf(returned_tokens, kind IN ('reservation.shrunk', 'reservation.closed')),
 			sumIf(overrun_tokens, kind IN ('usage.recorded', 'usage.overrun'))`,
 		row: func() ([]any, func()) {
-			var n [8]uint64
+			var n [10]uint64
 			var reserved, returned, overrun int64
-			counts := []*int64{&all.Granted, &all.Denied, &all.Exhausted, &all.Settled, &all.Released, &all.Expired, &all.Revoked, &all.Preempted}
-			return []any{&n[0], &n[1], &n[2], &n[3], &n[4], &n[5], &n[6], &n[7], &reserved, &returned, &overrun}, func() {
+			counts := []*int64{&all.Granted, &all.Denied, &all.Exhausted, &all.Settled, &all.Released, &all.Expired, &all.Revoked, &all.Preempted,
+				&all.QueueGranted, &all.QueueEnded}
+			return []any{&n[0], &n[1], &n[2], &n[3], &n[4], &n[5], &n[6], &n[7], &n[8], &n[9], &reserved, &returned, &overrun}, func() {
 				for i, count := range counts {
 					*count += int64(n[i])
 				}

@@ -222,6 +222,14 @@ func checkDecisions(t *testing.T, w *world, summary *wire.SummaryReply, scope wi
 					want.Exhausted++
 				}
 			}
+		case *quota.ReservationDequeued:
+			if inTime(e.At) && inScope(&e.Labels, scope) {
+				if e.Outcome == quota.QueueGranted {
+					want.QueueGranted++
+				} else {
+					want.QueueEnded++
+				}
+			}
 		case *quota.ReservationClosed:
 			if inTime(e.At) && inScope(&e.Labels, scope) {
 				*map[quota.Outcome]*int64{

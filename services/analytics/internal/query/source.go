@@ -20,7 +20,7 @@ const (
 	labels  = `provider, account, team, agent, task_type, model`
 	classes = `input_tokens, cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens, output_tokens`
 	amount  = `input_tokens + cache_read_tokens + cache_write_5m_tokens + cache_write_1h_tokens + output_tokens`
-	decided = `'reservation.granted', 'reservation.extended', 'reservation.denied', 'reservation.shrunk', 'reservation.closed'`
+	decided = `'reservation.granted', 'reservation.extended', 'reservation.denied', 'reservation.dequeued', 'reservation.shrunk', 'reservation.closed'`
 
 	unmarked = `'' AS marked, toUInt64(0) AS mark`
 	marked   = `if(kind = '', CAST(ledger_id, 'String'), '') AS marked, through AS mark`

@@ -1,15 +1,17 @@
 // Package screen writes what people read on a terminal: tables that fit its width, numbers, money and times in
 // a form that can be taken in at a glance, and colour where the terminal shows it.
 //
-// It guarantees that no line of a table is wider than the screen as long as its columns can be shortened, that
-// colour is used on a terminal only and never when NO_COLOR is set, and that text from others (names, reasons,
+// It guarantees that no line of a table is wider than a terminal as long as its columns can be shortened, that nothing is
+// shortened where a program or a file reads, that colour is used on a terminal only and never when NO_COLOR is set, and that text from others (names, reasons,
 // messages) cannot move the cursor or change colours: control characters are shown as "?".
 package screen
 
 import (
 	"fmt"
 	"io"
+	"math"
 	"os"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -19,7 +21,7 @@ import (
 
 // Widths in columns.
 const (
-	// DefaultWidth is used when the output is not a terminal.
+	// DefaultWidth is where sentences are wrapped when the output is not a terminal.
 	DefaultWidth = 80
 	minWidth     = 60
 	maxWidth     = 120 // wider tables are harder to follow from column to column
@@ -28,22 +30,29 @@ const (
 // Screen is where a command writes for people.
 type Screen struct {
 	out    io.Writer
-	width  int
+	width  int // of sentences
+	room   int // of what cannot be wrapped: lines of tables
 	colour bool
 }
 
 // New gives a screen on out. Colour and the real width are used only when out is a terminal; NO_COLOR set to
-// anything and TERM=dumb turn colour off.
+// anything and TERM=dumb turn colour off. Elsewhere tables are as wide as they need, so that names can be searched for,
+// unless COLUMNS says how wide.
 func New(out io.Writer, getenv func(string) string) *Screen {
-	s := &Screen{out: out, width: DefaultWidth}
+	s := &Screen{out: out, width: DefaultWidth, room: math.MaxInt}
 	file, ok := out.(*os.File)
 	if !ok || !term.IsTerminal(int(file.Fd())) {
+		if columns, err := strconv.Atoi(getenv("COLUMNS")); err == nil && columns > 0 {
+			s.width = min(max(columns, minWidth), maxWidth)
+			s.room = s.width
+		}
 		return s
 	}
 	s.colour = getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
 	if width, _, err := term.GetSize(int(file.Fd())); err == nil && width > 0 {
 		s.width = min(max(width, minWidth), maxWidth)
 	}
+	s.room = s.width
 	return s
 }
 
@@ -53,8 +62,11 @@ func Terminal(out io.Writer) bool {
 	return ok && term.IsTerminal(int(file.Fd()))
 }
 
-// Width is how many columns a line may take.
+// Width is how many columns a line of a sentence may take.
 func (s *Screen) Width() int { return s.width }
+
+// Room is how many columns a line may take that cannot be wrapped.
+func (s *Screen) Room() int { return s.room }
 
 // Tone says what a text means; a screen without colour shows it plainly.
 type Tone string

@@ -74,6 +74,11 @@ func TestTableFitsTheScreen(t *testing.T) {
 	table.Add(Text("日本語"), Toned(Bad, "7"))
 	var out bytes.Buffer
 	New(&out, func(string) string { return "" }).Table(table)
+	if whole := out.String(); strings.Contains(whole, "…") || !strings.Contains(whole, table.Rows[0][0].Text) {
+		t.Errorf("a name is shortened where no terminal is:\n%s", whole)
+	}
+	out.Reset()
+	New(&out, func(string) string { return "80" }).Table(table)
 	lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
 	if len(lines) != 3 {
 		t.Fatalf("%d lines, want 3:\n%s", len(lines), out.String())

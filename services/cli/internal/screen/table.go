@@ -45,7 +45,7 @@ func (t *Table) Add(cells ...Cell) { t.Rows = append(t.Rows, cells) }
 func (s *Screen) Table(t *Table) {
 	shown := t.used()
 	widths := t.widths(shown)
-	t.shrink(shown, widths, s.width)
+	t.shrink(shown, widths, s.room)
 	titles := make([]Cell, len(t.Columns))
 	for i, c := range t.Columns {
 		titles[i] = Toned(Faint, c.Title)
