@@ -72,7 +72,7 @@ func Percent(part, whole int64) string {
 	switch {
 	case part != 0 && percent > -0.1 && percent < 0.1:
 		return "<0.1%"
-	case percent < 10 && percent > -10 && part != 0:
+	case percent < 9.95 && percent > -9.95 && part != 0: // 9.96 is 10, as 10.1 is
 		return strconv.FormatFloat(percent, 'f', 1, 64) + "%"
 	}
 	return strconv.FormatFloat(percent, 'f', 0, 64) + "%"

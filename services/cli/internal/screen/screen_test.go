@@ -33,6 +33,7 @@ func TestFormats(t *testing.T) {
 		{"negative money", Money(-5_000_000), "-$5.00"},
 		{"percent", Percent(1, 3), "33%"},
 		{"small percent", Percent(5, 100), "5.0%"},
+		{"nearly ten percent", Percent(996, 10_000), "10%"},
 		{"tiny percent", Percent(1, 1_000_000), "<0.1%"},
 		{"percent of nothing", Percent(1, 0), None},
 		{"no percent", Percent(0, 10), "0%"},
