@@ -313,9 +313,9 @@ func (u *usageDraft) answer(recorded bool) Result {
 	}
 	if used, granted := r.Used.Tokens.Total(), r.Granted.Tokens.Total(); used > granted {
 		result.Code, result.Requested, result.Capacity = CodeAllocationExceeded, used, granted
-		result.Message = fmt.Sprintf("%d tokens are used of %d reserved; all of it is recorded, extend before you go on", used, granted)
+		result.Message = fmt.Sprintf("%s tokens are used of %s reserved; all of it is recorded, extend before you go on", thousands(used), thousands(granted))
 		if !r.Live() {
-			result.Message = fmt.Sprintf("%d tokens were used of %d reserved; all of it is recorded and the reservation is settled", used, granted)
+			result.Message = fmt.Sprintf("%s tokens were used of %s reserved; all of it is recorded and the reservation is settled", thousands(used), thousands(granted))
 		}
 	}
 	return result

@@ -211,6 +211,9 @@ func (c *replayCommand) showSummary(r *replay.Summary) {
 	if r.PastCalls > 0 {
 		c.line("before", counted(r.PastCalls, "call")+" of the week before, on "+pastAccount+", that nobody reserved")
 	}
+	if denied > r.Requests/2 {
+		c.line("mostly", "denied: `bursar status` shows what is used up, and another --data-dir begins anew")
+	}
 	c.line("latency", fmt.Sprintf("reserve: %.1f ms in the median, %.1f ms at the 99th percentile", r.LatencyMS.P50, r.LatencyMS.P99))
 }
 

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -70,6 +71,9 @@ func (c *reserveCommand) run(cmd *cobra.Command) error {
 		return usagef("--estimate needs --task")
 	case !c.estimate && c.tokens.tokens == (wire.Tokens{}) && r.Requests == 0:
 		return usagef("say how much: tokens with --input, --output or --cache-read, or --estimate with --task, or --requests alone")
+	}
+	if err := errors.Join(aheadOnly("ttl", c.ttl), aheadOnly("lease", c.lease), aheadOnly("max-wait", c.ladder.maxWait)); err != nil {
+		return err
 	}
 	if c.request.id == "" {
 		id, err := wire.NewRequestID()
@@ -229,6 +233,12 @@ func (a *app) extend() *cobra.Command {
 				ReservationID: args[0], Tokens: c.tokens.tokens, Requests: c.requests, TTLMS: c.ttl.Milliseconds(),
 			}
 			request.RequestID = c.request.id
+			if c.ttl == 0 && c.requests == 0 && c.tokens.tokens == (wire.Tokens{}) {
+				return usagef("say how much more: tokens with --input, --output or --cache-read, --requests, or time with --ttl")
+			}
+			if err := aheadOnly("ttl", c.ttl); err != nil {
+				return err
+			}
 			return c.change(cmd, c.agent, "extended", func(ctx context.Context, agent *client.Agent) (*wire.ReservationReply, error) {
 				return agent.Extend(ctx, request)
 			})

@@ -117,6 +117,17 @@ func (f *requestFlag) register(flags *pflag.FlagSet) {
 	flags.StringVar(&f.id, "request-id", "", "UUIDv7 `ID` of this request; a retry with the same one happens once")
 }
 
+// longestSpan is the longest life, lease and wait of the protocol.
+const longestSpan = 31 * 24 * time.Hour
+
+// aheadOnly refuses a span of a flag that is none ahead, or longer than the protocol allows.
+func aheadOnly(flag string, span time.Duration) error {
+	if span < 0 || span > longestSpan {
+		return usagef("--%s %s is not within 0s and 31 days (%s)", flag, span, longestSpan)
+	}
+	return nil
+}
+
 // complete offers values of a flag to the shell.
 func complete(cmd *cobra.Command, flag string, values []string) {
 	// It fails only for a flag that there is not, which the test of the command tree would find.

@@ -106,6 +106,10 @@ func (c *statusCommand) showAccount(a *wire.Account, now time.Time) {
 		title += ", for " + strings.Join(a.Teams, " and ")
 	}
 	c.showLimits(title, a.Limits, now)
+	if len(a.Limits) == 0 {
+		c.screen.Note(screen.Faint, "It has no limits: observe a window of it, or configure its tier or capacities.")
+		c.screen.Printf("\n")
+	}
 	c.showTold(a, now)
 }
 
