@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -35,6 +36,9 @@ func TestThePageWhileTheBrokerIsAway(t *testing.T) {
 	}
 	reserve("before")
 	b.await("what happened before", showing("#reservations tbody tr", "before"))
+	if said := evaluate[string](b, "document.querySelector('#announcer').textContent"); strings.Contains(said, "is back") {
+		t.Errorf("a screen reader is told %q of a page that was just opened", said)
+	}
 	evaluate[bool](b, "window.stayed = true")
 
 	nats.Kill()
@@ -44,6 +48,7 @@ func TestThePageWhileTheBrokerIsAway(t *testing.T) {
 
 	nats.Start()
 	b.await("that it is live again", showing("#connection", "Live")+" && document.querySelector('#banner').hidden")
+	b.await("that a screen reader is told", "document.querySelector('#announcer').textContent.includes('is back')")
 	reserve("after")
 	b.await("what happens after", showing("#reservations tbody tr", "after")+" && "+showing("#feed li", "granted"))
 	if !evaluate[bool](b, "window.stayed === true") {

@@ -36,7 +36,7 @@ function tiles(state) {
     { key: "tokens", label: "tokens used", value: f.short(t.used_tokens), note: `${f.short(t.unreserved_tokens ?? 0)} without a reservation` },
     { key: "cost", label: "cost", value: f.money(t.cost_micro_usd), note: t.unpriced_tokens ? `${f.short(t.unpriced_tokens)} tokens have no price` : "at list prices" },
     { key: "granted", label: "granted", value: f.count(t.granted), note: `${f.count(t.expired)} expired, ${f.count(t.overruns)} overran` },
-    { key: "denied", label: "refused", value: f.count(t.denied), note: `${f.count(t.exhausted)} for lack of quota` },
+    { key: "denied", label: "refused", value: f.count(t.denied), note: `${f.count(t.exhausted)} for lack of quota${t.queue_ended ? `; ${f.count(t.queue_ended)} waited in vain` : ""}` },
   ];
 }
 
@@ -58,7 +58,8 @@ function showConnection() {
     ? ["wait", "Reconnecting…", state ? "The connection to Bursar is lost; this page goes on by itself when it is back. What it shows is from before." : ""]
     : away ? ["bad", "Broker away", `The broker does not answer since ${f.when(state.broker.since)}. What is shown is from before; this page goes on by itself.`]
       : state ? ["good", "Live", ""] : ["wait", "Connecting…", ""];
-  if (pill.textContent !== word && state) say(word === "Live" ? "Bursar is back." : long);
+  const first = pill.textContent === "Connecting…"; // nothing was lost
+  if (pill.textContent !== word && state && !(first && word === "Live")) say(word === "Live" ? "Bursar is back." : long);
   text(pill, word);
   mark(pill, "data-tone", tone);
   text(banner, long);

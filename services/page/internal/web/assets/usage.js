@@ -23,7 +23,7 @@ export function usage() {
   function tell(index) {
     point = index;
     if (index === null || !answer?.starts[index]) {
-      text(readout, answer ? `In all ${f.short(answer.totals.total_tokens)} tokens for ${f.money(answer.totals.cost_micro_usd)} by ${f.plural(answer.totals.requests, "request")}; ${f.count(answer.decisions.granted)} granted, ${f.count(answer.decisions.denied)} refused.` : "");
+      text(readout, answer ? `In all ${f.short(answer.totals.total_tokens)} tokens for ${f.money(answer.totals.cost_micro_usd)} by ${f.plural(answer.totals.requests, "request")}; ${f.count(answer.decisions.granted)} granted, ${f.count(answer.decisions.denied)} refused${answer.decisions.queue_ended ? `, ${f.count(answer.decisions.queue_ended)} waited in vain` : ""}.` : "");
       return;
     }
     const measure = choice("measure"), parts = answer.series.map((s) => [seriesName(s), s[measure][index]]).filter(([, n]) => n > 0);
