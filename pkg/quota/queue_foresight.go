@@ -26,11 +26,14 @@ const (
 	mostTimes   = 8000
 	foreseeStep = 10
 	leastLesson = Minute // a shorter wait teaches nothing
+	// leastWide is the part of the predicted wait by which the interval goes on after the point at least: a window that resets
+	// grants to those that it reaches one after the other, and not in the instant of the reset.
+	leastWide = 20
 )
 
 // unlearned is the correction before anything came of predictions.
 func unlearned(provider string, p Priority) Foresight {
-	return Foresight{Provider: provider, Priority: p, From: 500, At: 800, To: 1200}
+	return Foresight{Provider: provider, Priority: p, From: 400, At: 800, To: 1200}
 }
 
 type foresightKey struct {
@@ -55,7 +58,7 @@ func (s *State) foresee(w *Waiting, windows []*Limit, now Instant) (from, at, to
 	if to == 0 { // farther than is looked ahead
 		to = w.Until
 	}
-	return min(from, at), at, max(to, at)
+	return min(from, at), at, max(to, at.Add(at.Sub(w.Since)/leastWide))
 }
 
 // foresaw learns from a grant what the prediction in the reply should have been.

@@ -27,9 +27,38 @@ func TestGrantsArePredictedAtTheResetThatReachesThem(t *testing.T) {
 	for i, want := range []Instant{1, 1, 2, 2, 3} { // two in a window
 		r := l.queued(500, func(r *Reserve) { r.MaxWait = 2 * Day })
 		want = t0.Add(Millis(want) * 5 * Hour)
-		if q := r.Queue; q == nil || q.GrantAt != want || q.GrantFrom != want || q.GrantTo != want {
-			t.Errorf("entry %d: %+v, want %d", i, r.Queue, want)
+		to := want.Add(want.Sub(t0) / leastWide)
+		if q := r.Queue; q == nil || q.GrantAt != want || q.GrantFrom != want || q.GrantTo != to {
+			t.Errorf("entry %d: %+v, want %d to %d", i, r.Queue, want, to)
 		}
+	}
+}
+
+// Who waits while something is left, which is kept for others, waits until running work gives back what is missing.
+func TestWhatIsKeptIsNotThereNow(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		ask  int64
+		want Millis
+	}{
+		"a quarter of what comes back": {100, fillsIn / 4},
+		"half of it":                   {200, fillsIn / 2},
+		"more, of the next window":     {401, 5*Hour + fillsIn*151/250}, // granted at once are 250 of 500
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			limit := session("s", 1000)
+			limit.HoldBack = &HoldBack{Percent: 10, Priority: PriorityHigh}
+			l := newLedger(t, limit)
+			l.uncorrected(PriorityNormal)
+			half := l.reserve(200)
+			l.must(Settle{Actor: ann, Reservation: half.Reservation, Items: out(100)})
+			l.reserve(800) // of which half is expected to come back; 100 are left for high priority
+			r := l.queued(c.ask, func(r *Reserve) { r.MaxWait = Day })
+			if want := t0.Add(c.want); r.Queue == nil || r.Queue.GrantAt != want {
+				t.Errorf("%+v, want %d", r.Queue, want)
+			}
+		})
 	}
 }
 

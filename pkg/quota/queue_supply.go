@@ -29,19 +29,34 @@ type opening struct {
 	high   int64 // held back for priorities
 	from   Priority
 	floors []ownedPart
+	reset  bool // else what there is now
 }
 
 // fillsIn is in what time a window is granted to the end at most, where there are enough that wait for it; of a short window
 // it is the eighth part of its length.
 const fillsIn = 20 * Minute
 
-// reached is when an opening has granted what was taken of it.
-func (o *opening) reached() Instant {
-	late := o.taken - o.soon
+// latest is how often that time passes at most before what is missing is given back.
+const latest = 8
+
+// reached is when an opening has granted what was taken of it to work with these labels. What it keeps for others is not
+// granted: who waits though there is something left waits until running work has given back what is missing, multiplied.
+func (o *opening) reached(l *Labels, times int64) Instant {
+	kept := max(0, o.all-o.taken-o.has(l))
+	late, back := o.taken+kept-o.soon, o.all-o.soon
+	switch {
+	case o.reset: // no work runs on what is kept, so that nothing of it comes back
+		granted := o.all - kept
+		soon := partOf(o.soon, granted, max(1, o.all))
+		late, back = o.taken-soon, granted-soon
+	case kept > o.soon:
+		late = o.taken + partOf(kept-o.soon, times, 1000)
+	}
 	if late <= 0 {
 		return o.at
 	}
-	return o.at.Add(Millis(partOf(int64(o.over), late, max(1, o.all-o.soon))))
+	back = max(1, back)
+	return o.at.Add(Millis(partOf(int64(o.over), min(late, latest*back), back)))
 }
 
 // ownedPart is what a window has for the owner of a floor.
@@ -108,7 +123,7 @@ func (s *State) openings(limits []*Limit, now Instant) (list []opening) {
 		first := max(0, all-(c.Held-back))
 		next, later := open(fresh, first, c.uses(first)), open(fresh, all, c.uses(all))
 		for n := range resetsAhead {
-			next.at = max(now, c.End.Add(Millis(n)*period))
+			next.at, next.reset = max(now, c.End.Add(Millis(n)*period)), true
 			list = append(list, next)
 			next = later
 		}
@@ -240,9 +255,9 @@ func (s *State) reach(w *Waiting, limits []*Limit, opens []opening, before []sta
 	}
 	for i := range opens {
 		o := &opens[i]
-		if need := max(1, w.need(limits[o.limit].ID)); o.has(&w.Labels) >= need {
+		if need := max(1, partOf(w.need(limits[o.limit].ID), times, 1000)); o.has(&w.Labels) >= need {
 			o.take(&w.Labels, need)
-			return o.reached()
+			return o.reached(&w.Labels, times)
 		}
 	}
 	return 0

@@ -46,6 +46,7 @@ type engine struct {
 	measure *measure
 	most    map[string]quota.Limit // by provider: the window with the least capacity
 	broken  []string
+	silent  bool // agents do not ask for their place again
 
 	nextCheck quota.Instant
 }

@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -17,7 +18,9 @@ import (
 //
 //   - all: then it is always right, because nothing else is random. That the copy is one is tested by this;
 //   - none: what it says is what a predictor can know that is told everything about the present;
-//   - how many to expect: it draws them anew, several times, and says the median. No predictor can be expected to do better.
+//   - how many to expect: it draws them anew, several times, and says the median.
+//
+// An informed broker knows no job's true use either, but what jobs of a kind use in general: informed_test.go.
 
 // foresight is what an oracle knows of future arrivals.
 type foresight int
@@ -26,10 +29,11 @@ const (
 	knowsAll foresight = iota
 	knowsNone
 	knowsRates
+	knowsKinds // and rates, but of no job what it will use
 )
 
 // fork copies a simulation. Of jobs that have not arrived yet it keeps those that keep is true for.
-func (e *engine) fork(t *testing.T, o *Options, keep func(*run) bool) *engine {
+func (e *engine) fork(t *testing.T, o *Options, keep func(*run) bool) (*engine, []*run) {
 	t.Helper()
 	state, err := quota.Restore(e.state.Snapshot())
 	if err != nil {
@@ -37,7 +41,7 @@ func (e *engine) fork(t *testing.T, o *Options, keep func(*run) bool) *engine {
 	}
 	f := &engine{
 		policy: e.policy, state: state, now: e.now, end: e.end, runs: map[string]*run{}, most: e.most, nextCheck: e.end,
-		guess: e.guess.copy(), measure: newMeasure(&o.Config, tenants(&o.Config), e.end.Sub(start)),
+		guess: e.guess.copy(), measure: newMeasure(&o.Config, tenants(&o.Config), e.end.Sub(start)), silent: true,
 	}
 	maps.Copy(f.measure.present, e.measure.present)
 	copies := map[*run]*run{}
@@ -59,7 +63,9 @@ func (e *engine) fork(t *testing.T, o *Options, keep func(*run) bool) *engine {
 		}
 		return plan{of(p.run), p.do}, true
 	})
-	return f
+	list := slices.Collect(maps.Values(copies))
+	slices.SortFunc(list, func(a, b *run) int { return cmp.Compare(a.ID, b.ID) })
+	return f, list
 }
 
 func (g *guesser) copy() *guesser {
@@ -151,11 +157,21 @@ func (e *engine) each(look func()) {
 func (e *engine) answer(t *testing.T, o *Options, q *question, knows foresight, draws int) quota.Instant {
 	t.Helper()
 	if knows != knowsRates {
-		return e.fork(t, o, func(*run) bool { return knows == knowsAll }).grantOf(q.reservation)
+		f, _ := e.fork(t, o, func(*run) bool { return knows == knowsAll })
+		return f.grantOf(q.reservation)
 	}
-	var said []quota.Instant
+	said := e.draws(t, o, q, knows, draws)
+	return said[len(said)/2]
+}
+
+// draws lets copies go on whose future is drawn anew, and lists when they grant, in order of time.
+func (e *engine) draws(t *testing.T, o *Options, q *question, knows foresight, draws int) (said []quota.Instant) {
+	t.Helper()
 	for n := range draws {
-		f := e.fork(t, o, func(*run) bool { return false })
+		f, runs := e.fork(t, o, func(*run) bool { return false })
+		if knows == knowsKinds {
+			f.drawRest(runs, o.Seed+uint64(n))
+		}
 		for _, j := range workload(&o.Config, tenants(&o.Config), o.Days, o.Load, o.Seed+uint64(1_000_000*(n+1))) {
 			if j.Arrives > e.now {
 				j.ID = fmt.Sprintf("drawn-%s", j.ID)
@@ -169,7 +185,7 @@ func (e *engine) answer(t *testing.T, o *Options, q *question, knows foresight, 
 		}
 	}
 	slices.Sort(said)
-	return said[len(said)/2]
+	return said
 }
 
 // TestOracle is the bound of what predictions of grants can be. It samples a few waits of a day, and asks that an oracle
@@ -224,12 +240,17 @@ func TestOracle(t *testing.T) {
 			}
 			note("a knows no arrivals", e.answer(t, o, m.question, knowsNone, 0))
 			note("c knows their rates, drawn "+strconv.Itoa(draws)+" times", e.answer(t, o, m.question, knowsRates, draws))
+			said := e.draws(t, o, m.question, knowsKinds, draws)
+			note("d knows rates and kinds of jobs, drawn "+strconv.Itoa(draws)+" times", said[len(said)/2])
+			note("e the same, the point that most draws are near", likeliest(said, m.since))
 			note("ledger", e.state.Place(m.reservation, e.now).GrantAt)
 		}
 	})
 	for _, who := range slices.Sorted(maps.Keys(errors)) {
 		list := errors[who]
 		slices.Sort(list)
-		t.Logf("load %.1f, %s: %d waits, off by %.0f %% p50, %.0f %% p90", load, who, len(list), 100*list[rank(len(list), 0.5)], 100*list[rank(len(list), 0.9)])
+		near, _ := slices.BinarySearch(list, nearEnough)
+		t.Logf("load %.1f, %s: %d waits, off by %.0f %% p50, %.0f %% p90, %.0f %% of them by less than a quarter",
+			load, who, len(list), 100*list[rank(len(list), 0.5)], 100*list[rank(len(list), 0.9)], 100*float64(near)/float64(len(list)))
 	}
 }

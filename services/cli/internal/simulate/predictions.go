@@ -45,6 +45,9 @@ func (j *judged) add(p *prediction, since, granted quota.Instant) {
 // predict notes what is said of a run's grant, and has it ask again.
 func (e *engine) predict(r *run, p *quota.Place) {
 	r.predictions = append(r.predictions, prediction{e.now, p.GrantFrom, p.GrantAt, p.GrantTo})
+	if e.silent {
+		return
+	}
 	waited := e.now.Sub(r.waitedSince)
 	e.plan(r, min(mostInterval, max(asksAtFirst, quota.Millis(asksAgain*float64(waited)))), (*engine).lookAtPlace)
 }
