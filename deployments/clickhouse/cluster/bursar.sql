@@ -92,8 +92,8 @@ CREATE TABLE IF NOT EXISTS bursar.ledger_events_local ON CLUSTER bursar
     `model` LowCardinality(String) CODEC(ZSTD(1)),
     `task_type` LowCardinality(String) CODEC(ZSTD(1)),
     `complexity` LowCardinality(String) CODEC(ZSTD(1)),
-    `files` Int64 DEFAULT JSONExtractInt(data, 'labels', 'files') COMMENT 'Files that the task touches; 0 where nobody said' CODEC(T64, ZSTD(1)),
-    `estimated_tokens` Int64 DEFAULT JSONExtractInt(data, 'labels', 'estimated_tokens') COMMENT 'Tokens that an estimate told the agent before it reserved; 0 where none did' CODEC(T64, ZSTD(1)),
+    `files` Int64 DEFAULT JSONExtractInt(data, 'labels', 'files') COMMENT 'Files that the task touches; 0 where nobody said' CODEC(ZSTD(1)),
+    `estimated_tokens` Int64 DEFAULT JSONExtractInt(data, 'labels', 'estimated_tokens') COMMENT 'Tokens that an estimate told the agent before it reserved; 0 where none did' CODEC(ZSTD(1)),
     `priority` LowCardinality(String) COMMENT 'low, normal, high or critical' CODEC(ZSTD(1)),
     `input_tokens` Int64 COMMENT 'Granted, refused, added or used, by the kind of event; of a close: used in all. Excludes cache reads and writes' CODEC(T64, ZSTD(1)),
     `cache_read_tokens` Int64 CODEC(T64, ZSTD(1)),
@@ -113,6 +113,7 @@ CREATE TABLE IF NOT EXISTS bursar.ledger_events_local ON CLUSTER bursar
     `overrun_tokens` Int64 COMMENT 'Usage: the part beyond the reservation' CODEC(T64, ZSTD(1)),
     `code` LowCardinality(String) COMMENT 'Denial: why',
     `limit_id` LowCardinality(String) COMMENT 'Denial, warning, window, observation: the limit it is about' CODEC(ZSTD(1)),
+    `unit` LowCardinality(String) DEFAULT if((kind IN ('reservation.denied', 'limit.warning')), JSONExtractString(data, 'unit'), '') COMMENT 'Denial, warning: the unit of the limit, in which the figures are; empty where none binds and in older ledgers' CODEC(ZSTD(1)),
     `requested` Int64 COMMENT 'Denial: asked for, in the unit of the limit' CODEC(T64, ZSTD(1)),
     `available` Int64 COMMENT 'Denial: left, in the unit of the limit' CODEC(T64, ZSTD(1)),
     `retryable` Bool COMMENT 'Denial: later may succeed',
@@ -144,7 +145,8 @@ CREATE TABLE IF NOT EXISTS bursar.ledger_events_local ON CLUSTER bursar
     INDEX by_at at TYPE minmax GRANULARITY 1,
     INDEX by_occurred_at occurred_at TYPE minmax GRANULARITY 1,
     INDEX by_kind kind TYPE set(32) GRANULARITY 1,
-    INDEX by_counted_at if(toUnixTimestamp64Milli(occurred_at) = 0, at, occurred_at) TYPE minmax GRANULARITY 1
+    INDEX by_counted_at if(toUnixTimestamp64Milli(occurred_at) = 0, at, occurred_at) TYPE minmax GRANULARITY 1,
+    INDEX by_hour_of_use toStartOfHour(occurred_at) TYPE set(64) GRANULARITY 1
 )
 ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/bursar/ledger_events', '{replica}')
 PARTITION BY toYYYYMM(committed_at)
@@ -205,6 +207,39 @@ COMMENT 'What ledger_events has of configurations, windows, warnings and observa
 
 CREATE TABLE IF NOT EXISTS bursar.limit_log ON CLUSTER bursar AS bursar.limit_log_local
 ENGINE = Distributed('bursar', 'bursar', 'limit_log_local', sipHash64(workspace));
+
+CREATE TABLE IF NOT EXISTS bursar.margins_local ON CLUSTER bursar
+(
+    `workspace` LowCardinality(String) COMMENT 'Whose ledger it is',
+    `dimension` LowCardinality(String) COMMENT 'By what is summed: provider, account, team, agent, task_type or model; empty for everything together',
+    `kind` LowCardinality(String) COMMENT 'What is summed, as in hourly; of a dimension usage.recorded, reservation.granted and reservation.denied only. Empty says how far a ledger is summed',
+    `hour` DateTime('UTC') COMMENT 'Of usage: when it happened; of all else: when it was recorded',
+    `name` LowCardinality(String) COMMENT 'Which provider, account, team, agent, task type or model',
+    `ledger_id` LowCardinality(String) COMMENT 'The ledger',
+    `block` UInt64 COMMENT 'The commits that are summed: those whose number, divided by 8192, is this',
+    `outcome` LowCardinality(String) COMMENT 'Of a close or of the end of a wait',
+    `exhausted` Bool COMMENT 'Of a denial: for lack of quota',
+    `through` UInt64 COMMENT 'The last commit that was looked at: the highest one counts' CODEC(T64, ZSTD(1)),
+    `events` UInt64 COMMENT 'How many there were' CODEC(T64, ZSTD(1)),
+    `input_tokens` Int64 CODEC(T64, ZSTD(1)),
+    `cache_read_tokens` Int64 CODEC(T64, ZSTD(1)),
+    `cache_write_5m_tokens` Int64 CODEC(T64, ZSTD(1)),
+    `cache_write_1h_tokens` Int64 CODEC(T64, ZSTD(1)),
+    `output_tokens` Int64 CODEC(T64, ZSTD(1)),
+    `requests` Int64 CODEC(T64, ZSTD(1)),
+    `cost_micro_usd` Int64 CODEC(T64, ZSTD(1)),
+    `unpriced_tokens` Int64 COMMENT 'Tokens of models without a price' CODEC(T64, ZSTD(1)),
+    `overrun_tokens` Int64 COMMENT 'Usage beyond the reservation' CODEC(T64, ZSTD(1)),
+    `returned_tokens` Int64 COMMENT 'Of a close: granted and not used; of what was shrunk: given back' CODEC(T64, ZSTD(1))
+)
+ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/bursar/margins', '{replica}', through)
+PRIMARY KEY (workspace, dimension, kind, hour)
+ORDER BY (workspace, dimension, kind, hour, name, ledger_id, block, outcome, exhausted)
+SETTINGS index_granularity = 2048
+COMMENT 'Sums of ledger_events by hour and one label at a time, each block of commits summed whole from FINAL. May hold a row twice for a while: read with FINAL';
+
+CREATE TABLE IF NOT EXISTS bursar.margins ON CLUSTER bursar AS bursar.margins_local
+ENGINE = Distributed('bursar', 'bursar', 'margins_local', sipHash64(workspace));
 
 CREATE TABLE IF NOT EXISTS bursar.prices_local ON CLUSTER bursar
 (
@@ -303,4 +338,6 @@ INSERT INTO bursar.schema_migrations (name, checksum) VALUES
     ('migrations/0006_files_estimates.sql', '542f5db16423193bf166f48e14b47a461e6b7b5a683ed99a8601b0cfea463fcd'),
     ('migrations/0007_sums_of_limits_and_waits.sql', '977799428b99019d93bc6287482a892d4d6130e0507c8abc817fb417443c98bf'),
     ('migrations/0008_limit_log.sql', '44dc79b3d700976d7a5fb63ae1700334f51eba0ab7f18b7561ffccb8d920c5cf'),
-    ('migrations/0009_index_of_times.sql', '65a761d6c73ccc150ac112b9478b8267ce79f94dd6177fa339bc7607379baad0');
+    ('migrations/0009_index_of_times.sql', '65a761d6c73ccc150ac112b9478b8267ce79f94dd6177fa339bc7607379baad0'),
+    ('migrations/0010_margins.sql', 'ce1cab9d92695451d8872b5de4a8a385f4e10e2036f0c22d82e32333fc12eb64'),
+    ('migrations/0011_unit_codecs.sql', '91fa50cdc203c9119f8664a43af11af620e40a045e227fe7d9c67cb283afa6ef');

@@ -6,78 +6,57 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 
 	"github.com/bursarhq/bursar/pkg/wire"
 )
 
-// filter is the WHERE of a query. Values travel as parameters, never in the text.
+// filter is the WHERE of a query. Values of labels travel as parameters, never in the text.
 type filter struct {
 	parameters clickhouse.Parameters
-	// labels are the conditions on the workspace and the labels.
-	labels []string
-	// cells says that the whole hours of the period, from cells_from to cells_to, may be read as sums.
-	cells bool
+	// only are the labels of which one value is asked for.
+	only []string
+	// cells says that the whole hours of the period, from cellsFrom to cellsTo, may be read as sums.
+	cells                        bool
+	from, to, cellsFrom, cellsTo wire.Time
+	// lastHour says that the hour that the period ends in may be read as a sum, too.
+	lastHour bool
 }
 
-func filterOf(workspace string, s wire.Scope, p Period) filter {
+func filterOf(workspace string, s wire.Scope, p Period, now time.Time) filter {
 	f := filter{
-		parameters: clickhouse.Parameters{
-			"workspace": workspace,
-			"from":      strconv.FormatInt(p.From.UnixMilli(), 10),
-			"to":        strconv.FormatInt(p.To.UnixMilli(), 10),
-			"zone":      p.Zone.String(),
-		},
-		labels: []string{"workspace = {workspace:String}"},
+		parameters: clickhouse.Parameters{"workspace": workspace, "zone": p.Zone.String()},
+		from:       timeOf(p.From), to: timeOf(p.To),
 	}
 	for _, c := range []struct{ column, value string }{
 		{"provider", s.Provider}, {"account", s.Account}, {"team", s.Team}, {"agent", s.Agent}, {"task_type", s.TaskType}, {"model", s.Model},
 	} {
 		if c.value != "" {
 			f.parameters[c.column] = c.value
-			f.labels = append(f.labels, c.column+" = {"+c.column+":String}")
+			f.only = append(f.only, c.column)
 		}
 	}
 	if first, last, ok := p.wholeHours(); ok {
-		f.cells = true
-		f.parameters["cells_from"] = strconv.FormatInt(first.UnixMilli(), 10)
-		f.parameters["cells_to"] = strconv.FormatInt(last.UnixMilli(), 10)
+		f.cells, f.cellsFrom, f.cellsTo = true, timeOf(first), timeOf(last)
+		f.lastHour = last.Before(p.To) && !p.To.Before(now.Truncate(time.Millisecond))
 	}
 	return f
 }
 
-// events is the condition of events whose time, in a column, is in the period.
-func (f filter) events(column string) string {
-	return strings.Join(f.labels, " AND ") +
-		// What happened at an instant was committed then or later, so older partitions need no look.
-		" AND committed_at >= fromUnixTimestamp64Milli({from:Int64})" +
-		" AND " + column + " >= fromUnixTimestamp64Milli({from:Int64}) AND " + column + " < fromUnixTimestamp64Milli({to:Int64})"
+// labels is the condition on the labels, after others.
+func (f filter) labels() string {
+	conditions := ""
+	for _, column := range f.only {
+		conditions += " AND " + column + " = {" + column + ":String}"
+	}
+	return conditions
 }
 
 // countedAt is what an index has the least and the greatest of: occurred_at, or of events without it, the time of the event.
 // A condition on it beside the same one on occurred_at changes nothing but what is read.
 const countedAt = "if(toUnixTimestamp64Milli(occurred_at) = 0, at, occurred_at)"
-
-// edges is the condition of events at the ends of the period, which are no whole hours.
-func (f filter) edges(column string) string {
-	either := func(of string) string {
-		return " AND (" + of + " < fromUnixTimestamp64Milli({cells_from:Int64}) OR " + of + " >= fromUnixTimestamp64Milli({cells_to:Int64}))"
-	}
-	condition := f.events(column) + either(column)
-	if column == "occurred_at" {
-		condition += " AND " + countedAt + " >= fromUnixTimestamp64Milli({from:Int64})" + either(countedAt)
-	}
-	return condition
-}
-
-// sums is the condition of the sums of the whole hours of the period, and of the rows that tell how far each ledger is
-// summed.
-func (f filter) sums(kinds string) string {
-	return "workspace = {workspace:String} AND (kind = '' OR kind IN (" + kinds + ")" +
-		" AND hour >= toDateTime(intDiv({cells_from:Int64}, 1000), 'UTC') AND hour < toDateTime(intDiv({cells_to:Int64}, 1000), 'UTC')" +
-		" AND " + strings.Join(f.labels, " AND ") + ")"
-}
 
 // eventContext is context for questions of nothing but events. Rows of one identity are equal, so that conditions may be
 // looked at before one of them is chosen; of sums they differ.
@@ -103,12 +82,15 @@ func (f filter) context(ctx context.Context) context.Context {
 type summed map[string]uint64
 
 // beyond is the condition of events that are not in the sums. The sort key finds them at once.
-func (s summed) beyond(f filter) string { return s.condition(f, ">") }
+func (s summed) beyond(f filter) string { return s.condition(f, ">", true) }
 
 // from is beyond with the last commit that is in the sums.
-func (s summed) from(f filter) string { return s.condition(f, ">=") }
+func (s summed) from(f filter) string { return s.condition(f, ">=", true) }
 
-func (s summed) condition(f filter, compare string) string {
+// upTo is the condition of events that are in the sums.
+func (s summed) upTo(f filter) string { return s.condition(f, "<=", false) }
+
+func (s summed) condition(f filter, compare string, others bool) string {
 	if len(s) == 0 {
 		return "1"
 	}
@@ -121,6 +103,8 @@ func (s summed) condition(f filter, compare string) string {
 		ids = append(ids, "{ledger_"+n+":String}")
 		conditions = append(conditions, "ledger_id = {ledger_"+n+":String} AND commit "+compare+" {summed_"+n+":UInt64}")
 	}
-	conditions = append(conditions, "ledger_id NOT IN ("+strings.Join(ids, ", ")+")")
+	if others {
+		conditions = append(conditions, "ledger_id NOT IN ("+strings.Join(ids, ", ")+")")
+	}
 	return "(" + strings.Join(conditions, " OR ") + ")"
 }

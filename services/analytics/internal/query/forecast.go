@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime"
 	"slices"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/bursarhq/bursar/pkg/forecast"
 	"github.com/bursarhq/bursar/pkg/quota"
@@ -22,7 +25,7 @@ func (r *Reader) Forecast(ctx context.Context, workspace string, q *wire.Forecas
 		return nil, err
 	}
 	now = now.Truncate(time.Millisecond).In(zone)
-	f := filterOf(workspace, wire.Scope{}, Period{From: now.Add(-forecast.MaxHistory), To: now, Zone: zone})
+	f := filterOf(workspace, wire.Scope{}, Period{From: now.Add(-forecast.MaxHistory), To: now, Zone: zone}, now)
 	limits, err := r.limits(ctx, f, q)
 	if err != nil {
 		return nil, err
@@ -34,16 +37,30 @@ func (r *Reader) Forecast(ctx context.Context, workspace string, q *wire.Forecas
 	if err != nil {
 		return nil, err
 	}
-	reply := &wire.ForecastReply{Now: timeOf(now), Zone: zone.String(), Limits: []wire.LimitForecast{}}
+	reply := &wire.ForecastReply{Now: timeOf(now), Zone: zone.String()}
 	limits, reply.MoreLimits = mostUsed(limits)
-	for _, l := range limits {
-		if err := ctx.Err(); err != nil {
-			return nil, tooLong(q, len(limits), err)
-		}
-		reply.Limits = append(reply.Limits, l.forecast(q, now))
+	if reply.Limits, err = forecastAll(ctx, limits, q, now); err != nil {
+		return nil, err
 	}
 	reply.Through, err = r.through(ctx, f, done)
 	return reply, err
+}
+
+// forecastAll tells of every limit, of as many at a time as there are processors: a forecast reads nothing and takes them whole.
+func forecastAll(ctx context.Context, limits []*limitUse, q *wire.ForecastRequest, now time.Time) ([]wire.LimitForecast, error) {
+	all := make([]wire.LimitForecast, len(limits))
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i, l := range limits {
+		group.Go(func() error {
+			if err := ctx.Err(); err != nil {
+				return tooLong(q, len(limits), err)
+			}
+			all[i] = l.forecast(q, now)
+			return nil
+		})
+	}
+	return all, group.Wait()
 }
 
 // tooLong says what to do where the time of an answer is over: a back-test takes about half a second of each limit.

@@ -6,39 +6,46 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bursarhq/bursar/pkg/quota"
 	"github.com/bursarhq/bursar/pkg/wire"
 )
 
-// decisions counts what was decided in the period.
-func (r *Reader) decisions(ctx context.Context, f filter) (wire.Decisions, error) {
-	var all wire.Decisions
-	_, err := r.each(ctx, f, decisionSource(), question{
-		topic: "counting decisions",
-		what: `sumIf(events, kind = 'reservation.granted'), sumIf(events, kind = 'reservation.denied'),
-			sumIf(events, kind = 'reservation.denied' AND code IN ('insufficient_quota', 'concurrent_limit_exceeded') AND reason != 'held_back'),
-			sumIf(events, kind = 'reservation.closed' AND outcome = 'settled'), sumIf(events, kind = 'reservation.closed' AND outcome = 'released'),
-			sumIf(events, kind = 'reservation.closed' AND outcome = 'expired'), sumIf(events, kind = 'reservation.closed' AND outcome = 'revoked'),
-			sumIf(events, kind = 'reservation.closed' AND outcome = 'preempted'),
-			sumIf(events, kind = 'reservation.dequeued' AND outcome = 'granted'), sumIf(events, kind = 'reservation.dequeued' AND outcome != 'granted'),
-			sumIf(tokens, kind IN ('reservation.granted', 'reservation.extended')),
-			sumIf(returned_tokens, kind IN ('reservation.shrunk', 'reservation.closed')),
-			sumIf(overrun_tokens, kind IN ('usage.recorded', 'usage.overrun'))`,
-		row: func() ([]any, func()) {
-			var n [10]uint64
-			var reserved, returned, overrun int64
-			counts := []*int64{&all.Granted, &all.Denied, &all.Exhausted, &all.Settled, &all.Released, &all.Expired, &all.Revoked, &all.Preempted,
-				&all.QueueGranted, &all.QueueEnded}
-			return []any{&n[0], &n[1], &n[2], &n[3], &n[4], &n[5], &n[6], &n[7], &n[8], &n[9], &reserved, &returned, &overrun}, func() {
-				for i, count := range counts {
-					*count += int64(n[i])
-				}
-				all.ReservedTokens += reserved
-				all.ReturnedTokens += returned
-				all.OverrunTokens += overrun
+// decisions counts what was decided.
+func decisions(tallies []tally) (all wire.Decisions) {
+	outcomes := map[string]*int64{
+		"settled": &all.Settled, "released": &all.Released, "expired": &all.Expired, "revoked": &all.Revoked, "preempted": &all.Preempted,
+	}
+	for _, t := range tallies {
+		n := int64(t.events)
+		switch t.kind {
+		case kindGranted:
+			all.Granted += n
+			all.ReservedTokens += t.spent.TotalTokens
+		case kindExtended:
+			all.ReservedTokens += t.spent.TotalTokens
+		case kindDenied:
+			all.Denied += n
+			if t.exhausted {
+				all.Exhausted += n
 			}
-		},
-	})
-	return all, err
+		case kindShrunk:
+			all.ReturnedTokens += t.returned
+		case kindClosed:
+			if count := outcomes[t.outcome]; count != nil {
+				*count += n
+			}
+			all.ReturnedTokens += t.returned
+		case kindDequeued:
+			if t.outcome == string(quota.QueueGranted) {
+				all.QueueGranted += n
+			} else {
+				all.QueueEnded += n
+			}
+		case kindOverrun:
+			all.OverrunTokens += t.overrun
+		}
+	}
+	return all
 }
 
 // History answers usage over time. Errors as of Summary.
@@ -64,17 +71,31 @@ func (r *Reader) History(ctx context.Context, workspace string, q *wire.HistoryR
 		byStart[start.UnixMilli()] = i
 		reply.Points = append(reply.Points, wire.Point{From: timeOf(start), To: timeOf(bounds[i+1])})
 	}
-	f := filterOf(workspace, q.Scope, p)
+	f := filterOf(workspace, q.Scope, p, now)
 	f.parameters["starts"] = startsOf(bounds)
-	done, err := r.fillUsage(ctx, f, reply, byStart)
+	a, err := r.tally(ctx, f, question{
+		topic: "summing over time", decisions: []string{kindGranted, kindDenied},
+		start: func(time string) string {
+			return "toInt64(roundDown(toUnixTimestamp64Milli(" + time + "), {starts:Array(Int64)}))"
+		},
+	})
 	if err != nil {
 		return nil, err
 	}
-	if err := r.fillDecisions(ctx, f, reply, byStart); err != nil {
-		return nil, err
+	for _, t := range a.tallies {
+		point := &reply.Points[byStart[t.start]]
+		switch t.kind {
+		case kindUsage:
+			point.Spent = plus(point.Spent, t.spent)
+			reply.Totals = plus(reply.Totals, t.spent)
+		case kindGranted:
+			point.Granted += int64(t.events)
+		case kindDenied:
+			point.Denied += int64(t.events)
+		}
 	}
-	reply.Through, err = r.through(ctx, f, done)
-	return reply, err
+	reply.Through = a.through
+	return reply, nil
 }
 
 // startsOf writes the starts of the intervals as an array of milliseconds.
@@ -84,25 +105,6 @@ func startsOf(bounds []time.Time) string {
 		texts[i] = strconv.FormatInt(start.UnixMilli(), 10)
 	}
 	return "[" + strings.Join(texts, ",") + "]"
-}
-
-// starting is the start of the interval that a row's time is in.
-const starting = "toInt64(roundDown(toUnixTimestamp64Milli(time), {starts:Array(Int64)})) AS start"
-
-func (r *Reader) fillUsage(ctx context.Context, f filter, reply *wire.HistoryReply, byStart map[int64]int) (summed, error) {
-	return r.each(ctx, f, usageSource(), question{
-		topic: "summing usage over time", what: starting + ", " + sums, groupBy: "start",
-		row: func() ([]any, func()) {
-			var start int64
-			var spent wire.Spent
-			return append([]any{&start}, targets(&spent)...), func() {
-				spent := finished(spent)
-				point := &reply.Points[byStart[start]]
-				point.Spent = plus(point.Spent, spent)
-				reply.Totals = plus(reply.Totals, spent)
-			}
-		},
-	})
 }
 
 func plus(a, b wire.Spent) wire.Spent {
@@ -115,22 +117,4 @@ func plus(a, b wire.Spent) wire.Spent {
 		TotalTokens: a.TotalTokens + b.TotalTokens, Requests: a.Requests + b.Requests,
 		CostMicroUSD: a.CostMicroUSD + b.CostMicroUSD, UnpricedTokens: a.UnpricedTokens + b.UnpricedTokens,
 	}
-}
-
-func (r *Reader) fillDecisions(ctx context.Context, f filter, reply *wire.HistoryReply, byStart map[int64]int) error {
-	_, err := r.each(ctx, f, decisionSource(), question{
-		topic:   "counting decisions over time",
-		what:    starting + ", sumIf(events, kind = 'reservation.granted'), sumIf(events, kind = 'reservation.denied')",
-		groupBy: "start",
-		row: func() ([]any, func()) {
-			var start int64
-			var granted, denied uint64
-			return []any{&start, &granted, &denied}, func() {
-				point := &reply.Points[byStart[start]]
-				point.Granted += int64(granted)
-				point.Denied += int64(denied)
-			}
-		},
-	})
-	return err
 }

@@ -31,23 +31,18 @@ func (r *Reader) Summary(ctx context.Context, workspace string, q *wire.SummaryR
 	if err != nil {
 		return nil, err
 	}
-	f := filterOf(workspace, q.Scope, p)
-	parts, done, err := r.breakdown(ctx, f, dimensions()...)
+	a, err := r.tally(ctx, filterOf(workspace, q.Scope, p, now), question{
+		topic: "summing usage and decisions", start: byHour, dimensions: strings.Split(labels, ", "),
+		decisions: []string{kindGranted, kindExtended, kindDenied, kindShrunk, kindClosed, kindDequeued, kindOverrun},
+	})
 	if err != nil {
 		return nil, err
 	}
-	decisions, err := r.decisions(ctx, f)
-	if err != nil {
-		return nil, err
-	}
-	through, err := r.through(ctx, f, done)
-	if err != nil {
-		return nil, err
-	}
+	parts := breakdown(a.tallies)
 	totals := parts.totals()
 	return &wire.SummaryReply{
-		From: timeOf(p.From), To: timeOf(p.To), Zone: p.Zone.String(), Through: through,
-		Totals: totals, Decisions: decisions,
+		From: timeOf(p.From), To: timeOf(p.To), Zone: p.Zone.String(), Through: a.through,
+		Totals: totals, Decisions: decisions(a.tallies),
 		Providers: parts.slices("provider", totals),
 		Accounts:  parts.slices("account", totals),
 		Teams:     parts.slices("team", totals),
@@ -64,22 +59,18 @@ func (r *Reader) Peaks(ctx context.Context, workspace string, q *wire.PeaksReque
 	if err != nil {
 		return nil, err
 	}
-	f := filterOf(workspace, q.Scope, p)
-	parts, done, err := r.breakdown(ctx, f)
+	a, err := r.tally(ctx, filterOf(workspace, q.Scope, p, now), question{topic: "summing usage by the hour", start: byHour})
 	if err != nil {
 		return nil, err
 	}
-	through, err := r.through(ctx, f, done)
-	if err != nil {
-		return nil, err
-	}
+	parts := breakdown(a.tallies)
 	limit := int(q.Limit)
 	if limit <= 0 || limit > wire.MaxPeaks {
 		limit = wire.DefaultPeaks
 	}
 	totals := parts.totals()
 	return &wire.PeaksReply{
-		From: timeOf(p.From), To: timeOf(p.To), Zone: p.Zone.String(), Through: through,
+		From: timeOf(p.From), To: timeOf(p.To), Zone: p.Zone.String(), Through: a.through,
 		Totals: totals, Peaks: parts.peaks(p, totals, limit),
 	}, nil
 }
@@ -93,51 +84,32 @@ type member struct {
 // parts are what the members of all breakdowns of a query spent.
 type parts map[member]wire.Spent
 
-// dimensions are the breakdowns of a summary.
-func dimensions() []string { return strings.Split(labels, ", ") }
-
-// breakdown sums usage in every way at once: as a whole, by the hour, and in the given dimensions.
-func (r *Reader) breakdown(ctx context.Context, f filter, dimensions ...string) (parts, summed, error) {
-	var dimension, name, sets strings.Builder
-	for _, d := range dimensions {
-		dimension.WriteString("grouping(" + d + ") = 0, '" + d + "', ")
-		name.WriteString("grouping(" + d + ") = 0, CAST(" + d + ", 'String'), ")
-		sets.WriteString("(" + d + "), ")
-	}
-	all := parts{}
-	done, err := r.each(ctx, f, usageSource(), question{
-		topic: "summing usage",
-		what: "multiIf(" + dimension.String() + "grouping(local_hour) = 0, 'hour', ''), multiIf(" + name.String() + "1 = 0, '', ''), " +
-			"toInt64(toUnixTimestamp(toStartOfHour(toDateTime(time, {zone:String})) AS local_hour)), " + sums,
-		groupBy: "GROUPING SETS ((), " + sets.String() + "(local_hour))",
-		row: func() ([]any, func()) {
-			var m member
-			var spent wire.Spent
-			return append([]any{&m.dimension, &m.name, &m.hour}, targets(&spent)...), func() { all[m] = plus(all[m], spent) }
-		},
-	})
-	return all, done, err
+// byHour is the start of the hour of the zone that a time is in, in Unix seconds.
+func byHour(time string) string {
+	return "toInt64(toUnixTimestamp(toStartOfHour(toDateTime(" + time + ", {zone:String}))))"
 }
 
-// sums are the sums of a Spent; targets are where they are scanned to.
-const sums = `sum(input_tokens), sum(cache_read_tokens), sum(cache_write_5m_tokens), sum(cache_write_1h_tokens), sum(output_tokens),
-	sum(requests), sum(cost_micro_usd), sum(unpriced_tokens)`
-
-func targets(s *wire.Spent) []any {
-	return []any{
-		&s.Tokens.Input, &s.Tokens.CacheRead, &s.Tokens.CacheWrite5m, &s.Tokens.CacheWrite1h, &s.Tokens.Output,
-		&s.Requests, &s.CostMicroUSD, &s.UnpricedTokens,
+// breakdown sums usage in every way at once: as a whole, by the hour, and by dimension.
+func breakdown(tallies []tally) parts {
+	all := parts{}
+	for _, t := range tallies {
+		switch {
+		case t.kind != kindUsage:
+		case t.dimension != "":
+			m := member{dimension: t.dimension, name: t.member}
+			all[m] = plus(all[m], t.spent)
+		default:
+			m := member{dimension: "hour", hour: t.start}
+			all[m] = plus(all[m], t.spent)
+			all[member{}] = plus(all[member{}], t.spent)
+		}
 	}
+	return all
 }
 
 // totals returns the grand total; zeros if there was no usage.
 func (all parts) totals() wire.Spent {
-	return finished(all[member{}])
-}
-
-func finished(s wire.Spent) wire.Spent {
-	s.TotalTokens = s.Tokens.Total()
-	return s
+	return all[member{}]
 }
 
 // slices returns one breakdown, the largest parts first.
@@ -147,7 +119,6 @@ func (all parts) slices(dimension string, totals wire.Spent) []wire.Slice {
 		if m.dimension != dimension {
 			continue
 		}
-		spent = finished(spent)
 		found = append(found, wire.Slice{
 			Name: m.name, Spent: spent,
 			TokensPercent: wire.PercentOf(spent.TotalTokens, totals.TotalTokens),
@@ -175,7 +146,6 @@ func (all parts) peaks(p Period, totals wire.Spent, limit int) []wire.Peak {
 		if to.After(p.To) {
 			to = p.To
 		}
-		spent = finished(spent)
 		found = append(found, wire.Peak{
 			From: timeOf(from), To: timeOf(to), Spent: spent, TokensPercent: wire.PercentOf(spent.TotalTokens, totals.TotalTokens),
 		})

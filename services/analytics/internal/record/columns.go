@@ -193,6 +193,7 @@ func usageColumns() []column {
 func limitColumns() []column {
 	return []column{
 		text("limit_id", func(r *Row) string { return r.Limit }),
+		text("unit", func(r *Row) string { return string(r.Unit) }),
 		number("requested", func(r *Row) int64 { return r.Requested }),
 		number("available", func(r *Row) int64 { return r.Available }),
 		flag("retryable", func(r *Row) bool { return r.Retryable }),

@@ -59,7 +59,7 @@ func (r *Row) fillLimitEvent(event quota.Event) {
 		r.At, r.Limit, r.Window, r.LimitUsed = e.At, e.Ended.Limit, e.Ended, e.Used
 	case *quota.LimitWarning:
 		r.At, r.Limit, r.LimitUsed, r.LimitCapacity, r.Threshold = e.At, e.Limit, e.Spent, e.Capacity, e.Threshold
-		r.Window.Start = e.Window
+		r.Window.Start, r.Unit = e.Window, e.Unit
 		r.Labels.Account, r.Labels.Team = e.Account, e.Team
 	case *quota.ObservationRecorded:
 		r.fillObservation(e)
@@ -109,7 +109,7 @@ func (r *Row) fillDenied(e *quota.ReservationDenied) {
 	r.At, r.Reservation, r.Labels, r.Amount = e.At, e.Reservation, e.Labels, e.Amount
 	r.Code, r.Limit, r.Requested, r.Available = e.Code, e.Limit, e.Requested, e.Available
 	r.Retryable, r.RetryAfter, r.ConfigVersion = e.Retryable, e.RetryAfter, e.Config
-	r.Reason = string(e.Reason)
+	r.Reason, r.Unit = string(e.Reason), e.Unit
 }
 
 func (r *Row) fillClosed(e *quota.ReservationClosed) {

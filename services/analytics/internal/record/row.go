@@ -42,6 +42,7 @@ type Row struct {
 
 	Code       quota.Code
 	Limit      string
+	Unit       quota.Unit // of what the limit has
 	Requested  int64
 	Available  int64
 	Retryable  bool

@@ -33,6 +33,8 @@ const (
 var (
 	//go:embed hourly.sql
 	hourly string
+	//go:embed margins.sql
+	margins string
 	//go:embed charges.sql
 	charges string
 	//go:embed waits.sql
@@ -47,6 +49,7 @@ type table struct{ name, statement, mark string }
 func tables() []table {
 	return []table{
 		{"bursar.hourly", hourly, "kind = ''"},
+		{"bursar.margins", margins, "kind = ''"},
 		{"bursar.charges", charges, "limit_id = ''"},
 		{"bursar.waits", waits, "hour = toDateTime(0, 'UTC')"},
 		{"bursar.limit_log", limitLog, "kind = ''"},

@@ -109,8 +109,15 @@ func (b *bench) check() {
 		logEvents    = "SELECT workspace, CAST(kind, 'String'), limit_id, committed_at, ledger_id, commit, idx, at, window_start, window_end, limit_used, limit_capacity, threshold_percent, effective, data FROM bursar.ledger_events FINAL WHERE kind IN ('config.applied', 'window.opened', 'window.rolled', 'limit.warning', 'observation.recorded')"
 		logSums      = "SELECT workspace, CAST(kind, 'String'), limit_id, committed_at, ledger_id, commit, idx, at, window_start, window_end, limit_used, limit_capacity, threshold_percent, effective, data FROM bursar.limit_log FINAL WHERE kind != ''"
 		waitSums     = "SELECT workspace, hour, team, decision, limit_id, toInt64(sum(decisions)), sum(waited_ms), sum(tokens) FROM analyst.decisions_hourly WHERE startsWith(decision, 'queue_') GROUP BY ALL"
+		marginSums   = "toInt64(sum(events)), sum(input_tokens), sum(cache_read_tokens), sum(cache_write_5m_tokens), sum(cache_write_1h_tokens), sum(output_tokens), sum(requests), sum(cost_micro_usd), sum(unpriced_tokens), sum(overrun_tokens), sum(returned_tokens)"
+		// By hour and every label, events summed once more from hourly: outcomes and reasons tell of closes and denials only.
+		marginEvents = "SELECT workspace, d.1, CAST(kind, 'String'), hour, d.2, CAST(outcome, 'String') AS ended, kind = 'reservation.denied' AND code IN ('insufficient_quota', 'concurrent_limit_exceeded') AND reason != 'held_back' AS lack, " + marginSums +
+			" FROM bursar.hourly FINAL ARRAY JOIN if(kind IN ('usage.recorded', 'reservation.granted', 'reservation.denied'), [('', ''), ('provider', CAST(provider, 'String')), ('account', CAST(account, 'String')), ('team', CAST(team, 'String')), ('agent', CAST(agent, 'String')), ('task_type', CAST(task_type, 'String')), ('model', CAST(model, 'String'))], [('', '')]) AS d" +
+			" WHERE kind NOT IN ('', 'reservation.queued') GROUP BY ALL"
+		margins = "SELECT workspace, CAST(dimension, 'String'), CAST(kind, 'String'), hour, CAST(name, 'String'), CAST(outcome, 'String'), exhausted, " + marginSums + " FROM bursar.margins FINAL WHERE kind != '' GROUP BY ALL"
 	)
 	for name, pair := range map[string][2]string{
+		"margins": {marginEvents, margins},
 		"usage":   {fmt.Sprintf(usageEvents, "toStartOfHour(occurred_at)"), fmt.Sprintf(usageSums, "hour")},
 		"denials": {denialEvents, denialSums},
 		"closes":  {closeEvents, closeSums},

@@ -98,16 +98,17 @@ func TestSplit(t *testing.T) {
 }
 
 // Rows of before the columns were there have what they tell in their data.
-func TestFilesAndEstimatesOfOlderRows(t *testing.T) {
+func TestColumnsOfOlderRows(t *testing.T) {
 	t.Parallel()
 	conn := chtest.Open(t, chtest.Start(t), chembed.UserWriter)
 	if err := Migrate(t.Context(), conn); err != nil {
 		t.Fatal(err)
 	}
 	for _, statement := range []string{
-		"ALTER TABLE bursar.ledger_events DROP COLUMN files, DROP COLUMN estimated_tokens",
-		`INSERT INTO bursar.ledger_events (workspace, ledger_id, commit, data) VALUES ('acme', 'l', 1, '{"labels":{"files":7,"estimated_tokens":41}}'), ('acme', 'l', 2, '{}'), ('acme', 'l', 3, '')`,
-		"ALTER TABLE bursar.schema_migrations DELETE WHERE name = 'migrations/0006_files_estimates.sql' SETTINGS mutations_sync = 1",
+		"ALTER TABLE bursar.ledger_events DROP COLUMN files, DROP COLUMN estimated_tokens, DROP COLUMN unit",
+		`INSERT INTO bursar.ledger_events (workspace, ledger_id, commit, kind, data) VALUES ('acme', 'l', 1, 'reservation.denied', '{"labels":{"files":7,"estimated_tokens":41},"unit":"tokens"}'),
+			('acme', 'l', 2, 'usage.recorded', '{"unit":"tokens"}'), ('acme', 'l', 3, 'commit', '')`,
+		"ALTER TABLE bursar.schema_migrations DELETE WHERE name IN ('migrations/0006_files_estimates.sql', 'migrations/0011_unit_codecs.sql') SETTINGS mutations_sync = 1",
 	} {
 		if err := conn.Exec(t.Context(), statement); err != nil {
 			t.Fatal(err)
@@ -116,7 +117,7 @@ func TestFilesAndEstimatesOfOlderRows(t *testing.T) {
 	if err := Migrate(t.Context(), conn); err != nil {
 		t.Fatal(err)
 	}
-	if got := one[string](t, conn, "SELECT toString(arraySort(groupArray((commit, files, estimated_tokens)))) FROM bursar.ledger_events"); got != "[(1,7,41),(2,0,0),(3,0,0)]" {
+	if got := one[string](t, conn, "SELECT toString(arraySort(groupArray((commit, files, estimated_tokens, unit)))) FROM bursar.ledger_events"); got != "[(1,7,41,'tokens'),(2,0,0,''),(3,0,0,'')]" {
 		t.Errorf("older rows tell %s", got)
 	}
 }

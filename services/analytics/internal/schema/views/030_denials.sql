@@ -9,6 +9,7 @@ AS SELECT
     CAST(code, 'String') IN ('insufficient_quota', 'concurrent_limit_exceeded') AND reason != 'held_back' AS exhausted,
     reason, -- why a limit refused: depleted, held_back, closed (the provider refuses) or too_large
     limit_id,
+    unit, -- of what is requested and available: tokens, input_tokens, output_tokens, requests or micro_usd; empty where no limit bound
     requested,
     available,
     retryable,

@@ -9,6 +9,7 @@ AS SELECT
     team,
     if(toUnixTimestamp64Milli(window_start) = 0, NULL, window_start) AS window_start,
     if(toUnixTimestamp64Milli(window_end) = 0, NULL, window_end) AS window_end,
+    if(kind = 'limit.warning', JSONExtractString(data, 'unit'), '') AS unit, -- of what a warning tells
     if(limit_used < 0, NULL, limit_used) AS used,
     if(limit_capacity = 0, NULL, limit_capacity) AS capacity,
     if(kind = 'limit.warning', threshold_percent, NULL) AS threshold_percent,

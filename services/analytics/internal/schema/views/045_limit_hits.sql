@@ -7,6 +7,7 @@ AS SELECT
     if(kind = 'reservation.denied', 'denied', 'queued') AS how,
     code,
     if(kind = 'reservation.denied', reason, '') AS reason, -- depleted, held_back, closed (the provider refuses) or too_large
+    unit, -- of a denial, and of what is requested and available: tokens, input_tokens, output_tokens, requests or micro_usd
     requested,
     available,
     if(retry_after_ms = 0, NULL, retry_after_ms) AS retry_after_ms,
