@@ -34,23 +34,23 @@ func main() {
 
 type flags struct {
 	rows, workspaces, parts uint64
-	asked, ingest           int
+	asked                   int
 	dir, page, dashboards   string
-	codecs, bodies          bool
+	codecs, scattered, keep bool
 }
 
 func run(args []string) int {
 	var f flags
 	set := flag.NewFlagSet("bursar-bench-analytics", flag.ContinueOnError)
-	set.Uint64Var(&f.rows, "rows", 100_000_000, "about how many usage `ROWS` to ask over; each million takes some 75 MB of disk, twice that while it is made")
+	set.Uint64Var(&f.rows, "rows", 100_000_000, "about how many usage `ROWS` to ask over; each million takes some 220 MB of disk, a third more while it is made")
 	set.Uint64Var(&f.workspaces, "workspaces", 20, "how many workspaces they belong to")
 	set.Uint64Var(&f.parts, "parts", 10, "in how many unmerged parts they lie")
 	set.IntVar(&f.asked, "asked", 40, "how often each question is asked")
-	set.IntVar(&f.ingest, "ingest", 1_000_000, "how many `ROWS` go in by the path of the service")
 	set.StringVar(&f.dir, "dir", "", "`DIR` in which the server's data lies meanwhile; empty: the system's folder for temporary files")
 	set.StringVar(&f.page, "queries", "docs/analytics.md", "`FILE` with the documented queries")
 	set.StringVar(&f.dashboards, "dashboards", "deployments/grafana/dashboards", "`DIR` with the dashboards")
-	set.BoolVar(&f.bodies, "bodies", true, "keep each event as JSON too, as the service does; without, the rows take less than half of the disk, and questions as long")
+	set.BoolVar(&f.scattered, "scattered", false, "give each part commits between those of each other, instead of those of a time as the service leaves them")
+	set.BoolVar(&f.keep, "keep", false, "keep the data in DIR, and ask of what is there already")
 	set.BoolVar(&f.codecs, "codecs", false, "measure codecs and types of the table of events instead")
 	if err := set.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -81,11 +81,13 @@ func measure(ctx context.Context, f flags) (err error) {
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	dir, err := os.MkdirTemp(f.dir, "bursar-bench-")
-	if err != nil {
-		return err
+	dir := f.dir
+	if !f.keep {
+		if dir, err = os.MkdirTemp(f.dir, "bursar-bench-"); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	server, err := chembed.Start(ctx, chembed.Options{Dir: dir, Log: log})
 	if err != nil {
 		return err
@@ -104,7 +106,7 @@ func measure(ctx context.Context, f flags) (err error) {
 		return err
 	}
 	options := bench.Options{
-		Shape: bench.Shape{UsageRows: f.rows, Workspaces: f.workspaces, Parts: f.parts, Bodies: f.bodies}, Asked: f.asked, IngestRows: f.ingest,
+		Shape: bench.Shape{UsageRows: f.rows, Workspaces: f.workspaces, Parts: f.parts, Scattered: f.scattered}, Asked: f.asked,
 		Examples: documented, Panels: panels, Out: os.Stdout,
 	}
 	b := bench.New(writer, analyst, log)

@@ -7,16 +7,13 @@ import (
 	"io"
 	"log/slog"
 	"slices"
-	"strconv"
 	"text/tabwriter"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/bursarhq/bursar/services/analytics/internal/dashboards"
 	"github.com/bursarhq/bursar/services/analytics/internal/examples"
-	"github.com/bursarhq/bursar/services/analytics/internal/rollup"
 	"github.com/bursarhq/bursar/services/analytics/internal/schema"
 )
 
@@ -41,8 +38,6 @@ type Options struct {
 	Shape Shape
 	// Asked is how often a question is asked.
 	Asked int
-	// IngestRows is how many rows go in by the path of the service.
-	IngestRows int
 	// Examples are the documented queries, Panels those of the dashboards.
 	Examples []examples.Example
 	Panels   []dashboards.Query
@@ -55,8 +50,9 @@ type Bench struct {
 	// conn writes; analyst asks what analysts ask, with the limits they have.
 	conn, analyst driver.Conn
 	log           *slog.Logger
-	// workspace is the one that is asked about.
+	// workspace is the one that is asked about, commits the number of commits of each.
 	workspace string
+	commits   uint64
 }
 
 // New returns a Bench of an empty ClickHouse.
@@ -64,36 +60,73 @@ func New(conn, analyst driver.Conn, log *slog.Logger) *Bench {
 	return &Bench{conn: conn, analyst: analyst, log: log}
 }
 
-// Run fills ClickHouse and measures. The error is ErrSlow if that is all that is wrong.
+// Run fills ClickHouse, unless it is filled already, and measures. The error is ErrSlow if that is all that is wrong.
 func (b *Bench) Run(ctx context.Context, o Options) error {
-	b.workspace = "w" + strconv.FormatUint(min(askedOf, o.Shape.Workspaces-1), 10)
-	if err := b.migrate(ctx); err != nil {
+	b.workspace = workspaceOf(min(askedOf, o.Shape.Workspaces-1))
+	if err := schema.Migrate(ctx, b.conn); err != nil {
 		return err
 	}
-	if err := b.ingest(ctx, o); err != nil {
+	filled, err := one[uint64](ctx, b.conn, "SELECT count() FROM bursar.ledger_events")
+	if err != nil {
 		return err
 	}
-	began := time.Now()
-	if err := b.fill(ctx, o.Shape); err != nil {
-		return err
+	if filled == 0 {
+		err = b.make(ctx, o)
+	} else {
+		err = b.sum(ctx, o.Shape) // there may be sums of a kind that there was not
 	}
-	if err := b.size(ctx, o, "ledger_events", "made by INSERT SELECT", time.Since(began)); err != nil {
-		return err
-	}
-	began = time.Now()
-	if err := b.sum(ctx, o.Shape); err != nil {
-		return err
-	}
-	if err := b.size(ctx, o, "hourly", "summed", time.Since(began)); err != nil {
+	if err != nil {
 		return err
 	}
 	return b.askAll(ctx, o)
 }
 
-func (b *Bench) migrate(ctx context.Context) error { return schema.Migrate(ctx, b.conn) }
+// make fills the tables and checks what is in them.
+func (b *Bench) make(ctx context.Context, o Options) error {
+	if err := b.ingest(ctx, o); err != nil {
+		return err
+	}
+	if err := b.size(ctx, o, "ledger_events", "by the path of the service"); err != nil {
+		return err
+	}
+	if err := b.timed(ctx, o, "copies", func() error { return b.fill(ctx, o.Shape) }); err != nil {
+		return err
+	}
+	if err := b.size(ctx, o, "ledger_events", "with the copies"); err != nil {
+		return err
+	}
+	if err := b.timed(ctx, o, "sums", func() error { return b.sum(ctx, o.Shape) }); err != nil {
+		return err
+	}
+	for _, table := range []string{"hourly", "margins", "charges", "waits", "limit_log"} {
+		if err := b.size(ctx, o, table, "sums and copies of sums"); err != nil {
+			return err
+		}
+	}
+	return b.compareCopies(ctx, o)
+}
+
+// timed tells how long something takes, and how much of ClickHouse's processors.
+func (b *Bench) timed(ctx context.Context, o Options, what string, do func() error) error {
+	before, err := b.spent(ctx)
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	if err := do(); err != nil {
+		return err
+	}
+	took := time.Since(began)
+	after, err := b.spent(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(o.Out, "%s: made in %s, in which ClickHouse took %s of processors\n", what, took.Round(time.Second), (after.processor - before.processor).Round(time.Second))
+	return err
+}
 
 // size tells how many rows a table has, and what they cost.
-func (b *Bench) size(ctx context.Context, o Options, table, made string, took time.Duration) error {
+func (b *Bench) size(ctx context.Context, o Options, table, made string) error {
 	var rows, bytes, parts uint64
 	row := b.conn.QueryRow(ctx, "SELECT sum(rows), sum(bytes_on_disk), count() FROM system.parts WHERE database = 'bursar' AND active AND table = ?", table)
 	if err := row.Scan(&rows, &bytes, &parts); err != nil {
@@ -103,31 +136,10 @@ func (b *Bench) size(ctx context.Context, o Options, table, made string, took ti
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(o.Out, "%s: %d rows in %d parts, %s in %s (%.0f rows/s), %d MiB, %.1f bytes a row; %d usage rows, %.1f bytes of this table each\n",
-		table, rows, parts, made, took.Round(time.Second), float64(rows)/took.Seconds(), bytes>>20, float64(bytes)/float64(max(1, rows)), usage, float64(bytes)/float64(max(1, usage)))
+	_, err = fmt.Fprintf(o.Out, "%s, %s: %d rows in %d parts, %d MiB, %.1f bytes a row; %d usage rows, %.1f bytes of this table each\n",
+		table, made, rows, parts, bytes>>20, float64(bytes)/float64(max(1, rows)), usage, float64(bytes)/float64(max(1, usage)))
 	return err
 }
-
-// sum sums every ledger but the last commits of each, as it is when a service runs.
-func (b *Bench) sum(ctx context.Context, s Shape) error {
-	progress := rollup.NewProgress()
-	builder, err := rollup.New(b.conn, progress, prometheus.NewRegistry(), b.log)
-	if err != nil {
-		return err
-	}
-	for w := range s.Workspaces {
-		id, err := one[string](ctx, b.conn, "SELECT hex(sipHash128('ledger', toUInt64("+strconv.FormatUint(w, 10)+")))")
-		if err != nil {
-			return err
-		}
-		commits := s.commits()
-		progress.Stored(rollup.Ledger{Workspace: "w" + strconv.FormatUint(w, 10), ID: id}, commits-min(commits/100, unsummed))
-	}
-	return builder.Round(ctx)
-}
-
-// unsummed is how many commits of each ledger at most are left to be read as they are; a hundredth where there are few.
-const unsummed = 100
 
 // figure is what a question took.
 type figure struct {
@@ -135,9 +147,14 @@ type figure struct {
 	hot      bool
 	asked    int
 	p50, p95 time.Duration
-	// processor is the time of ClickHouse's processors for one answer, rows what it read.
-	processor time.Duration
-	rows      uint64
+	// spent is what one answer cost ClickHouse.
+	spent cost
+}
+
+// cost is what ClickHouse spent: the time of its processors, and what it read in how many queries.
+type cost struct {
+	processor            time.Duration
+	rows, bytes, queries uint64
 }
 
 // askAll asks every question and prints what it took.
@@ -181,7 +198,7 @@ func (b *Bench) measure(ctx context.Context, asked int, ask func(context.Context
 	if err := ask(ctx); err != nil {
 		return figure{}, err
 	}
-	processor, rows, err := b.spent(ctx)
+	before, err := b.spent(ctx)
 	if err != nil {
 		return figure{}, err
 	}
@@ -193,22 +210,28 @@ func (b *Bench) measure(ctx context.Context, asked int, ask func(context.Context
 		}
 		took = append(took, time.Since(start))
 	}
-	processorAfter, rowsAfter, err := b.spent(ctx)
+	after, err := b.spent(ctx)
 	slices.Sort(took)
-	n := len(took)
+	n := uint64(len(took))
 	return figure{
-		asked: n, p50: took[n/2], p95: took[min(n-1, n*95/100)],
-		processor: (processorAfter - processor) / time.Duration(n), rows: (rowsAfter - rows) / uint64(n),
+		asked: len(took), p50: took[n/2], p95: took[min(n-1, n*95/100)],
+		spent: cost{
+			processor: (after.processor - before.processor) / time.Duration(n), rows: (after.rows - before.rows) / n,
+			bytes: (after.bytes - before.bytes) / n, queries: (after.queries - before.queries - 1) / n, // one looks what was spent
+		},
 	}, err
 }
 
-func (b *Bench) spent(ctx context.Context) (processor time.Duration, rows uint64, err error) {
+func (b *Bench) spent(ctx context.Context) (cost, error) {
+	var c cost
 	var microseconds uint64
-	row := b.conn.QueryRow(ctx, "SELECT sumIf(value, event = 'OSCPUVirtualTimeMicroseconds'), sumIf(value, event = 'SelectedRows') FROM system.events")
-	if err := row.Scan(&microseconds, &rows); err != nil {
-		return 0, 0, fmt.Errorf("looking what ClickHouse spent: %w", err)
+	row := b.conn.QueryRow(ctx, `SELECT sumIf(value, event = 'OSCPUVirtualTimeMicroseconds'), sumIf(value, event = 'SelectedRows'),
+		sumIf(value, event = 'SelectedBytes'), sumIf(value, event = 'SelectQuery') FROM system.events`)
+	if err := row.Scan(&microseconds, &c.rows, &c.bytes, &c.queries); err != nil {
+		return c, fmt.Errorf("looking what ClickHouse spent: %w", err)
 	}
-	return time.Duration(microseconds) * time.Microsecond, rows, nil
+	c.processor = time.Duration(microseconds) * time.Microsecond
+	return c, nil
 }
 
 // drain asks and reads the whole answer.
@@ -229,13 +252,14 @@ func drain(ctx context.Context, conn driver.Conn, statement string) error {
 
 func printFigures(out io.Writer, figures []figure) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(w, "QUESTION\tHOT\tASKED\tP50\tP95\tPROCESSOR\tROWS READ")
+	_, _ = fmt.Fprintln(w, "QUESTION\tHOT\tASKED\tP50\tP95\tPROCESSOR\tQUERIES\tROWS READ\tKIB READ")
 	for _, f := range figures {
 		hot := ""
 		if f.hot {
 			hot = "hot"
 		}
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%d\t%d ms\t%d ms\t%d ms\t%d\n", f.name, hot, f.asked, f.p50.Milliseconds(), f.p95.Milliseconds(), f.processor.Milliseconds(), f.rows)
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%d\t%d ms\t%d ms\t%d ms\t%d\t%d\t%d\n", f.name, hot, f.asked, f.p50.Milliseconds(), f.p95.Milliseconds(),
+			f.spent.processor.Milliseconds(), f.spent.queries, f.spent.rows, f.spent.bytes>>10)
 	}
 	return w.Flush()
 }

@@ -38,13 +38,13 @@ func TestRun(t *testing.T) {
 	b := New(chtest.Open(t, server, chembed.UserWriter), chtest.Open(t, server, chembed.UserAnalyst), slog.New(slog.DiscardHandler))
 	var out bytes.Buffer
 	err = b.Run(t.Context(), Options{
-		Shape: Shape{UsageRows: 40_000, Workspaces: 10, Parts: 3, Bodies: true}, Asked: 1, IngestRows: 1000, Examples: documented, Panels: panels, Out: &out,
+		Shape: Shape{UsageRows: 60_000, Workspaces: 3, Parts: 3}, Asked: 1, Examples: documented, Panels: panels, Out: &out,
 	})
 	// How fast the answers are says nothing on a machine that tests.
 	if err != nil && !errors.Is(err, ErrSlow) {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"ingest by the path", "in 3 parts", "bytes a row", "summary of 4w", "Who spent what, and why", "forecast of all limits", "Grafana windows: Fullest windows", "page: 7d of one agent"} {
+	for _, want := range []string{"ingest by the path", "with the copies: ", "in 3 parts", "bytes a row", "every workspace: ", "summary of 4w", "Who spent what, and why", "forecast of all limits", "Grafana windows: Fullest windows", "page: 7d of one agent"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("not told: %s\n%s", want, out.String())
 		}
@@ -53,7 +53,7 @@ func TestRun(t *testing.T) {
 		t.Errorf("%d lines for %d queries:\n%s", lines, len(documented), out.String())
 	}
 	usage, err := one[uint64](t.Context(), b.conn, "SELECT count() FROM bursar.ledger_events FINAL WHERE kind = 'usage.recorded'")
-	if err != nil || usage < 36_000 || usage > 40_000 {
-		t.Errorf("%d usage rows, %v; want some 40,000", usage, err)
+	if err != nil || usage < 54_000 || usage > 66_000 {
+		t.Errorf("%d usage rows, %v; want some 60,000", usage, err)
 	}
 }

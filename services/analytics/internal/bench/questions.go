@@ -3,11 +3,21 @@ package bench
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/bursarhq/bursar/pkg/wire"
 	"github.com/bursarhq/bursar/services/analytics/internal/dashboards"
 	"github.com/bursarhq/bursar/services/analytics/internal/query"
+)
+
+const (
+	// partition is the month that all rows are of; they are spread over the time from begins on.
+	partition = "202609"
+	begins    = "2026-09-01 00:00:00"
+	// Ends is the end of that time, as ClickHouse reads it, but for beforeEnd: the ends of a timeframe are seldom whole hours.
+	Ends      = "2026-09-29 00:00:00"
+	beforeEnd = 17 * time.Minute
 )
 
 // shownFor is the time that dashboards show by default, and point the width of a point of it in a panel of usual width.
@@ -19,15 +29,18 @@ const (
 // adder measures a question; a hot one has to be answered within HotLimit.
 type adder func(name string, hot bool, ask func(context.Context) error) error
 
-// askedAt is the instant at which questions are asked: the ends of a timeframe are seldom whole hours.
-func askedAt() (time.Time, error) {
-	ends, err := time.Parse(time.DateTime, Ends)
-	return ends.Add(-17 * time.Minute), err
+// span is the time of the rows; questions are asked at its end.
+func span() (begin, end time.Time, err error) {
+	if begin, err = time.Parse(time.DateTime, begins); err != nil {
+		return begin, end, err
+	}
+	end, err = time.Parse(time.DateTime, Ends)
+	return begin, end.Add(-beforeEnd), err
 }
 
 // askOverNATS asks what the service answers, as it answers: what the commands and the page ask for.
 func (b *Bench) askOverNATS(add adder) error {
-	now, err := askedAt()
+	_, now, err := span()
 	if err != nil {
 		return err
 	}
@@ -50,8 +63,8 @@ func (b *Bench) askOverNATS(add adder) error {
 func (b *Bench) askPage(reader *query.Reader, now time.Time, add adder) error {
 	for _, timeframe := range []string{"7d", "90d"} {
 		for name, scope := range map[string]wire.Scope{
-			"provider": {Provider: "claude"}, "account": {Account: "account-2"}, "team": {Team: "team-3"}, "agent": {Agent: "agent-17"},
-			"model": {Model: "model-1"}, "task": {TaskType: "analysis"},
+			"provider": {Provider: "claude"}, "account": {Account: "account-2"}, "team": {Team: "team-3"}, "agent": {Agent: b.agent(3)},
+			"model": {Model: tenantModels[0][1]}, "task": {TaskType: "analysis"},
 		} {
 			scope.Timeframe = timeframe
 			if err := add("page: "+timeframe+" of one "+name, true, b.history(reader, scope, now)); err != nil {
@@ -67,6 +80,15 @@ func (b *Bench) askPage(reader *query.Reader, now time.Time, add adder) error {
 		return err
 	}
 	return add("forecast of all limits", true, forecast)
+}
+
+// agent is the name of an agent of the workspace that is asked about.
+func (b *Bench) agent(n int) string {
+	name := "agent-" + strconv.Itoa(n)
+	if b.workspace == workspaceOf(0) {
+		return name
+	}
+	return b.workspace + "-" + name
 }
 
 func (b *Bench) summary(reader *query.Reader, scope wire.Scope, now time.Time) func(context.Context) error {
@@ -101,7 +123,7 @@ func (b *Bench) peaks(reader *query.Reader, scope wire.Scope, now time.Time) fun
 
 // askPanels asks what every panel of the dashboards asks for, as the analyst that Grafana is.
 func (b *Bench) askPanels(panels []dashboards.Query, add adder) error {
-	now, err := askedAt()
+	_, now, err := span()
 	if err != nil {
 		return err
 	}
