@@ -54,7 +54,7 @@ func (h *History) Ahead(far time.Duration) (*Outlook, error) {
 func (h *History) ahead(origin, n int) *Outlook {
 	d := &drawing{
 		History: h, origin: origin, n: n, mean: h.between(0, origin) / float64(max(1, origin)),
-		rng: rand.New(rand.NewPCG(seed, uint64(origin))), cached: map[slot][]candidate{},
+		rng: rand.New(rand.NewPCG(seed, uint64(origin))), cached: map[slot][]candidate{}, aged: make([]float64, origin),
 	}
 	o := &Outlook{start: h.at(origin), step: h.step, paths: make([][]float64, paths)}
 	for i := range o.paths {
@@ -71,6 +71,7 @@ type drawing struct {
 	rng       *rand.Rand
 	first     []candidate
 	cached    map[slot][]candidate // of the later days
+	aged      []float64            // the weights of moments by their age, once they are known; 0 before
 }
 
 // candidate is a moment of the past that may stand for one to come.
@@ -175,7 +176,7 @@ func (d *drawing) weight(at int, target slot, present bool) float64 {
 	if apart > hoursApart {
 		return 0
 	}
-	weight := math.Exp2(-float64(d.origin-at)*d.step.Hours()/halfLife.Hours()) * math.Exp(-apart*apart/2)
+	weight := d.age(at) * math.Exp(-apart*apart/2)
 	switch {
 	case s.day == target.day:
 	case weekend(s.day) == weekend(target.day):
@@ -187,6 +188,14 @@ func (d *drawing) weight(at int, target slot, present bool) float64 {
 		weight *= d.alike(at, recentSpan, recentFloor, likeness) * d.alike(at, daySpan, dayFloor, dayLikeness)
 	}
 	return weight
+}
+
+// age is the weight of a moment by its age. Every hour of the week asks for that of the same moments.
+func (d *drawing) age(at int) float64 {
+	if d.aged[at] == 0 {
+		d.aged[at] = math.Exp2(-float64(d.origin-at) * d.step.Hours() / halfLife.Hours())
+	}
+	return d.aged[at]
 }
 
 // alike compares how much went on before a moment with how much goes on now.
