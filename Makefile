@@ -111,7 +111,7 @@ bench: setup build ## Compare with an echo, Redis, PostgreSQL; lag and recovery
 	bin/bursar-bench $(BENCH_FLAGS)
 
 .PHONY: bench-analytics
-bench-analytics: setup build ## Measure ClickHouse at 100 M usage rows (some 25 GB of disk)
+bench-analytics: setup build ## Measure ClickHouse at 100 M usage rows (some 30 GB of disk)
 	bin/bursar-bench-analytics $(BENCH_FLAGS)
 
 .PHONY: lint
