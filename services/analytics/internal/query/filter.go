@@ -58,8 +58,8 @@ func (f filter) labels() string {
 // A condition on it beside the same one on occurred_at changes nothing but what is read.
 const countedAt = "if(toUnixTimestamp64Milli(occurred_at) = 0, at, occurred_at)"
 
-// eventContext is context for questions of nothing but events. Rows of one identity are equal, so that conditions may be
-// looked at before one of them is chosen; of sums they differ.
+// eventContext is context for questions of nothing but events and copies of events. Rows of one identity are equal, so that
+// conditions may be looked at before one of them is chosen; of sums they differ.
 func (f filter) eventContext(ctx context.Context) context.Context {
 	return clickhouse.Context(f.context(ctx), clickhouse.WithSettings(clickhouse.Settings{
 		"do_not_merge_across_partitions_select_final": 1, "use_skip_indexes_if_final": 1, "use_skip_indexes_if_final_exact_mode": 0,

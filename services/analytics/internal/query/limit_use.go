@@ -60,7 +60,7 @@ func (r *Reader) limits(ctx context.Context, f filter, q *wire.ForecastRequest) 
 		return nil, err
 	}
 	beyond := copied.beyond(f)
-	rows, err := r.conn.Query(f.context(ctx), "SELECT data, toUnixTimestamp64Milli(committed_at), commit, idx FROM ("+
+	rows, err := r.conn.Query(f.eventContext(ctx), "SELECT data, toUnixTimestamp64Milli(committed_at), commit, idx FROM ("+
 		aboutLimits("data, committed_at, commit, idx", "kind = 'config.applied'", beyond)+") ORDER BY committed_at DESC, commit DESC, idx DESC LIMIT 1")
 	if err != nil {
 		return nil, fmt.Errorf("reading the configuration: %w", err)
@@ -94,7 +94,7 @@ func (r *Reader) limits(ctx context.Context, f filter, q *wire.ForecastRequest) 
 			l.setWindow(span, at)
 		}
 	}
-	return limits, r.readWindows(f.context(ctx), byID, beyond)
+	return limits, r.readWindows(f.eventContext(ctx), byID, beyond)
 }
 
 // copied returns how far the ledgers are in bursar.limit_log.
