@@ -17,6 +17,8 @@ import (
 const (
 	// fillMemory is what a statement of the fill may take: more than the service has, since what it stores is larger.
 	fillMemory = 6 << 30
+	// copiesAtOnce is how many workspaces are copied at a time: an INSERT takes one processor.
+	copiesAtOnce = 2
 	// statementTimeout bounds one statement of the fill.
 	statementTimeout = 2 * time.Hour
 )
@@ -118,13 +120,15 @@ func (b *Bench) stage(ctx context.Context, s Shape, part uint64, stage string) e
 			return err
 		}
 	}
+	var copies errgroup.Group
+	copies.SetLimit(copiesAtOnce)
 	for w := uint64(1); w < s.Workspaces; w++ {
-		parameters := clickhouse.Parameters{"stage": stage, "workspace": workspaceOf(w), "ledger": ledgerOf(workspaceOf(w)), "part": id}
-		if err := b.exec(ctx, copyOf, parameters); err != nil {
-			return err
-		}
+		copies.Go(func() error {
+			parameters := clickhouse.Parameters{"stage": stage, "workspace": workspaceOf(w), "ledger": ledgerOf(workspaceOf(w)), "part": id}
+			return b.exec(ctx, copyOf, parameters)
+		})
 	}
-	return nil
+	return copies.Wait()
 }
 
 func (b *Bench) exec(ctx context.Context, statement string, parameters clickhouse.Parameters) error {
@@ -132,6 +136,8 @@ func (b *Bench) exec(ctx context.Context, statement string, parameters clickhous
 	defer cancel()
 	ctx = clickhouse.Context(ctx, clickhouse.WithParameters(parameters), clickhouse.WithSettings(clickhouse.Settings{
 		"max_execution_time": int(statementTimeout.Seconds()), "optimize_throw_if_noop": 1, "max_memory_usage": fillMemory,
+		// No row is there twice, and what is stored is merged at once.
+		"optimize_on_insert": 0,
 	}))
 	if err := b.conn.Exec(ctx, statement); err != nil {
 		return fmt.Errorf("%.60s: %w", statement, err)
