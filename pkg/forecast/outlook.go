@@ -54,7 +54,7 @@ func (h *History) Ahead(far time.Duration) (*Outlook, error) {
 func (h *History) ahead(origin, n int) *Outlook {
 	d := &drawing{
 		History: h, origin: origin, n: n, mean: h.between(0, origin) / float64(max(1, origin)),
-		rng: rand.New(rand.NewPCG(seed, uint64(origin))), cached: map[slot][]candidate{}, aged: make([]float64, origin),
+		rng: rand.New(rand.NewPCG(seed, uint64(origin))), cached: map[lookup][]candidate{}, aged: make([]float64, origin),
 	}
 	o := &Outlook{start: h.at(origin), step: h.step, paths: make([][]float64, paths)}
 	for i := range o.paths {
@@ -70,8 +70,14 @@ type drawing struct {
 	mean      float64 // use of a step
 	rng       *rand.Rand
 	first     []candidate
-	cached    map[slot][]candidate // of the later days
-	aged      []float64            // the weights of moments by their age, once they are known; 0 before
+	cached    map[lookup][]candidate // of the later days
+	aged      []float64              // the weights of moments by their age, once they are known; 0 before
+}
+
+// lookup is what is looked for on a later day: the last one may be shorter than a day, so that later moments are long enough.
+type lookup struct {
+	slot
+	length int
 }
 
 // candidate is a moment of the past that may stand for one to come.
@@ -136,19 +142,17 @@ func (d *drawing) draw(from, length int, target slot) int {
 
 // candidates lists the moments that may stand for a target; there is always one.
 func (d *drawing) candidates(from, length int, target slot) []candidate {
-	if from == 0 && d.first != nil {
+	if from == 0 {
+		if d.first == nil {
+			d.first = d.search(length, target, true)
+		}
 		return d.first
 	}
-	last := from+length == d.n // it may be shorter than a day, so that later moments are long enough
-	if list, ok := d.cached[target]; ok && from > 0 && !last {
-		return list
-	}
-	list := d.search(length, target, from == 0)
-	switch {
-	case from == 0:
-		d.first = list
-	case !last:
-		d.cached[target] = list
+	l := lookup{target, length}
+	list, ok := d.cached[l]
+	if !ok {
+		list = d.search(length, target, false)
+		d.cached[l] = list
 	}
 	return list
 }
@@ -168,15 +172,18 @@ func (d *drawing) search(length int, target slot, present bool) (list []candidat
 	return list
 }
 
+// nearness is the weight of a moment by how many hours of the day it is apart.
+var nearness = [hoursApart + 1]float64{1, math.Exp(-0.5), math.Exp(-2), math.Exp(-4.5)}
+
 // weight is how well a moment stands for a target; for that of the present the recent use counts too.
 func (d *drawing) weight(at int, target slot, present bool) float64 {
 	s := d.slots[at]
-	apart := math.Abs(float64(s.hour - target.hour))
+	apart := max(s.hour, target.hour) - min(s.hour, target.hour)
 	apart = min(apart, 24-apart)
 	if apart > hoursApart {
 		return 0
 	}
-	weight := d.age(at) * math.Exp(-apart*apart/2)
+	weight := d.age(at) * nearness[apart]
 	switch {
 	case s.day == target.day:
 	case weekend(s.day) == weekend(target.day):
