@@ -59,15 +59,18 @@ func TestTheLowEndIsProven(t *testing.T) {
 	l := session("s", 1_000_000)
 	for name, c := range map[string]struct {
 		percents [][2]int64
+		late     int64   // percent of ours that the last observation may not have seen
 		proven   float64 // percent that moved at the most, for each that was ours
 	}{
-		"all is ours":    {repeated(10, [2]int64{5, 0}), 51.0 / 50},
-		"half is ours":   {repeated(10, [2]int64{5, 5}), 101.0 / 50},
-		"little is seen": {repeated(1, [2]int64{5, 0}), 6.0 / 5},
+		"all is ours":    {repeated(10, [2]int64{5, 0}), 0, 51.0 / 50},
+		"half is ours":   {repeated(10, [2]int64{5, 5}), 0, 101.0 / 50},
+		"little is seen": {repeated(1, [2]int64{5, 0}), 0, 6.0 / 5},
+		"some is late":   {repeated(10, [2]int64{5, 0}), 2, 51.0 / 48},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			stretches := handMade(c.percents...)
+			stretches[len(stretches)-1].Late = Tokens{Input: c.late * 20_000}
 			v, ok := evidenceOf(&l, stretches)
 			if !ok {
 				t.Fatal("the stretches say nothing")
