@@ -81,7 +81,12 @@ var strict = map[string]string{
 	"#!/bin/sh":           "set -eu",
 }
 
-// TestScriptsAreSafe asks every shell script to stop at the first fault, to parse and to be executable.
+// early finds a command that may stop reading a pipe before its end. Under pipefail the writer then dies of
+// SIGPIPE, now and then, and the script with it.
+var early = regexp.MustCompile(`\|\s*(head|grep -[a-zA-Z]*[qm])\b`)
+
+// TestScriptsAreSafe asks every shell script to stop at the first fault, to read pipes to their ends, to parse and
+// to be executable.
 func TestScriptsAreSafe(t *testing.T) {
 	t.Parallel()
 	scripts := 0
@@ -96,6 +101,9 @@ func TestScriptsAreSafe(t *testing.T) {
 			t.Errorf("%s begins with %s, not with #!/usr/bin/env bash or #!/bin/sh", name, first)
 		} else if !strings.Contains(text, "\n"+set+"\n") {
 			t.Errorf("%s lacks %s", name, set)
+		}
+		if pipe := early.FindString(text); pipe != "" {
+			t.Errorf("%s has %q, which may close a pipe while it is written to: read the pipe to its end", name, pipe)
 		}
 		shell := first[strings.LastIndexAny(first, "/ ")+1:]
 		if out, err := exec.CommandContext(t.Context(), shell, "-n", filepath.Join(root, name)).CombinedOutput(); err != nil {
