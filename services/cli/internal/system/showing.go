@@ -1,9 +1,11 @@
 package system
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"syscall"
 
 	"github.com/bursarhq/bursar/pkg/natsauth"
@@ -16,7 +18,7 @@ import (
 const PageOff = "off"
 
 func (c *Config) checkPage() error {
-	if c.PageListen == PageOff {
+	if c.PageListen == "" || c.PageListen == PageOff {
 		return nil
 	}
 	if err := page.CheckAddress(c.PageListen); err != nil {
@@ -45,14 +47,14 @@ func (s *system) showing() runner.Part {
 		return page.Run(ctx, cfg, s.log.With("service", name))
 	})
 	part.Start = func(ctx context.Context) (err error) {
-		if s.cfg.PageLogin || !page.Loopback(s.cfg.PageListen) {
+		if s.cfg.PageLogin || s.cfg.PageListen != "" && !page.Loopback(s.cfg.PageListen) {
 			s.endpoints.PageToken = datadir.Dir(s.cfg.Dir.Absolute()).PageToken()
 			if s.pageToken, err = page.LoadOrCreateToken(s.endpoints.PageToken); err != nil {
 				return err
 			}
 		}
-		if s.page, err = page.Listen(ctx, s.cfg.PageListen); err != nil {
-			return pageHint(err, s.cfg.PageListen)
+		if s.page, err = s.listenForPage(ctx); err != nil {
+			return err
 		}
 		s.endpoints.Page = "http://" + s.page.Addr().String()
 		return nil
@@ -64,11 +66,16 @@ func (s *system) showing() runner.Part {
 	return part
 }
 
-// pageHint says what to do when the address of the page is taken.
-func pageHint(err error, address string) error {
-	if !errors.Is(err, syscall.EADDRINUSE) {
-		return err
+// listenForPage takes the address that was asked for, or the usual one; where another Bursar has that, any free port will do.
+func (s *system) listenForPage(ctx context.Context) (net.Listener, error) {
+	asked := s.cfg.PageListen
+	listener, err := page.Listen(ctx, cmp.Or(asked, page.DefaultAddress))
+	switch {
+	case !errors.Is(err, syscall.EADDRINUSE):
+		return listener, err
+	case asked != "":
+		return nil, fmt.Errorf("the address of the page, %s, is taken, perhaps by another Bursar: end that one, or give --page-listen 127.0.0.1:0 for any free port, or --page-listen off for no page: %w",
+			asked, err)
 	}
-	return fmt.Errorf("the address of the page, %s, is taken, perhaps by another Bursar: end that one, or give --page-listen 127.0.0.1:0 for any free port, or --page-listen off for no page: %w",
-		address, err)
+	return page.Listen(ctx, "127.0.0.1:0")
 }

@@ -56,7 +56,8 @@ type Config struct {
 	NATSURL, ClickHouseURL string
 	// KeepEventsDays is for how many days ClickHouse keeps events; 0 is forever.
 	KeepEventsDays uint
-	// PageListen is the host and port of the page, or PageOff. PageLogin demands a login on loopback too.
+	// PageListen is the host and port of the page, or PageOff; where it is empty, page.DefaultAddress or, if that is taken, any
+	// free port. PageLogin demands a login on loopback too.
 	PageListen string
 	PageLogin  bool
 	Getenv     func(string) string
