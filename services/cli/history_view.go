@@ -110,8 +110,14 @@ func (c *historyCommand) showChart(h *wire.HistoryReply) {
 		{Title: strings.ToUpper(h.Interval)}, {Title: "TOKENS", Right: true}, {Title: "COST", Right: true},
 		{Title: "GRANTED", Right: true}, {Title: "DENIED", Right: true}, {Title: " "},
 	}}
-	for i := range points {
-		p := &points[i]
+	for len(points) > 0 {
+		if skipped := quietRun(points); skipped >= quietShown {
+			t.Add(screen.Toned(screen.Faint, fmt.Sprintf("… %d without", skipped)), screen.Text(""), screen.Text(""), screen.Text(""), screen.Text(""), screen.Text(""))
+			points = points[skipped:]
+			continue
+		}
+		p := &points[0]
+		points = points[1:]
 		t.Add(screen.Text(intervalText(p.From, h.Interval, zone)), screen.Text(screen.Short(p.TotalTokens)), screen.Text(screen.Money(p.CostMicroUSD)),
 			screen.Text(screen.Count(p.Granted)), screen.Text(screen.Count(p.Denied)), screen.Toned(screen.Good, bar(p.TotalTokens, most)))
 	}
@@ -119,11 +125,23 @@ func (c *historyCommand) showChart(h *wire.HistoryReply) {
 	s.Printf("\n")
 }
 
-func trimmed(points []wire.Point) []wire.Point {
-	quiet := func(p *wire.Point) bool { return p.TotalTokens == 0 && p.Granted == 0 && p.Denied == 0 }
-	for len(points) > 0 && quiet(&points[0]) {
-		points = points[1:]
+// quietShown intervals in a row in which nothing happened, or more, are one line of the chart.
+const quietShown = 4
+
+func quiet(p *wire.Point) bool { return p.TotalTokens == 0 && p.Granted == 0 && p.Denied == 0 }
+
+// quietRun counts the first points in which nothing happened.
+func quietRun(points []wire.Point) int {
+	for i := range points {
+		if !quiet(&points[i]) {
+			return i
+		}
 	}
+	return len(points)
+}
+
+func trimmed(points []wire.Point) []wire.Point {
+	points = points[quietRun(points):]
 	for len(points) > 0 && quiet(&points[len(points)-1]) {
 		points = points[:len(points)-1]
 	}
@@ -131,10 +149,11 @@ func trimmed(points []wire.Point) []wire.Point {
 }
 
 func intervalText(from wire.Time, interval string, zone *time.Location) string {
+	at := from.Time().In(zone)
 	if interval == wire.IntervalDay {
-		return from.Time().In(zone).Format("Mon Jan 2")
+		return at.Format("Mon Jan 2" + yearOf(at))
 	}
-	return from.Time().In(zone).Format("Jan 2 15:04")
+	return at.Format("Jan 2 15:04")
 }
 
 // bar draws n of most as a bar in eighths of a column.
@@ -174,7 +193,7 @@ func hourText(p *wire.Peak, zone *time.Location) string {
 	if to.Sub(from) < time.Minute {
 		end = to.Format("15:04:05")
 	}
-	return from.Format("Mon Jan 2 15:04") + " – " + end
+	return from.Format("Mon Jan 2"+yearOf(from)+" 15:04") + " – " + end
 }
 
 // showAdviceBriefly lists the advice in a line each.
@@ -245,7 +264,16 @@ func stamp(t wire.Time, zone *time.Location) string {
 	if t == 0 {
 		return screen.None
 	}
-	return t.Time().In(zone).Format("Jan 2 15:04")
+	at := t.Time().In(zone)
+	return at.Format("Jan 2" + yearOf(at) + " 15:04")
+}
+
+// yearOf is the layout of a year that has to be told: not of the present one.
+func yearOf(at time.Time) string {
+	if at.Year() == time.Now().In(at.Location()).Year() {
+		return ""
+	}
+	return " 2006"
 }
 
 // zoneOf gives a zone by name; one that this machine does not know is shown in UTC.

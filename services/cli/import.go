@@ -3,10 +3,12 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
@@ -181,8 +183,18 @@ func (c *importCommand) showImport(s *importer.Summary) {
 		c.screen.Note(screen.Caution, "No call is in "+plural(int64(s.Read), "it", "them")+": is it what "+c.source.Name+" writes?")
 	}
 	if s.Calls > 0 && !c.follow {
-		c.screen.Printf("\nNext: bursar history 30d\n")
+		c.screen.Printf("\nNext: bursar history %s\n", spanSince(s.FirstAt.Time(), time.Now()))
 	}
+}
+
+// spanSince is a timeframe up to now in which a time lies, a month at least.
+func spanSince(at, now time.Time) string {
+	const day, month = 24 * time.Hour, 30
+	days := int(now.Sub(at)/day) + 1
+	if days <= month {
+		return fmt.Sprintf("%dd", month)
+	}
+	return fmt.Sprintf("%dw", (days+6)/7)
 }
 
 func (c *importCommand) showNews(s *importer.Summary) {

@@ -58,6 +58,8 @@ type Summary struct {
 	Synthetic int   `json:"synthetic"` // lines that the program made itself
 	Malformed int   `json:"malformed"` // lines that cannot be read
 	Tokens    int64 `json:"tokens"`    // of the calls, as far as they were not reported before
+	// FirstAt is when the earliest of the calls was; 0 without any.
+	FirstAt wire.Time `json:"first_at,omitzero"`
 }
 
 // Run reads everything new once. On an error the summary tells what was done; what was reported stays reported and is
@@ -230,6 +232,11 @@ func (s *Summary) add(p *part) {
 	s.Synthetic += p.synthetic
 	s.Malformed += p.malformed
 	s.Tokens += p.tokens
+	for i := range p.items {
+		if at := p.items[i].OccurredAt; s.FirstAt == 0 || at < s.FirstAt {
+			s.FirstAt = at
+		}
+	}
 }
 
 // headOf hashes the beginning of a file, no further than to its mark, which a later append leaves as it is.

@@ -1,0 +1,50 @@
+package cli
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bursarhq/bursar/pkg/quota"
+	"github.com/bursarhq/bursar/pkg/wire"
+	"github.com/bursarhq/bursar/services/cli/internal/screen"
+)
+
+// A year of little use is as long as the use is, and says of which years its days are.
+func TestQuietDaysAreOneLine(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	c := &historyCommand{app: &app{screen: screen.New(&out, func(string) string { return "" })}}
+	first := time.Date(2024, time.December, 30, 0, 0, 0, 0, time.UTC)
+	h := &wire.HistoryReply{Interval: wire.IntervalDay, Zone: "UTC", Points: make([]wire.Point, 370)}
+	for i := range h.Points {
+		h.Points[i].From = wire.TimeOf(quota.InstantOf(first.AddDate(0, 0, i)))
+	}
+	h.Points[1].TotalTokens, h.Points[4].Granted, h.Points[200].Denied, h.Points[205].TotalTokens = 40, 1, 1, 80
+	c.showChart(h)
+	var days []string
+	for line := range strings.Lines(out.String()) {
+		if text, _, _ := strings.Cut(line, "  "); strings.TrimSpace(text) != "" {
+			days = append(days, strings.TrimSpace(text))
+		}
+	}
+	want := "DAY, Tue Dec 31 2024, Wed Jan 1 2025, Thu Jan 2 2025, Fri Jan 3 2025, … 195 without, Fri Jul 18 2025, … 4 without, Wed Jul 23 2025"
+	if got := strings.Join(days, ", "); got != want {
+		t.Errorf("days %s\nwant %s\n%s", got, want, out.String())
+	}
+}
+
+// What an import proposes to look at has the earliest call in it.
+func TestSpanSince(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, time.November, 26, 12, 0, 0, 0, time.UTC)
+	for _, tc := range []struct {
+		days int
+		want string
+	}{{0, "30d"}, {29, "30d"}, {30, "5w"}, {34, "5w"}, {35, "6w"}, {365, "53w"}} {
+		if got := spanSince(now.AddDate(0, 0, -tc.days), now); got != tc.want {
+			t.Errorf("%d days ago: %s, want %s", tc.days, got, tc.want)
+		}
+	}
+}
