@@ -19,6 +19,12 @@ export function text(element, value) {
   if (element.textContent !== value) element.textContent = value;
 }
 
+// path sets the text of an element, which may break after its slashes.
+export function path(element, value) {
+  if (element.textContent === value) return;
+  element.replaceChildren(...value.split(/(?<=\/)/).flatMap((piece, i) => (i ? [h("wbr"), piece] : [piece])));
+}
+
 // mark sets an attribute, or takes it away for an empty value.
 export function mark(element, name, value) {
   if (!value) element.removeAttribute(name);

@@ -13,6 +13,7 @@ export function usage() {
   const form = byId("usage-form"), chartBox = byId("chart"), note = byId("usage-note"), readout = byId("readout");
   const legend = byId("series"), tableBox = byId("usage-table").querySelector(".scroll");
   const names = table([{ label: "Name" }, { label: "Share", class: "use" }, { label: "Tokens", right: true }, { label: "Cost", right: true }, { label: "Requests", right: true }], { caption: "Who spent how much" });
+  names.element.hidden = true; // until there is an answer
   byId("breakdown").append(names.element);
   let answer, plot, point = null, asked = 0;
 
@@ -42,6 +43,7 @@ export function usage() {
   function show() {
     if (!answer) return;
     const measure = choice("measure"), empty = answer.series.length === 0;
+    byId("usage-table").hidden = empty;
     text(note, empty ? "Nothing was used in this time." : "");
     note.hidden = !empty;
     drawChart();

@@ -1,6 +1,6 @@
 // The windows of every account, and what needs attention first.
 
-import { h, byId, text, mark, keyed, table, cell, bar, fillBar, name } from "./dom.js";
+import { h, byId, text, path, mark, keyed, table, cell, bar, fillBar, name } from "./dom.js";
 import * as f from "./format.js";
 
 // idle: a limit per minute that is full, or a model's window that nobody uses. There are dozens of them.
@@ -27,16 +27,21 @@ function resetText(limit) {
   return left <= 0 ? "resets now" : `in ${f.span(left)}`;
 }
 
-// forecastText says what is to come until the reset: what the ledger expects outside, and where the pace leads.
-function forecastText(limit, pace, likely) {
+// over: nothing is to be had, so nothing can run out.
+const over = (outlook) => outlook?.level === "exhausted" || outlook?.level === "closed";
+
+// forecastText says what is to come until the reset: what the ledger expects outside, and where the pace leads unless
+// nothing is left already.
+function forecastText(limit, outlook, likely) {
   const parts = [];
   if (limit.resets_at && f.ms(limit.resets_at) > f.now()) parts.push(f.when(limit.resets_at));
   if (limit.closed_until && f.ms(limit.closed_until) > f.now()) parts.push(`closed until ${f.when(limit.closed_until)}`);
-  if (pace) {
+  const pace = outlook?.pace;
+  if (pace && !over(outlook)) {
     parts.push(pace.exhausted_at ? `empty ${f.when(pace.exhausted_at)} at this pace` : `${f.percent(pace.at_reset_percent)} by then at this pace`);
   }
   const chance = likely?.exhaustion?.chance_percent;
-  if (chance >= 1) parts.push(`${f.percent(chance)} likely to run out before${likely.exhaustion.likely_at ? `, about ${f.when(likely.exhaustion.likely_at)}` : ""}`);
+  if (chance >= 1 && !over(outlook)) parts.push(`${f.percent(chance)} likely to run out before${likely.exhaustion.likely_at ? `, about ${f.when(likely.exhaustion.likely_at)}` : ""}`);
   if (limit.forecast) parts.push(`${f.amount(limit.forecast, limit.unit)} expected outside`);
   return parts.join(" · ");
 }
@@ -86,7 +91,7 @@ function fillRow(row, limit, outlook) {
   const { unit } = limit, level = outlook?.level;
   mark(row, "data-level", level);
   mark(row, "data-limit", limit.limit_id);
-  text(row.label, shortName(limit));
+  path(row.label, shortName(limit));
   mark(row.label, "title", limit.limit_id);
   text(row.level, levelWords[level] ?? "");
   row.level.hidden = !level;
@@ -111,8 +116,8 @@ function fillRow(row, limit, outlook) {
   cell(left, known ? f.amount(limit.available, unit) : "", known ? f.exact(limit.available, unit) : "");
   text(row.reset, resetText(limit));
   mark(row.reset, "title", limit.resets_at ? f.inFull(limit.resets_at) : "");
-  text(row.forecast, forecastText(limit, outlook?.pace, likely.get(limit.limit_id)));
-  mark(row.forecast, "title", rangeText(likely.get(limit.limit_id)));
+  text(row.forecast, forecastText(limit, outlook, likely.get(limit.limit_id)));
+  mark(row.forecast, "title", over(outlook) ? "" : rangeText(likely.get(limit.limit_id)));
 }
 
 // makeCard makes the card of an account, or of the limits of teams and the workspace.

@@ -16,15 +16,17 @@ const queueColumns = [
 // part makes a card with a heading, a note for when it is empty, and a table.
 function part(parent, title, columns, emptyText) {
   const heading = h("h3", { text: title });
-  const empty = h("p", { class: "faint", text: emptyText });
+  const empty = h("p", { class: "faint", text: "Waiting for the broker…" });
   const grid = table(columns, { caption: title });
+  grid.element.hidden = true;
   const more = h("p", { class: "faint" });
   parent.append(heading, empty, grid.element, more);
-  return { heading, empty, grid, more, title };
+  return { heading, empty, emptyText, grid, more, title };
 }
 
 function show(part, items, total, key, make, fill) {
   text(part.heading, total ? `${part.title} (${f.count(total)})` : part.title);
+  text(part.empty, part.emptyText);
   part.empty.hidden = total > 0;
   part.grid.element.hidden = total === 0;
   part.more.hidden = total <= items.length;
