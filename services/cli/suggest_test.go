@@ -128,10 +128,11 @@ func TestOverlapsAreTold(t *testing.T) {
 		want  []string
 		never string
 	}{
-		"the same money": {[]wire.Suggestion{advice(50e6, nil), advice(30e6, amount(0))}, []string{"nothing of it is left", "together: $50.00"}, ""},
-		"a part of it":   {[]wire.Suggestion{advice(50e6, nil), advice(30e6, amount(10e6))}, []string{"$10.00 of it is left", "together: $60.00"}, ""},
+		"the same money": {[]wire.Suggestion{advice(50e6, nil), advice(30e6, amount(0))}, []string{"nothing of it is left", "Together, without those of which nothing is left: $50.00"}, ""},
+		"a loss beside":  {[]wire.Suggestion{advice(50e6, nil), advice(30e6, amount(-5e6)), advice(20e6, amount(10e6))}, []string{"Together, without those of which nothing is left: $60.00"}, ""},
+		"a part of it":   {[]wire.Suggestion{advice(50e6, nil), advice(30e6, amount(10e6))}, []string{"$10.00 of it is left", "All of these together: $60.00"}, ""},
 		"other money":    {[]wire.Suggestion{advice(50e6, nil), advice(30e6, amount(30e6))}, nil, "left"},
-		"not tested yet": {[]wire.Suggestion{advice(50e6, nil), advice(30e6, amount(1e6)), advice(20e6, nil)}, []string{"$1.00 of it is left"}, "together"},
+		"not tested yet": {[]wire.Suggestion{advice(50e6, nil), advice(30e6, amount(1e6)), advice(20e6, nil)}, []string{"$1.00 of it is left"}, "ogether"},
 	} {
 		var out strings.Builder
 		a := &app{screen: screen.New(&out, narrow)}

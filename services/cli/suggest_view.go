@@ -70,25 +70,29 @@ func overlapText(sug *wire.Suggestion) string {
 	return screen.Money(*left) + " of it is left once what is listed before it is followed"
 }
 
-// showTogether tells what all suggestions that save in the same sense save together, where that is less than their sum.
+// showTogether tells what the suggestions that save in the same sense save together, where that is less than their sum: those
+// of which something is left once those before them are followed.
 func (a *app) showTogether(list []wire.Suggestion) {
 	for i := range list {
 		basis := list[i].SavingBasis
 		if i > 0 && list[i-1].SavingBasis == basis {
 			continue // they stand together
 		}
-		sum, overlap, known := list[i].SavingMicroUSD, false, true
+		sum, overlap, known, which := list[i].SavingMicroUSD, false, true, "All of these together: "
 		for k := i + 1; k < len(list) && list[k].SavingBasis == basis; k++ {
 			left := list[k].BesideMicroUSD
 			if known = left != nil; !known {
 				break
 			}
 			overlap = overlap || *left < list[k].SavingMicroUSD
-			sum += *left
+			sum += max(*left, 0)
+			if *left <= 0 {
+				which = "Together, without those of which nothing is left: "
+			}
 		}
 		if overlap && known {
 			a.screen.Printf("\n")
-			a.screen.Note(screen.Plain, "All of these together: "+screen.Money(sum)+" "+basisText(basis)+".")
+			a.screen.Note(screen.Plain, which+screen.Money(sum)+" "+basisText(basis)+".")
 		}
 	}
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // Each suggestion is tested on its own, and two of them may promise the same money. So each is tested on top of those that
-// stand before it in the list, too, as far as they save in the same sense: what is left of its saving then stands beside it.
+// stand before it in the list, too, as far as they save in the same sense and are worth following: what is left of its saving then stands beside it.
 
 const (
 	// MaxBeside bounds the suggestions of one sense that are tested on top of one another.
@@ -21,36 +21,52 @@ const (
 	maxStacks = 200
 )
 
-// besides tells of each suggestion what is left of its saving once those before it are followed. It makes so many replays at
-// most; what has to wait for more has nothing beside it until then.
+// stack is what is followed so far of the suggestions of one sense.
+type stack struct {
+	changes []*whatif.Change
+	name    string
+	waits   bool // for a test: what comes on top of it is not known yet
+}
+
+// besides tells of each suggestion what is left of its saving once those before it are followed. Who has nothing left is not
+// worth following, and nothing is tested on top of it. It makes so many replays at most; what has to wait for more has
+// nothing beside it until then.
 func (b *Book) besides(l *lab, list []wire.Suggestion, replays int) {
-	stacks := map[string][]*whatif.Change{} // by sense
-	names := map[string]string{}
+	stacks := map[string]*stack{} // by sense
 	for i := range list {
 		s := &list[i]
 		s.BesideMicroUSD = nil
-		basis, change := s.SavingBasis, changeOn(s.Change)
-		below := stacks[basis]
-		if len(below) == MaxBeside {
+		below := stacks[s.SavingBasis]
+		if below == nil {
+			below = &stack{}
+			stacks[s.SavingBasis] = below
+		}
+		if below.waits || len(below.changes) == MaxBeside {
 			continue
 		}
-		stacks[basis] = append(below[:len(below):len(below)], change)
-		names[basis] += fmt.Sprintf("%s@%d,", keyOf(s.Rule, s.Subject), s.UpdatedAt)
-		if len(below) == 0 {
+		with := stack{
+			changes: append(below.changes[:len(below.changes):len(below.changes)], changeOn(s.Change)),
+			name:    below.name + fmt.Sprintf("%s@%d,", keyOf(s.Rule, s.Subject), s.UpdatedAt),
+		}
+		if len(below.changes) == 0 {
+			*below = with
 			continue
 		}
-		left, known := b.stacks[names[basis]]
+		left, known := b.stacks[with.name]
 		if !known && replays <= 0 {
-			b.awaiting = true
+			b.awaiting, below.waits = true, true
 			continue
 		}
 		if !known {
 			replays -= replaysBeside
-			with, without := l.test(whatif.Basis(basis), stacks[basis]...), l.test(whatif.Basis(basis), below...)
-			left = with.Saving - without.Saving
-			b.stacks[strings.Clone(names[basis])] = left
+			basis := whatif.Basis(s.SavingBasis)
+			left = l.test(basis, with.changes...).Saving - l.test(basis, below.changes...).Saving
+			b.stacks[strings.Clone(with.name)] = left
 		}
 		s.BesideMicroUSD = &left
+		if left > 0 {
+			*below = with
+		}
 	}
 	if len(b.stacks) > maxStacks {
 		clear(b.stacks)

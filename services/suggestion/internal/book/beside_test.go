@@ -1,6 +1,7 @@
 package book
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/bursarhq/bursar/pkg/quota"
@@ -62,6 +63,32 @@ func TestTwoThatWouldSaveTheSameMoney(t *testing.T) {
 	b.besides(l, turned, MaxTests)
 	if left := turned[1].BesideMicroUSD; left == nil || *left != 3*5_000_000 {
 		t.Errorf("beside a cheaper model, the subscription still saves %v, want what that costs", left)
+	}
+}
+
+// What is not worth following once another is followed takes nothing from those after it.
+func TestNothingIsTestedOnTopOfWhatIsLeftOut(t *testing.T) {
+	t.Parallel()
+	b, advice := overlapping(t)
+	l := b.newLab(b.jobs.Jobs())
+	first, second := tried(t, b, l, advice[:1])[0], tried(t, b, l, advice[1:2])[0]
+	plan := wire.SuggestionChange{Kind: string(whatif.AddAccounts), Provider: "claude", Tier: "max_20x", Amount: 1}
+	useless := wire.Suggestion{Rule: "plan", SavingBasis: first.SavingBasis, Change: &plan}
+	list := []wire.Suggestion{first, useless, second}
+	b.besides(l, list, MaxTests)
+	if left := list[1].BesideMicroUSD; left == nil || *left >= 0 {
+		t.Fatalf("a second plan beside the first has %v left, want a loss", left)
+	}
+	if left := list[2].BesideMicroUSD; left == nil || *left != 0 {
+		t.Errorf("beside what is worth following, the last still saves %v, want nothing", left)
+	}
+	if len(b.stacks) != 2 {
+		t.Errorf("%d tests are remembered, want 2", len(b.stacks))
+	}
+	for name := range b.stacks {
+		if strings.Contains(name, "plan") && strings.Contains(name, "model_choice") {
+			t.Errorf("%s was tested: its middle is not worth following", name)
+		}
 	}
 }
 
