@@ -74,7 +74,7 @@ func (c *upCommand) run(ctx context.Context) error {
 	}
 	ctx, stop := runner.WithSignals(ctx, c.log)
 	defer stop()
-	allocator.TuneGC(c.process.Getenv)
+	allocator.TuneGC(ctx, c.process.Getenv)
 	return system.Run(ctx, *cfg, c.log)
 }
 

@@ -118,7 +118,7 @@ func newRouter(ctx context.Context, js jetstream.JetStream, cfg Config, log *slo
 	if err != nil {
 		return nil, err
 	}
-	follower := follow.New(keeper, metrics, log, time.Now)
+	follower := follow.New(keeper, metrics, log, time.Now, ctx.Done())
 	router.AddConsumerHandler(handlerName, topicLedger, subscriber, follower.Handle)
 	return router, nil
 }

@@ -301,7 +301,7 @@ func TestResumesAnOutbox(t *testing.T) {
 	dying := book.New("acme", catalogue)
 	dying.Read(first)
 	dying.Read(second)
-	if dying.Advise() != 2 {
+	if dying.Advise(nil) != 2 {
 		t.Fatal("the scene gives no advice")
 	}
 	if _, err := keeper.Save(t.Context(), dying, 0); err != nil {

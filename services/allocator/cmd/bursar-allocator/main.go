@@ -19,7 +19,6 @@ import (
 var version = "0.0.0"
 
 func main() {
-	allocator.TuneGC(os.Getenv)
 	var f flags
 	os.Exit(service.Main(service.Spec{
 		Name: "allocator", Version: version, Summary: "Reserve, record and return quota for agents.", Flags: f.add, Run: f.run,
@@ -41,6 +40,7 @@ func (f *flags) add(set *flag.FlagSet, env func(variable, otherwise string) stri
 }
 
 func (f *flags) run(ctx context.Context, env *service.Env) error {
+	allocator.TuneGC(ctx, os.Getenv)
 	if f.enforce && f.config == "" {
 		return errors.New("-enforce-config needs -config FILE")
 	}

@@ -47,7 +47,7 @@ func partNames() []string { return []string{partThroughput, partStanding, partLa
 
 func main() {
 	chembed.MaybeRunChild()
-	allocator.TuneGC(os.Getenv)
+	allocator.TuneGC(context.Background(), os.Getenv)
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 

@@ -36,7 +36,7 @@ func TestAdviceThatWaitsForItsTest(t *testing.T) {
 	advise := func() (rounds int) {
 		for rounds = 1; ; rounds++ {
 			tests := len(b.tests)
-			b.Advise()
+			b.Advise(nil)
 			if made := len(b.tests) - tests; made > atOnce(b.jobs.Len()) {
 				t.Errorf("%d tests at once, want at most %d", made, atOnce(b.jobs.Len()))
 			}
@@ -51,7 +51,18 @@ func TestAdviceThatWaitsForItsTest(t *testing.T) {
 	listed := len(b.List().Suggestions)
 	l.Pass(RetestAfter + quota.Minute)
 	b.Read(l.Commit(job(l, jobs)...))
-	b.Advise()
+	ended := make(chan struct{})
+	close(ended)
+	b.Advise(ended)
+	for key, test := range b.tests {
+		if test.At == b.window.Now {
+			t.Errorf("%s was tested though the service ends", key)
+		}
+	}
+	if got := len(b.List().Suggestions); got < listed-1 || !b.Awaiting() {
+		t.Errorf("%d suggestions when the service ends, want the %d of before; awaiting: %t", got, listed, b.Awaiting())
+	}
+	b.Advise(nil)
 	if !b.Awaiting() {
 		t.Error("all was tested anew at once")
 	}

@@ -29,9 +29,8 @@ type stack struct {
 }
 
 // besides tells of each suggestion what is left of its saving once those before it are followed. Who has nothing left is not
-// worth following, and nothing is tested on top of it. It makes so many replays at most; what has to wait for more has
-// nothing beside it until then.
-func (b *Book) besides(l *lab, list []wire.Suggestion, replays int) {
+// worth following, and nothing is tested on top of it. What has to wait for its test has nothing beside it until then.
+func (b *Book) besides(l *lab, list []wire.Suggestion, tests *budget) {
 	stacks := map[string]*stack{} // by sense
 	for i := range list {
 		s := &list[i]
@@ -53,12 +52,12 @@ func (b *Book) besides(l *lab, list []wire.Suggestion, replays int) {
 			continue
 		}
 		left, known := b.stacks[with.name]
-		if !known && replays <= 0 {
+		if !known && tests.spent() {
 			b.awaiting, below.waits = true, true
 			continue
 		}
 		if !known {
-			replays -= replaysBeside
+			tests.left -= replaysBeside
 			basis := whatif.Basis(s.SavingBasis)
 			left = l.test(basis, with.changes...).Saving - l.test(basis, below.changes...).Saving
 			b.stacks[strings.Clone(with.name)] = left

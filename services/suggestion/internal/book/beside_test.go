@@ -47,7 +47,7 @@ func TestTwoThatWouldSaveTheSameMoney(t *testing.T) {
 	b, advice := overlapping(t)
 	l := b.newLab(b.jobs.Jobs())
 	list := tried(t, b, l, advice)
-	b.besides(l, list, MaxTests)
+	b.besides(l, list, &budget{left: MaxTests})
 	first, second, other := list[0], list[1], list[2]
 	if first.SavingMicroUSD != 3*15_000_000 || second.SavingMicroUSD != 3*10_000_000 {
 		t.Fatalf("on their own they save %d and %d", first.SavingMicroUSD, second.SavingMicroUSD)
@@ -60,7 +60,7 @@ func TestTwoThatWouldSaveTheSameMoney(t *testing.T) {
 	}
 	// The other way round the subscription still saves what the cheaper model costs.
 	turned := []wire.Suggestion{second, first}
-	b.besides(l, turned, MaxTests)
+	b.besides(l, turned, &budget{left: MaxTests})
 	if left := turned[1].BesideMicroUSD; left == nil || *left != 3*5_000_000 {
 		t.Errorf("beside a cheaper model, the subscription still saves %v, want what that costs", left)
 	}
@@ -75,7 +75,7 @@ func TestNothingIsTestedOnTopOfWhatIsLeftOut(t *testing.T) {
 	plan := wire.SuggestionChange{Kind: string(whatif.AddAccounts), Provider: "claude", Tier: "max_20x", Amount: 1}
 	useless := wire.Suggestion{Rule: "plan", SavingBasis: first.SavingBasis, Change: &plan}
 	list := []wire.Suggestion{first, useless, second}
-	b.besides(l, list, MaxTests)
+	b.besides(l, list, &budget{left: MaxTests})
 	if left := list[1].BesideMicroUSD; left == nil || *left >= 0 {
 		t.Fatalf("a second plan beside the first has %v left, want a loss", left)
 	}
@@ -98,13 +98,13 @@ func TestWhatWaitsHasNothingBesideIt(t *testing.T) {
 	b, advice := overlapping(t)
 	l := b.newLab(b.jobs.Jobs())
 	list := tried(t, b, l, advice)
-	b.besides(l, list, 0)
+	b.besides(l, list, &budget{left: 0})
 	if list[1].BesideMicroUSD != nil || !b.Awaiting() {
 		t.Errorf("without a replay it is known to be %v; awaiting %v", list[1].BesideMicroUSD, b.Awaiting())
 	}
-	b.besides(l, list, 1)
+	b.besides(l, list, &budget{left: 1})
 	b.awaiting = false
-	b.besides(l, list, 0)
+	b.besides(l, list, &budget{left: 0})
 	if list[1].BesideMicroUSD == nil || b.Awaiting() {
 		t.Errorf("what was tested is not remembered: %v; awaiting %v", list[1].BesideMicroUSD, b.Awaiting())
 	}

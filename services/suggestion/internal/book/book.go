@@ -151,15 +151,16 @@ func (b *Book) reprice(overrides []quota.PriceOverride) error {
 }
 
 // Advise brings the list up to date and puts what is new into the outbox. It gives the number of new pieces. Where there
-// are many jobs, it does so only once in a while of ledger time, but goes on where advice is Awaiting its test.
-func (b *Book) Advise() int {
+// are many jobs, it does so only once in a while of ledger time, but goes on where advice is Awaiting its test. Once ended is
+// closed no test is begun: what has none yet awaits it.
+func (b *Book) Advise(ended <-chan struct{}) int {
 	now := b.window.Now
 	if !b.awaiting && now.Sub(b.evaluated) < quota.Millis(b.jobs.Len()/jobsPerSecond)*quota.Second {
 		return 0
 	}
 	b.evaluated = now
 	before, jobs := len(b.outbox), b.jobs.Jobs()
-	b.list = b.prove(rules.Evaluate(&rules.Input{Window: b.window, Jobs: jobs, Prices: b.prices, Plans: b.plans}), jobs)
+	b.list = b.prove(rules.Evaluate(&rules.Input{Window: b.window, Jobs: jobs, Prices: b.prices, Plans: b.plans}), jobs, ended)
 	for i := range b.list {
 		s := &b.list[i]
 		madeAt, known := b.made[s.SuggestionID]

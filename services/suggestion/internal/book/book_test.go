@@ -43,17 +43,17 @@ func TestAdviceIsToldOnceAWeek(t *testing.T) {
 		t.Errorf("as of %s, want the commit's time", at)
 	}
 	b.Read(l.Commit(l.Configured()))
-	if n := b.Advise(); n != 0 || len(b.List().Suggestions) != 0 {
+	if n := b.Advise(nil); n != 0 || len(b.List().Suggestions) != 0 {
 		t.Fatalf("%d pieces of advice on nothing", n)
 	}
 	b.Read(l.Commit(l.Exhausted(6)...))
-	if n := b.Advise(); n != 1 {
+	if n := b.Advise(nil); n != 1 {
 		t.Fatalf("got %d, want the first advice", n)
 	}
 	first := b.List().Suggestions[0]
 	l.Pass(quota.Hour)
 	b.Read(l.Commit(l.Exhausted(6)...))
-	if n := b.Advise(); n != 0 {
+	if n := b.Advise(nil); n != 0 {
 		t.Fatalf("got %d, want none: it was told", n)
 	}
 	now := b.List().Suggestions[0]
@@ -68,12 +68,12 @@ func TestAdviceIsToldOnceAWeek(t *testing.T) {
 		l.Pass(quota.Day)
 		b.Read(l.Commit(l.Exhausted(1)...))
 	}
-	if n := b.Advise(); n != 1 || b.List().Suggestions[0].SuggestionID == first.SuggestionID {
+	if n := b.Advise(nil); n != 1 || b.List().Suggestions[0].SuggestionID == first.SuggestionID {
 		t.Errorf("got %d, want it told again in the new week", n)
 	}
 	l.Pass(20 * quota.Day)
 	b.Read(l.Commit(l.Exhausted(1)...))
-	if n := b.Advise(); n != 0 || len(b.List().Suggestions) != 0 || len(b.made) != 0 {
+	if n := b.Advise(nil); n != 0 || len(b.List().Suggestions) != 0 || len(b.made) != 0 {
 		t.Errorf("got %d, list %v, remembered %v; want it all to be over", n, rulesOf(b), b.made)
 	}
 }
@@ -82,17 +82,17 @@ func TestAdviceThatReturnsIsNotToldAgain(t *testing.T) {
 	t.Parallel()
 	b, l := New("acme", catalogue(t)), scene.New(t, 1)
 	b.Read(l.Commit(l.Configured(), l.Spent(1_000_000)))
-	if b.Advise() != 1 || !reflect.DeepEqual(rulesOf(b), []string{rules.RuleProviderSwitch}) {
+	if b.Advise(nil) != 1 || !reflect.DeepEqual(rulesOf(b), []string{rules.RuleProviderSwitch}) {
 		t.Fatalf("got %v", rulesOf(b))
 	}
 	gone := l.Configured().(*quota.ConfigApplied)
 	gone.Config.Accounts = gone.Config.Accounts[1:]
 	b.Read(l.Commit(gone))
-	if b.Advise() != 0 || len(rulesOf(b)) != 0 {
+	if b.Advise(nil) != 0 || len(rulesOf(b)) != 0 {
 		t.Fatalf("without a subscription there is nothing to switch to: %v", rulesOf(b))
 	}
 	b.Read(l.Commit(l.Configured()))
-	if b.Advise() != 0 || len(rulesOf(b)) != 1 {
+	if b.Advise(nil) != 0 || len(rulesOf(b)) != 1 {
 		t.Fatalf("it must return to the list, untold: %v", rulesOf(b))
 	}
 }
@@ -141,7 +141,7 @@ func TestEncodeDecode(t *testing.T) {
 	for _, c := range read {
 		b.Read(c)
 	}
-	b.Advise()
+	b.Advise(nil)
 	b.Published(1)
 	data, err := b.Encode()
 	if err != nil {
@@ -162,7 +162,7 @@ func TestEncodeDecode(t *testing.T) {
 	next := l.Commit(append(l.Exhausted(4), l.Spent(5))...)
 	for _, one := range []*Book{b, back} {
 		one.Read(next)
-		one.Advise()
+		one.Advise(nil)
 	}
 	if !reflect.DeepEqual(b.List(), back.List()) || !reflect.DeepEqual(b.Outbox(), back.Outbox()) || len(b.Outbox()) != 2 {
 		t.Errorf("a restored book goes another way:\n%+v\n%+v", b.List(), back.List())
@@ -174,7 +174,7 @@ func FuzzDecode(f *testing.F) {
 	l := scene.New(f, 1)
 	b := New("acme", prices)
 	b.Read(l.Commit(append(l.Exhausted(8), l.Configured(), l.Spent(1_000_000))...))
-	b.Advise()
+	b.Advise(nil)
 	data, err := b.Encode()
 	if err != nil {
 		f.Fatal(err)
@@ -190,7 +190,7 @@ func FuzzDecode(f *testing.F) {
 			}
 			return
 		}
-		b.Advise()
+		b.Advise(nil)
 	})
 }
 
@@ -230,7 +230,7 @@ func fleet(t testing.TB) *Book {
 func BenchmarkAdviseAndEncode(bench *testing.B) {
 	b, size := fleet(bench), 0
 	for bench.Loop() {
-		b.Advise()
+		b.Advise(nil)
 		data, err := b.Encode()
 		if err != nil {
 			bench.Fatal(err)

@@ -56,10 +56,10 @@ func BenchmarkLargeLedger(b *testing.B) {
 		runtime.GC()
 		runtime.ReadMemStats(&after)
 		began := processor(b)
-		book.Advise()
+		book.Advise(nil)
 		advised += processor(b) - began
 		for rounds := 0; book.Awaiting(); rounds++ {
-			book.Advise()
+			book.Advise(nil)
 			if rounds > 100 {
 				b.Fatal("advice awaits its test for ever")
 			}
@@ -68,7 +68,7 @@ func BenchmarkLargeLedger(b *testing.B) {
 		l.Pass(quota.Minute)
 		book.Read(l.Commit(job(l, n)...))
 		began = processor(b)
-		book.Advise()
+		book.Advise(nil)
 		again += processor(b) - began
 	}
 	runtime.KeepAlive(book)

@@ -129,13 +129,29 @@ func (l *lab) test(basis whatif.Basis, changes ...*whatif.Change) whatif.Proof {
 // atOnce is how many tests of so many jobs are made at once.
 func atOnce(jobs int) int { return max(1, min(MaxTests, MaxReplayed/max(1, jobs))) }
 
+// budget bounds the tests that are made at once.
+type budget struct {
+	left  int
+	ended <-chan struct{} // nothing more is tested once it is closed
+}
+
+// spent tells whether another test has to wait.
+func (b *budget) spent() bool {
+	select {
+	case <-b.ended:
+		return true
+	default:
+		return b.left <= 0
+	}
+}
+
 // Awaiting tells whether advice waits for its back-test: another Advise goes on with it.
 func (b *Book) Awaiting() bool { return b.awaiting }
 
 // prove gives the advice of rules that a back-test bears out, the most valuable first. What was tested lately is as it was,
 // and so is what stands in the list and has to wait for its next test.
-func (b *Book) prove(found []rules.Advice, jobs []workload.Job) []wire.Suggestion {
-	l, before, left := b.newLab(jobs), map[string]wire.Suggestion{}, atOnce(len(jobs))
+func (b *Book) prove(found []rules.Advice, jobs []workload.Job, ended <-chan struct{}) []wire.Suggestion {
+	l, before, tests := b.newLab(jobs), map[string]wire.Suggestion{}, &budget{left: atOnce(len(jobs)), ended: ended}
 	b.awaiting = false
 	for _, s := range b.list {
 		before[keyOf(s.Rule, s.Subject)] = s
@@ -154,7 +170,7 @@ func (b *Book) prove(found []rules.Advice, jobs []workload.Job) []wire.Suggestio
 			}
 			continue
 		}
-		if left == 0 {
+		if tests.spent() {
 			b.awaiting = true
 			if had {
 				listed.SuggestionID = b.id(a)
@@ -162,14 +178,14 @@ func (b *Book) prove(found []rules.Advice, jobs []workload.Job) []wire.Suggestio
 			}
 			continue
 		}
-		left--
+		tests.left--
 		if s, ok := b.tryOut(l, &a, key); ok {
 			proven = append(proven, s)
 		}
 	}
-	b.measure(l, left)
+	b.measure(l, tests)
 	list := b.best(proven)
-	b.besides(l, list, left)
+	b.besides(l, list, tests)
 	return list
 }
 

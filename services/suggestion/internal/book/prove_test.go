@@ -23,7 +23,7 @@ func TestAdviceThatShowsNothingIsNotMade(t *testing.T) {
 	if found := rules.QuotaManagement(&rules.Input{Window: b.window, Jobs: b.jobs.Jobs(), Prices: b.prices}); len(found) != 1 {
 		t.Fatalf("the rule finds %+v", found)
 	}
-	if b.Advise() != 0 || len(b.List().Suggestions) != 0 {
+	if b.Advise(nil) != 0 || len(b.List().Suggestions) != 0 {
 		t.Errorf("got %+v", b.List().Suggestions)
 	}
 }
@@ -37,7 +37,7 @@ func TestSuggestionsCarryTheirBacktest(t *testing.T) {
 		l.Pass(quota.Day)
 	}
 	b.Read(l.Commit())
-	b.Advise()
+	b.Advise(nil)
 	s := b.List().Suggestions[0]
 	test := s.Backtest
 	if s.Rule != rules.RuleProviderSwitch || s.SavingMicroUSD != 4*15_000_000 || s.Change.Kind != "prefer_account" || s.Change.Configurable {
@@ -58,7 +58,7 @@ func TestDismissedStaysAway(t *testing.T) {
 	b, l := New("acme", prices), scene.New(t, 1)
 	read := []quota.Event{l.Configured(), l.Spent(1_000_000)}
 	b.Read(l.Commit(read...))
-	b.Advise()
+	b.Advise(nil)
 	s := b.List().Suggestions[0]
 	gone := wire.SuggestionDismissals{Dismissed: []wire.SuggestionDismissal{{SuggestionID: s.SuggestionID, Rule: s.Rule, Subject: s.Subject}}}
 	if !b.Dismiss(gone) || len(b.List().Suggestions) != 0 {
@@ -67,14 +67,14 @@ func TestDismissedStaysAway(t *testing.T) {
 	for range 3 { // in later weeks, too
 		l.Pass(5 * quota.Day)
 		b.Read(l.Commit(l.Spent(1_000_000)))
-		if b.Advise() != 0 || len(b.List().Suggestions) != 0 {
+		if b.Advise(nil) != 0 || len(b.List().Suggestions) != 0 {
 			t.Fatalf("it came back: %+v", b.List().Suggestions)
 		}
 	}
 	b.Dismiss(wire.SuggestionDismissals{})
 	l.Pass(quota.Hour)
 	b.Read(l.Commit(l.Spent(1)))
-	if b.Advise() != 1 || len(b.List().Suggestions) != 1 {
+	if b.Advise(nil) != 1 || len(b.List().Suggestions) != 1 {
 		t.Errorf("undone, it does not come back: %+v", b.List().Suggestions)
 	}
 }
@@ -87,7 +87,7 @@ func TestRealisedSavings(t *testing.T) {
 	b.Read(l.Commit(l.Configured()))
 	day := func(e quota.Event) {
 		b.Read(l.Commit(e))
-		b.Advise()
+		b.Advise(nil)
 		l.Pass(quota.Day)
 	}
 	moved := func() quota.Event {
@@ -99,7 +99,7 @@ func TestRealisedSavings(t *testing.T) {
 		day(l.Spent(1_000_000))
 	}
 	b.Read(l.Commit())
-	b.Advise()
+	b.Advise(nil)
 	r := b.List().Suggestions[0].Realised
 	if r == nil || r.Days != 2 || r.SavedMicroUSD < -1000 || r.SavedMicroUSD > 1000 || r.PromisedMicroUSD != 2*15_000_000 {
 		t.Fatalf("nobody followed: %+v", r)

@@ -70,7 +70,7 @@ func startOfDay(at quota.Instant) quota.Instant { return at - at%quota.Instant(q
 
 // measure adds the whole days that have passed to what was saved, of as many suggestions as there are tests left; a replay
 // of seven days reaches those that have to wait.
-func (b *Book) measure(l *lab, left int) {
+func (b *Book) measure(l *lab, tests *budget) {
 	today := startOfDay(b.window.Now)
 	for _, key := range slices.Sorted(maps.Keys(b.tracks)) {
 		t := b.tracks[key]
@@ -81,11 +81,11 @@ func (b *Book) measure(l *lab, left int) {
 		if t.Until >= today {
 			continue
 		}
-		if left == 0 {
+		if tests.spent() {
 			b.awaiting = true
 			return
 		}
-		left--
+		tests.left--
 		proof := l.test(t.Basis, &t.Change)
 		for i := range proof.Base {
 			day := &proof.Base[i]

@@ -55,6 +55,7 @@ type Follower struct {
 	metrics *Metrics
 	log     *slog.Logger
 	now     func() time.Time
+	ended   <-chan struct{}
 	books   map[string]*entry
 	learned map[string]*learned
 	// advised is when advice was last given, and took how long that was.
@@ -71,9 +72,9 @@ type entry struct {
 	shown    bool // the list that everybody reads is this book's
 }
 
-// New gives a follower.
-func New(keep Keeper, metrics *Metrics, log *slog.Logger, now func() time.Time) *Follower {
-	return &Follower{keep: keep, metrics: metrics, log: log, now: now, books: map[string]*entry{}, learned: map[string]*learned{}}
+// New gives a follower. Once ended is closed it finishes what is in hand and begins no more back-tests.
+func New(keep Keeper, metrics *Metrics, log *slog.Logger, now func() time.Time, ended <-chan struct{}) *Follower {
+	return &Follower{ended: ended, keep: keep, metrics: metrics, log: log, now: now, books: map[string]*entry{}, learned: map[string]*learned{}}
 }
 
 // Handle takes the message of a range; see the package comment for the order. After an error the range is to be handed
@@ -118,7 +119,7 @@ func (f *Follower) handle(ctx context.Context, r bus.Range) error {
 		if err := f.advise(ctx, e); err != nil {
 			return err
 		}
-		for n := 0; !behind && e.book.Awaiting() && n < maxRounds; n++ {
+		for n := 0; !behind && e.book.Awaiting() && n < maxRounds && !f.ending(); n++ {
 			e.changed = true
 			if err := f.advise(ctx, e); err != nil {
 				return err
@@ -130,6 +131,15 @@ func (f *Follower) handle(ctx context.Context, r bus.Range) error {
 		f.took = f.advised.Sub(began)
 	}
 	return nil
+}
+
+func (f *Follower) ending() bool {
+	select {
+	case <-f.ended:
+		return true
+	default:
+		return false
+	}
 }
 
 const (
@@ -225,7 +235,7 @@ func (f *Follower) advise(ctx context.Context, e *entry) error {
 			return err
 		}
 		e.book.Dismiss(dismissed)
-		e.book.Advise()
+		e.book.Advise(f.ended)
 		if err := f.save(ctx, e); err != nil {
 			return err
 		}

@@ -70,7 +70,7 @@ func newMetrics(t testing.TB) *Metrics {
 }
 
 func (w *world) follower(k Keeper) *Follower {
-	return New(k, w.metrics, slog.New(slog.DiscardHandler), time.Now)
+	return New(k, w.metrics, slog.New(slog.DiscardHandler), time.Now, nil)
 }
 
 // events lists the ids of the suggestions that became events, in order.
