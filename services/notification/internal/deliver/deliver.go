@@ -139,21 +139,23 @@ func parcelOf(event *wire.Event, payload []byte, format endpoint.Format) parcel 
 // until tries until the endpoint took the parcel, refused it for good, the time is up, or pausing ends between two tries.
 func (c *Courier) until(pausing, trying context.Context, p parcel, end time.Time) error {
 	refused := 0
-	pauses := backoff.NewExponentialBackOff()
-	pauses.InitialInterval, pauses.MaxInterval, pauses.Multiplier = c.pause, longestPause, 2
+	growing := backoff.NewExponentialBackOff()
+	growing.InitialInterval, growing.MaxInterval, growing.Multiplier = c.pause, longestPause, 2
+	pauses := &pauses{growing: growing}
 	_, err := backoff.Retry(pausing, func() (struct{}, error) {
 		err := c.try(trying, p)
 		if err == nil || c.now().After(end) {
 			return struct{}{}, backoff.Permanent(err)
 		}
 		var answer *answerError
-		if errors.As(err, &answer) && answer.final() {
+		pauses.asked = 0
+		if errors.As(err, &answer) {
+			pauses.asked = answer.after
+		}
+		if answer != nil && answer.final() {
 			if refused++; refused >= RefusedTries {
 				return struct{}{}, backoff.Permanent(err)
 			}
-		}
-		if errors.As(err, &answer) && answer.after > 0 {
-			return struct{}{}, fmt.Errorf("%w: %w", err, backoff.RetryAfter(int(answer.after.Seconds())))
 		}
 		return struct{}{}, err
 	}, backoff.WithBackOff(pauses), backoff.WithMaxElapsedTime(0), backoff.WithNotify(func(err error, pause time.Duration) {
@@ -162,6 +164,19 @@ func (c *Courier) until(pausing, trying context.Context, p parcel, end time.Time
 	}))
 	return err
 }
+
+// pauses are those between tries. They grow whatever is asked for: an endpoint that is away for days behind a server that
+// asks for a second each time is not to be posted to each second.
+type pauses struct {
+	growing *backoff.ExponentialBackOff
+	asked   time.Duration // by the last answer
+}
+
+// NextBackOff implements [backoff.BackOff].
+func (p *pauses) NextBackOff() time.Duration { return max(p.growing.NextBackOff(), p.asked) }
+
+// Reset implements [backoff.BackOff].
+func (p *pauses) Reset() { p.growing.Reset() }
 
 // try posts once.
 func (c *Courier) try(ctx context.Context, p parcel) error {

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -185,6 +186,32 @@ func TestRetryAfterIsObeyed(t *testing.T) {
 	event, begin := warning(t, 95), time.Now()
 	if err := tr.courier.Handle(t.Context(), messageOf(t, &event, begin)); err != nil || time.Since(begin) < time.Second {
 		t.Errorf("posted again after %s, %v; want a second", time.Since(begin), err)
+	}
+}
+
+// TestARetryAfterMakesNoPauseShorter: a proxy that asks for a second with each of its answers, while what is behind it is
+// away for a day, is not posted to each second.
+func TestARetryAfterMakesNoPauseShorter(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(&receiver{statuses: []int{http.StatusServiceUnavailable}, header: http.Header{headerRetryTime: {"1"}}})
+	defer server.Close()
+	tr := newTrial(t, server.URL, nil)
+	tr.courier.pause = time.Hour
+	serving, cancel := context.WithCancel(t.Context())
+	event, done := warning(t, 95), make(chan error, 1)
+	msg := messageOf(t, &event, time.Now())
+	go func() { done <- tr.courier.Handle(serving, msg) }()
+	for tr.outcomes(outcomeFailed) == 0 {
+		runtime.Gosched()
+	}
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(tr.log.String(), "pause=")
+	pause, err := time.ParseDuration(strings.TrimSpace(text))
+	if err != nil || pause < time.Hour/2 {
+		t.Errorf("the pause is %s, %v; want about an hour", pause, err)
 	}
 }
 
