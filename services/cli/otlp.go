@@ -142,6 +142,9 @@ func (c *otlpCommand) showTally(t *otlp.Tally) {
 	if t.NoAccount > 0 {
 		c.screen.Note(screen.Caution, counted(int64(t.NoAccount), "call")+" had no account to pay: name it with --claude-account or --openai-account")
 	}
+	if t.Refused > 0 {
+		c.screen.Note(screen.Caution, counted(int64(t.Refused), "call")+" "+plural(int64(t.Refused), "was", "were")+" refused and left out; the log says why")
+	}
 	if t.Unreadable > 0 {
 		c.screen.Note(screen.Caution, counted(int64(t.Unreadable), "event")+" could not be read")
 	}

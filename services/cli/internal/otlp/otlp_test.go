@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -20,6 +21,8 @@ import (
 	otellog "go.opentelemetry.io/otel/log"
 	sdklog "go.opentelemetry.io/otel/sdk/log"
 	"go.opentelemetry.io/otel/sdk/resource"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 
 	collogs "go.opentelemetry.io/proto/otlp/collector/logs/v1"
 
@@ -32,6 +35,7 @@ type desk struct {
 	mu      sync.Mutex
 	fails   int
 	refusal error
+	refuses map[string]error                // by agent; nothing of it is recorded
 	reports map[string][]wire.ReportRequest // by agent
 }
 
@@ -48,6 +52,9 @@ func (a deskAgent) Report(_ context.Context, r wire.ReportRequest) (*wire.Reserv
 	if a.fails > 0 {
 		a.fails--
 		return nil, errors.New("nobody answers")
+	}
+	if err := a.refuses[a.name]; err != nil {
+		return nil, err
 	}
 	if a.reports == nil {
 		a.reports = map[string][]wire.ReportRequest{}
@@ -83,7 +90,8 @@ func serve(t *testing.T, d *desk) (r *Receiver, overHTTP, overGRPC string) {
 // emit sends events the way a program instrumented with OpenTelemetry does, with an exporter of the official kit.
 func emit(t *testing.T, exporter sdklog.Exporter, on []attribute.KeyValue, events ...map[attribute.Key]attribute.Value) {
 	t.Helper()
-	provider := sdklog.NewLoggerProvider(sdklog.WithResource(resource.NewSchemaless(on...)), sdklog.WithProcessor(sdklog.NewBatchProcessor(exporter)))
+	// The resource sorts the attributes where they stand, and tests share them.
+	provider := sdklog.NewLoggerProvider(sdklog.WithResource(resource.NewSchemaless(slices.Clone(on)...)), sdklog.WithProcessor(sdklog.NewBatchProcessor(exporter)))
 	logger := provider.Logger("com.anthropic.claude_code.events")
 	for _, event := range events {
 		var record otellog.Record
@@ -178,6 +186,36 @@ func TestCallsAreJoinedToReservations(t *testing.T) {
 	emit(t, exporter, append(claudeCode, attribute.String("allocation.id", "res-1"), attribute.String("agent.id", "reviewer")), apiRequest("req_1", 1, 1))
 	if got := d.reports["reviewer"]; len(got) != 1 || got[0].ReservationID != "res-1" {
 		t.Errorf("got %+v", d.reports)
+	}
+}
+
+// TestARefusedCallHoldsUpNoOthers: what is refused for good is told as rejected and not asked for again, and the calls of
+// others in the same export are recorded.
+func TestARefusedCallHoldsUpNoOthers(t *testing.T) {
+	t.Parallel()
+	d := &desk{refuses: map[string]error{"bad": &wire.Error{Code: quota.CodeInvalid, Message: "no such account"}}}
+	r, _, overGRPC := serve(t, d)
+	conn, err := grpc.NewClient(overGRPC, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	request := &collogs.ExportLogsServiceRequest{}
+	const call = `{"attributes":[{"key":"event.name","value":{"stringValue":"claude_code.api_request"}},{"key":"request_id","value":{"stringValue":"%s"}},
+		{"key":"input_tokens","value":{"intValue":"10"}},{"key":"agent.id","value":{"stringValue":"%s"}}]}`
+	body := `{"resourceLogs":[{"scopeLogs":[{"logRecords":[` + fmt.Sprintf(call, "req_1", "bad") + `,` + fmt.Sprintf(call, "req_2", "good") + `]}]}]}`
+	if err := decode("application/json", []byte(body), request); err != nil {
+		t.Fatal(err)
+	}
+	response, err := collogs.NewLogsServiceClient(conn).Export(t.Context(), request)
+	if err != nil || response.GetPartialSuccess().GetRejectedLogRecords() != 1 || !strings.Contains(response.GetPartialSuccess().GetErrorMessage(), "no such account") {
+		t.Errorf("answered %v, %v", response, err)
+	}
+	if len(d.reports["good"]) != 1 {
+		t.Errorf("got %+v", d.reports)
+	}
+	if got := r.Tally(); got != (Tally{Calls: 1, Tokens: 10, Refused: 1}) {
+		t.Errorf("got %+v", got)
 	}
 }
 

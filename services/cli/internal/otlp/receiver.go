@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"sync"
 
+	collogs "go.opentelemetry.io/proto/otlp/collector/logs/v1"
+
 	"github.com/bursarhq/bursar/pkg/quota"
 	"github.com/bursarhq/bursar/pkg/wire"
 )
@@ -39,6 +41,7 @@ type Tally struct {
 	Other      int   `json:"other"`      // events that tell no call
 	Unreadable int   `json:"unreadable"` // events of a call that cannot be read
 	NoAccount  int   `json:"no_account"` // calls of a provider for which no account is given
+	Refused    int   `json:"refused"`    // calls that the broker refuses, now and later
 }
 
 // Tally tells what was received so far.
@@ -51,8 +54,9 @@ func (r *Receiver) Tally() Tally {
 // group are the calls of one report.
 type group struct{ agent, reservation, account string }
 
-// record brings calls into the ledger. An error means that the exporter should send them again.
-func (r *Receiver) record(ctx context.Context, found []Call, other, unreadable int) error {
+// record brings calls into the ledger, and gives what an exporter is told of those that are refused for good: they hold up
+// no others. An error means that the exporter should send all of them again.
+func (r *Receiver) record(ctx context.Context, found []Call, other, unreadable int) (refused *collogs.ExportLogsPartialSuccess, err error) {
 	groups := map[group][]wire.UsageItem{}
 	var order []group
 	news := Tally{Other: other, Unreadable: unreadable}
@@ -75,12 +79,33 @@ func (r *Receiver) record(ctx context.Context, found []Call, other, unreadable i
 		news.Tokens += call.Tokens.Total()
 	}
 	for _, g := range order {
-		if err := r.report(ctx, g, groups[g]); err != nil {
-			return err
+		left, err := r.report(ctx, g, groups[g])
+		if err != nil && !final(err) {
+			return nil, err
+		}
+		if err != nil {
+			r.Log.Error("calls are refused and left out", "error", err)
+			refused = &collogs.ExportLogsPartialSuccess{RejectedLogRecords: refused.GetRejectedLogRecords() + int64(len(left)), ErrorMessage: err.Error()}
+			news.leaveOut(left)
 		}
 	}
 	r.count(news)
-	return nil
+	return refused, nil
+}
+
+// final tells whether the same calls will be refused again: there is no such account, or no agent can have that name.
+func final(err error) bool {
+	refused, ok := errors.AsType[*wire.Error](err)
+	return errors.Is(err, wire.ErrInvalid) || errors.Is(err, wire.ErrName) || ok && !refused.Retryable && refused.Code != wire.CodeInternal
+}
+
+// leaveOut takes back what was counted of calls.
+func (t *Tally) leaveOut(items []wire.UsageItem) {
+	t.Calls -= len(items)
+	t.Refused += len(items)
+	for i := range items {
+		t.Tokens -= quota.Tokens(items[i].Tokens).Total()
+	}
 }
 
 func (r *Receiver) count(news Tally) {
@@ -93,6 +118,7 @@ func (r *Receiver) count(news Tally) {
 	t.Other += news.Other
 	t.Unreadable += news.Unreadable
 	t.NoAccount += news.NoAccount
+	t.Refused += news.Refused
 }
 
 func item(c *Call) wire.UsageItem {
@@ -106,8 +132,9 @@ func item(c *Call) wire.UsageItem {
 	return i
 }
 
-// report records the calls of one group. Usage beyond a reservation, or of one that has ended, is recorded all the same.
-func (r *Receiver) report(ctx context.Context, g group, items []wire.UsageItem) error {
+// report records the calls of one group, and gives those that are not recorded beside an error. Usage beyond a reservation,
+// or of one that has ended, is recorded all the same.
+func (r *Receiver) report(ctx context.Context, g group, items []wire.UsageItem) (left []wire.UsageItem, err error) {
 	for len(items) > 0 {
 		n := min(len(items), itemsPerReport)
 		_, err := r.Agent(g.agent).Report(ctx, wire.ReportRequest{ReservationID: g.reservation, Account: g.account, Usage: items[:n]})
@@ -116,9 +143,9 @@ func (r *Receiver) report(ctx context.Context, g group, items []wire.UsageItem) 
 			err = nil
 		}
 		if err != nil {
-			return fmt.Errorf("record %d calls of %s: %w", n, g.agent, err)
+			return items, fmt.Errorf("record %d calls of %s: %w", n, wire.Clip(g.agent, wire.MaxNameBytes), err)
 		}
 		items = items[n:]
 	}
-	return nil
+	return nil, nil
 }

@@ -62,10 +62,10 @@ func (r *Receiver) Serve(ctx context.Context, overHTTP, overGRPC net.Listener) e
 func (r *Receiver) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/logs", func(w http.ResponseWriter, req *http.Request) {
-		take(w, req, &collogs.ExportLogsServiceRequest{}, &collogs.ExportLogsServiceResponse{}, r.logs)
+		take(w, req, &collogs.ExportLogsServiceRequest{}, r.logs)
 	})
 	mux.HandleFunc("POST /v1/metrics", func(w http.ResponseWriter, req *http.Request) {
-		take(w, req, &colmetrics.ExportMetricsServiceRequest{}, &colmetrics.ExportMetricsServiceResponse{}, r.metrics)
+		take(w, req, &colmetrics.ExportMetricsServiceRequest{}, r.metrics)
 	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "usage is read from logs and metrics: POST /v1/logs or /v1/metrics", http.StatusNotFound)
@@ -73,21 +73,25 @@ func (r *Receiver) Handler() http.Handler {
 	return mux
 }
 
-func (r *Receiver) logs(ctx context.Context, request *collogs.ExportLogsServiceRequest) error {
+func (r *Receiver) logs(ctx context.Context, request *collogs.ExportLogsServiceRequest) (*collogs.ExportLogsServiceResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, recordTimeout)
 	defer cancel()
 	found, other, unreadable := calls(request)
-	return r.record(ctx, found, other, unreadable)
+	refused, err := r.record(ctx, found, other, unreadable)
+	if err != nil {
+		return nil, err
+	}
+	return &collogs.ExportLogsServiceResponse{PartialSuccess: refused}, nil
 }
 
-func (r *Receiver) metrics(_ context.Context, request *colmetrics.ExportMetricsServiceRequest) error {
+func (r *Receiver) metrics(_ context.Context, request *colmetrics.ExportMetricsServiceRequest) (*colmetrics.ExportMetricsServiceResponse, error) {
 	r.count(Tally{Measured: measured(request)})
-	return nil
+	return &colmetrics.ExportMetricsServiceResponse{}, nil
 }
 
 // take reads a request in the encoding that it names, has it done, and answers in the same encoding. What fails for now
 // is answered so that the exporter sends it again.
-func take[Request, Response proto.Message](w http.ResponseWriter, req *http.Request, in Request, out Response, do func(context.Context, Request) error) {
+func take[Request, Response proto.Message](w http.ResponseWriter, req *http.Request, in Request, do func(context.Context, Request) (Response, error)) {
 	encoding, _, err := mime.ParseMediaType(req.Header.Get("Content-Type"))
 	if err != nil || encoding != "application/x-protobuf" && encoding != "application/json" {
 		http.Error(w, "send application/x-protobuf or application/json", http.StatusUnsupportedMediaType)
@@ -101,7 +105,8 @@ func take[Request, Response proto.Message](w http.ResponseWriter, req *http.Requ
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	if err := do(req.Context(), in); err != nil {
+	out, err := do(req.Context(), in)
+	if err != nil {
 		w.Header().Set("Retry-After", "1")
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
@@ -157,10 +162,11 @@ type logsService struct {
 
 // Export implements the service of the protocol.
 func (s *logsService) Export(ctx context.Context, request *collogs.ExportLogsServiceRequest) (*collogs.ExportLogsServiceResponse, error) {
-	if err := s.receiver.logs(ctx, request); err != nil {
+	response, err := s.receiver.logs(ctx, request)
+	if err != nil {
 		return nil, status.Error(codes.Unavailable, err.Error())
 	}
-	return &collogs.ExportLogsServiceResponse{}, nil
+	return response, nil
 }
 
 type metricsService struct {
@@ -170,8 +176,5 @@ type metricsService struct {
 
 // Export implements the service of the protocol.
 func (s *metricsService) Export(ctx context.Context, request *colmetrics.ExportMetricsServiceRequest) (*colmetrics.ExportMetricsServiceResponse, error) {
-	if err := s.receiver.metrics(ctx, request); err != nil {
-		return nil, status.Error(codes.Unavailable, err.Error())
-	}
-	return &colmetrics.ExportMetricsServiceResponse{}, nil
+	return s.receiver.metrics(ctx, request)
 }
