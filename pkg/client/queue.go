@@ -182,9 +182,14 @@ func (q *Queued) ask(ctx context.Context) (*wire.ReservationReply, error) {
 	return nil, &NotGranted{ReservationID: q.id}
 }
 
-// claim gives the sign of life.
+// claim gives the sign of life. Where ctx ends meanwhile nobody will use the grant, and the sign of life may have renewed its
+// lease: it is given back.
 func (q *Queued) claim(ctx context.Context) (*wire.ReservationReply, error) {
-	return q.agent.Report(ctx, wire.ReportRequest{ReservationID: q.id})
+	reply, err := q.agent.Report(ctx, wire.ReportRequest{ReservationID: q.id})
+	if err != nil && ctx.Err() != nil {
+		return nil, errors.Join(err, q.giveUp(ctx))
+	}
+	return reply, err
 }
 
 func (q *Queued) forget() {
