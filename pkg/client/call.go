@@ -22,8 +22,8 @@ const (
 	lastPause  = time.Second
 )
 
-// Unanswered says that a call got no decision: nobody answered in time, or the context ended. The request may have been
-// carried out; the same request with the same RequestID tells. It matches [wire.ErrUnavailable] and wraps what ended
+// Unanswered says that a call got no decision: nobody answered in time, what came cannot be read, the connection was closed,
+// or the context ended. The request may have been carried out; the same request with the same RequestID tells. It matches [wire.ErrUnavailable] and wraps what ended
 // the last try.
 type Unanswered struct {
 	RequestID string // empty for a request that changes nothing
@@ -61,17 +61,23 @@ func (c *Client) call(ctx context.Context, subject string, request wire.Request,
 		if tries == 1 && err == nil {
 			c.buffers.Put(buffer) // it was answered, so nobody reads the body any more
 		}
-		if err == nil || !undecided(err) {
+		refused, isRefused := errors.AsType[*wire.Error](err)
+		again := undecided(err)
+		if err == nil || isRefused && !again || errors.Is(err, nats.ErrMaxPayload) {
 			return err
 		}
 		pause := span/2 + rand.N(span/2)
-		if refused, ok := errors.AsType[*wire.Error](err); ok {
+		if isRefused {
 			pause = max(pause, time.Duration(refused.RetryAfterMS)*time.Millisecond)
 		}
-		if ctxErr := sleep(ctx, pause, patience-time.Since(start)); ctxErr != nil {
-			if !errors.Is(ctxErr, errPatience) {
+		if again {
+			var ctxErr error
+			if ctxErr = sleep(ctx, pause, patience-time.Since(start)); ctxErr != nil && !errors.Is(ctxErr, errPatience) {
 				err = errors.Join(ctxErr, err)
 			}
+			again = ctxErr == nil
+		}
+		if !again {
 			return &Unanswered{requestIDOf(request), request.Verb(), tries, time.Since(start), c.explain(err)}
 		}
 		span = min(2*span, lastPause)

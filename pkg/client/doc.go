@@ -8,7 +8,8 @@
 //   - a call is tried again, with jittered growing pauses, while nobody answers or the answer is that nobody can decide
 //     now, for [Options].Patience: longer than an election of leaders takes;
 //   - a refusal is a *[wire.Error], matched by errors.Is with the sentinels of package wire; anything else that ends a
-//     call is an *[Unanswered], which matches [wire.ErrUnavailable] and names the request id to go on with;
+//     call is an *[Unanswered], which matches [wire.ErrUnavailable] and names the request id to go on with, but for
+//     [nats.ErrMaxPayload]: a request that the server takes from nobody;
 //   - what [Agent.Do] reserves is settled or released however the work ends: by return, error, cancellation or panic.
 //
 // A Client is safe for concurrent use and so is an Agent. Many agents share one connection: that is several times
