@@ -143,7 +143,9 @@ func (t *Task) learn(reply *wire.ReservationReply, err error) error {
 		return err
 	}
 	if refused.Details.Reservation != nil {
-		t.update(*refused.Details.Reservation, 0)
+		t.mu.Lock()
+		t.reservation = *refused.Details.Reservation // a refusal does not tell when the next call is due
+		t.mu.Unlock()
 	}
 	if refused.Code == quota.CodeClosed || refused.Code == quota.CodeAllocationNotFound {
 		t.cancel(err)

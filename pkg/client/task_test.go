@@ -3,8 +3,10 @@ package client_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/bursarhq/bursar/pkg/client"
 	"github.com/bursarhq/bursar/pkg/client/clienttest"
@@ -166,5 +168,52 @@ func TestDoRenewsTheLease(t *testing.T) {
 	})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// TestATaskKeepsThePaceOfItsLimitsPerMinute: neither more time nor an overrun makes the next call due at once.
+func TestATaskKeepsThePaceOfItsLimitsPerMinute(t *testing.T) {
+	t.Parallel()
+	config := clienttest.Config()
+	config.Limits = append(config.Limits, quota.Limit{
+		ID: "api-1/tpm", Name: "tpm", Scope: quota.Scope{Account: "api-1"}, Unit: quota.UnitTokens, Capacity: 1000,
+		Window: quota.Window{Kind: quota.WindowBucket, Duration: quota.Hour}, Weights: quota.DefaultWeights(quota.UnitTokens),
+	})
+	for name, do := range map[string]func(context.Context, *client.Task) error{
+		"more time": func(ctx context.Context, task *client.Task) error {
+			return task.Extend(ctx, wire.ExtendRequest{TTLMS: time.Hour.Milliseconds()})
+		},
+		"an overrun": func(ctx context.Context, task *client.Task) error {
+			if err := task.Report(ctx, usage("m1", 7000)); !errors.Is(err, wire.ErrAllocationExceeded) {
+				return fmt.Errorf("an overrun: %w", err)
+			}
+			return nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := start(t, client.Options{}, nil)
+			if r := f.desk.Do(quota.ApplyConfig{Actor: quota.Actor{Principal: "root"}, Config: config}); !r.OK() {
+				t.Fatal(r.Message)
+			}
+			err := f.Agent("worker").Do(t.Context(), task(6000), func(ctx context.Context, task *client.Task) error {
+				wait := func() error {
+					ending, cancel := context.WithTimeout(ctx, shortTry)
+					defer cancel()
+					return task.Wait(ending)
+				}
+				if err := wait(); !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("the next call is not due, and the wait ends with %v", err)
+				}
+				err := do(ctx, task)
+				if err := wait(); !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("then the wait ends with %v", err)
+				}
+				return err
+			})
+			if err != nil && !errors.Is(err, wire.ErrAllocationExceeded) {
+				t.Error(err)
+			}
+		})
 	}
 }

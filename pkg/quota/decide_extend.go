@@ -26,6 +26,7 @@ func (d decider) extend(c Extend) ([]Event, Result) {
 	rate, priced := d.env.Prices.Rate(r.Labels.Model, d.env.Now, false)
 	cost := rate.CostCeil(c.Amount.Tokens)
 	var held []LimitAmount
+	pace := d.state.pace(&r.Labels, d.env.Now)
 	if c.Amount != (Amount{}) {
 		asks := unitsOnly(d.state.asks(&r.Labels, c.Amount, cost, priced))
 		for i := range asks {
@@ -34,7 +35,7 @@ func (d decider) extend(c Extend) ([]Event, Result) {
 		if refused := d.state.admitAll(asks, d.env.Now); refused != nil {
 			return d.deny(&r.Labels, r.ID, c.Amount, refused)
 		}
-		held = holds(asks)
+		held, pace = holds(asks), paceAfter(asks, d.env.Now)
 	}
 	e := &ReservationExtended{
 		At: d.env.Now, Reservation: r.ID, Labels: r.Labels, Amount: c.Amount, Holds: held, CostHeld: cost, Expires: d.extendedExpiry(r, c.Lifetime),
@@ -42,6 +43,7 @@ func (d decider) extend(c Extend) ([]Event, Result) {
 	}
 	result := reservationResult(r)
 	result.Granted, result.CostHeld, result.Expires = r.Granted.Add(c.Amount), r.CostHeld+cost, e.Expires
+	result.Pace = pace
 	return []Event{e}, result
 }
 
