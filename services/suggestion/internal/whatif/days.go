@@ -5,12 +5,12 @@ import (
 	"github.com/bursarhq/bursar/services/suggestion/internal/workload"
 )
 
-// Day is what one day of a replay came to; days are those of UTC. What concerns a job counts on the day it arrived, usage
-// on the day it occurred.
+// Day is what one day of a replay came to; days are those of UTC, of which the first and the last may lie in the span of the
+// replay in part. What concerns a job counts on the day it arrived, usage on the day it occurred.
 type Day struct {
 	Start       quota.Instant
 	Spent       int64        // micro-USD of use on accounts that are paid by use
-	Fees        int64        // micro-USD of subscriptions, the day's part of the month
+	Fees        int64        // micro-USD of subscriptions, as much of the month as lies in the day and the span
 	Worth       int64        // micro-USD of all use, at the prices of the API
 	Granted     int64        // reservations
 	Refusals    int64        // tries that were refused
@@ -19,7 +19,7 @@ type Day struct {
 	Waited      quota.Millis // of those that were granted
 	Exhausted   quota.Millis // of windows without anything left, summed over the limits
 	Idle        int64        // micro-USD that was held and not used
-	Exposed     int64        // micro-USD that the limits of teams allow
+	Exposed     int64        // micro-USD that the limits of teams allow in as much of the day as lies in the span
 }
 
 // Days are consecutive.
@@ -47,27 +47,33 @@ func (d Days) at(at quota.Instant) *Day {
 // daysOfMonth is the mean length of a month.
 const daysOfMonth = 30.4375
 
+// part is how much of a day lies in the span of the replay.
+func (in *Input) part(d *Day) float64 {
+	from, to := max(in.From, d.Start), min(in.To, d.Start.Add(quota.Day))
+	return float64(max(0, to.Sub(from))) / float64(quota.Day)
+}
+
 // fee charges the subscriptions of a configuration to each day.
-func (d Days) fee(config *quota.Config, month func(provider, tier string) int64) {
+func (d Days) fee(config *quota.Config, in *Input) {
 	var sum int64
 	for _, a := range config.Accounts {
-		if a.Kind == quota.KindSubscription && month != nil {
-			sum += month(a.Provider, a.Tier)
+		if a.Kind == quota.KindSubscription && in.Month != nil {
+			sum += in.Month(a.Provider, a.Tier)
 		}
 	}
 	for i := range d {
-		d[i].Fees = int64(float64(sum) / daysOfMonth)
+		d[i].Fees = int64(float64(sum) / daysOfMonth * in.part(&d[i]))
 	}
 }
 
 // expose adds up what the limits of teams allow in a day.
-func (d Days) expose(config *quota.Config, jobs []workload.Job) {
+func (d Days) expose(config *quota.Config, in *Input) {
 	var sum int64
 	for i := range config.Limits {
-		sum += Exposure(&config.Limits[i], jobs)
+		sum += Exposure(&config.Limits[i], in.Jobs)
 	}
 	for i := range d {
-		d[i].Exposed = sum
+		d[i].Exposed = int64(float64(sum) * in.part(&d[i]))
 	}
 }
 

@@ -86,8 +86,8 @@ func Run(in *Input, changes ...*Change) Result {
 	for _, a := range config.Accounts {
 		r.api[a.ID] = a.Kind == quota.KindAPI
 	}
-	r.days.fee(&config, in.Month)
-	r.days.expose(&config, in.Jobs)
+	r.days.fee(&config, in)
+	r.days.expose(&config, in)
 	r.do(quota.ApplyConfig{Config: config})
 	r.prepare()
 	for at, ok := r.plans.Next(); ok && at <= in.To; at, ok = r.plans.Next() {

@@ -228,6 +228,31 @@ func fed(j workload.Job, tokens quota.Tokens) workload.Job {
 }
 
 // The sum of a few even days is sure only as far as the formula says; uneven days are less sure; one day says little.
+// TestADayThatIsReplayedInPartCountsInPart: three days from noon to noon lie in four days of the calendar, and cost no more
+// than three days from midnight on.
+func TestADayThatIsReplayedInPartCountsInPart(t *testing.T) {
+	t.Parallel()
+	config := world()
+	config.Limits = append(config.Limits, quota.Limit{
+		ID: "b/day", Scope: quota.Scope{Team: "b"}, Unit: quota.UnitMicroUSD, Capacity: 1_000_000, Window: quota.Window{Kind: quota.WindowCalendar, Period: quota.PeriodDay},
+	})
+	sum := func(from, to quota.Instant) (fees, exposed int64) {
+		in := input(t, config)
+		in.From, in.To = from, to
+		for _, d := range Run(in).Days {
+			fees += d.Fees
+			exposed += d.Exposed
+		}
+		return fees, exposed
+	}
+	noon := monday.Add(12 * quota.Hour)
+	wantFees, wantExposed := sum(monday, monday.Add(3*quota.Day))
+	fees, exposed := sum(noon, noon.Add(3*quota.Day))
+	if wantFees != 3*3_285_420 || wantExposed != 3_000_000 || wantFees-fees > 3 || wantExposed-exposed > 3 || fees > wantFees || exposed > wantExposed {
+		t.Errorf("from noon on fees of %d and %d allowed, from midnight on %d and %d", fees, exposed, wantFees, wantExposed)
+	}
+}
+
 func TestSpread(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
