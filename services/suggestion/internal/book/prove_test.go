@@ -124,3 +124,26 @@ func TestRealisedSavings(t *testing.T) {
 		t.Errorf("after a restart: %+v, %v", back.List().Past, err)
 	}
 }
+
+// A day is promised what a day would have saved, whatever the hour of the day at which the replay begins and ends.
+func TestADayIsPromisedWhatADayWouldHaveSaved(t *testing.T) {
+	t.Parallel()
+	b, l := New("acme", catalogue(t)), scene.New(t, 1)
+	b.Read(l.Commit(l.Configured()))
+	for range 3 {
+		b.Read(l.Commit(l.Spent(1_000_000)))
+		l.Pass(quota.Day)
+	}
+	b.Read(l.Commit())
+	b.Advise(nil) // three days, which lie in four of the calendar
+	for range 2 {
+		b.Read(l.Commit(l.Spent(1_000_000)))
+		l.Pass(quota.Day)
+	}
+	b.Read(l.Commit())
+	b.Advise(nil)
+	r := b.List().Suggestions[0].Realised
+	if r == nil || r.Days != 1 || r.PromisedMicroUSD != 15_000_000 {
+		t.Errorf("promised and realised: %+v", r)
+	}
+}

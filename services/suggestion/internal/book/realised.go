@@ -52,9 +52,11 @@ func (b *Book) track(key string, a *rules.Advice, p *whatif.Proof) {
 		work += volume(&p.Base[i])
 	}
 	now := b.window.Now
+	// A day is promised the mean of those that were replayed, of which the first and the last lie in the span in part.
+	days := max(1, float64(now.Sub(b.jobs.From()))/float64(quota.Day))
 	b.tracks[key] = &tracked{
 		ID: b.id(*a), Rule: a.Rule, Subject: a.Subject, Title: a.Title, Basis: a.Basis, Change: a.Change, Made: now,
-		Share: int64(float64(p.Saving) / float64(max(work, 1)) * shareUnit), Daily: p.Saving / int64(len(p.Gains)),
+		Share: int64(float64(p.Saving) / float64(max(work, 1)) * shareUnit), Daily: int64(float64(p.Saving) / days),
 		Until: startOfDay(now).Add(quota.Day),
 	}
 	if len(b.tracks) > MaxTracked {
