@@ -317,11 +317,9 @@ func changeDismissals(ctx context.Context, workspace string, nc *nats.Conn, one 
 			return nil, err
 		}
 		if undo {
-			i := slices.IndexFunc(all.Dismissed, func(d wire.SuggestionDismissal) bool { return strings.HasPrefix(d.SuggestionID, one.SuggestionID) })
-			if i < 0 {
-				return nil, fmt.Errorf("no suggestion %q was dismissed", screen.Clean(one.SuggestionID))
+			if one, all.Dismissed, err = undone(all.Dismissed, one.SuggestionID); err != nil {
+				return nil, err
 			}
-			one, all.Dismissed = all.Dismissed[i], slices.Delete(slices.Clone(all.Dismissed), i, i+1)
 		} else {
 			all.Dismissed = append(all.Dismissed, one)
 			all.Dismissed = all.Dismissed[max(0, len(all.Dismissed)-wire.MaxDismissals):]
@@ -339,6 +337,25 @@ func changeDismissals(ctx context.Context, workspace string, nc *nats.Conn, one 
 		}
 		return &one, nil
 	}
+}
+
+// undone finds the dismissal whose id begins as given, and gives the list without it, and without those of others who
+// dismissed the same.
+func undone(all []wire.SuggestionDismissal, id string) (one wire.SuggestionDismissal, left []wire.SuggestionDismissal, err error) {
+	same := func(d wire.SuggestionDismissal) bool { return d.Rule == one.Rule && d.Subject == one.Subject }
+	for _, d := range all {
+		switch {
+		case id == "" || !strings.HasPrefix(d.SuggestionID, id):
+		case one.SuggestionID != "" && !same(d):
+			return one, nil, usagef("several dismissed suggestions begin with %q: give more of the id", screen.Clean(id))
+		default:
+			one = d
+		}
+	}
+	if one.SuggestionID == "" {
+		return one, nil, fmt.Errorf("no suggestion %q was dismissed", screen.Clean(id))
+	}
+	return one, slices.DeleteFunc(slices.Clone(all), same), nil
 }
 
 func readDismissals(ctx context.Context, bucket jetstream.KeyValue, key string) (all wire.SuggestionDismissals, revision uint64, err error) {

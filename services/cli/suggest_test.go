@@ -44,6 +44,7 @@ func (i *instance) dismissed(s *wire.Suggestion) {
 		i.t.Error("a dismissed suggestion is listed")
 	}
 	i.do(ExitFailure, "suggest", "dismiss", s.SuggestionID)
+	i.do(ExitFailure, "suggest", "dismiss", "", "--undo")
 	i.do(ExitOK, "suggest", "dismiss", s.SuggestionID, "--undo")
 	i.do(ExitFailure, "suggest", "dismiss", s.SuggestionID, "--undo")
 }
@@ -146,5 +147,20 @@ func TestOverlapsAreTold(t *testing.T) {
 			t.Errorf("%s: %q is told in\n%s", name, tt.never, out.String())
 		}
 		fits(t, out.String())
+	}
+}
+
+// TestUndoneIsWhatWasNamed: no id, and the beginning of several, undo nothing; one that two have dismissed comes back.
+func TestUndoneIsWhatWasNamed(t *testing.T) {
+	t.Parallel()
+	of := func(id, account string) wire.SuggestionDismissal {
+		return wire.SuggestionDismissal{SuggestionID: id, Rule: "plan_size", Subject: wire.SuggestionSubject{Account: account}}
+	}
+	all := []wire.SuggestionDismissal{of("ab1", "max"), of("ab2", "pro"), of("c3", "pro")}
+	for id, want := range map[string]int{"": -1, "ab": -1, "x": -1, "ab1": 2, "ab2": 1, "c": 1} {
+		one, left, err := undone(all, id)
+		if want < 0 && err == nil || want >= 0 && (err != nil || len(left) != want || !strings.HasPrefix(one.SuggestionID, id)) {
+			t.Errorf("%q gives %+v and leaves %+v, %v", id, one, left, err)
+		}
 	}
 }
