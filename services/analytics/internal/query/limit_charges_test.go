@@ -3,6 +3,7 @@ package query
 import (
 	"fmt"
 	"log/slog"
+	"maps"
 	"math"
 	"testing"
 	"time"
@@ -59,6 +60,60 @@ func TestUseOfALimitThatWasConfiguredAnew(t *testing.T) {
 		}
 		if want := wire.Time(now.Add(-54*time.Minute - 30*time.Second).UnixMilli()); reply.Through != want {
 			t.Errorf("summed through %d: complete through %v, want %v", through, reply.Through, want)
+		}
+	}
+}
+
+// TestAConfigurationLeavesWindowsAlone: a limit that is configured as it was counts on in the window that an earlier
+// configuration opened, which no later one tells again.
+func TestAConfigurationLeavesWindowsAlone(t *testing.T) {
+	t.Parallel()
+	conn := chtest.Open(t, chtest.Start(t), chembed.UserWriter)
+	if err := schema.Migrate(t.Context(), conn); err != nil {
+		t.Fatal(err)
+	}
+	progress := rollup.NewProgress()
+	sums, err := rollup.New(conn, progress, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The configuration at 10:01, usage at 10:02, and another configuration at 10:03, which has one more limit.
+	exec(t, conn, `INSERT INTO bursar.ledger_events (workspace, ledger_id, commit, idx, committed_at, kind, at, data)
+		SELECT 'acme', 'ledger', n, 0, toDateTime64('2026-09-23 10:00:00', 3, 'UTC') + toIntervalMinute(n) AS t, 'config.applied', t, concat('{"config":{"limits":[
+			{"limit_id":"a/month","unit":"tokens","window":{"kind":"calendar","period":"month"},"capacity":1000}',
+			if(n = 1, '', ',{"limit_id":"a/day","unit":"tokens","window":{"kind":"calendar","period":"day"},"capacity":1000}'), ']},"opened":[',
+			if(n = 1, '{"limit_id":"a/month","starts_at":"2026-09-01T00:00:00.000Z","ends_at":"2026-10-01T00:00:00.000Z"}',
+				'{"limit_id":"a/day","starts_at":"2026-09-23T00:00:00.000Z","ends_at":"2026-09-24T00:00:00.000Z"}'), ']}')
+		FROM (SELECT arrayJoin([1, 3]) AS n)`)
+	exec(t, conn, `INSERT INTO bursar.ledger_events (workspace, ledger_id, commit, idx, committed_at, kind, at, occurred_at, limits.id, limits.window, limits.amount, limits.within)
+		SELECT 'acme', 'ledger', 2, 0, toDateTime64('2026-09-23 10:02:00', 3, 'UTC') AS t, 'usage.recorded', t, t, ['a/month'], [toDateTime64('2026-09-01 00:00:00', 3, 'UTC')], [7], [0]`)
+	exec(t, conn, `INSERT INTO bursar.ledger_events (workspace, ledger_id, commit, idx, committed_at, kind, at)
+		SELECT 'acme', 'ledger', number + 1, -1, toDateTime64('2026-09-23 10:01:00', 3, 'UTC') + toIntervalMinute(number) AS t, 'commit', t FROM numbers(3)`)
+	type standing struct {
+		starts, resets string
+		used           int64
+	}
+	for through := range uint64(4) {
+		if through > 0 {
+			progress.Stored(rollup.Ledger{Workspace: "acme", ID: "ledger"}, through)
+			if err := sums.Round(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		reply, err := NewReader(conn).Forecast(t.Context(), "acme", &wire.ForecastRequest{}, time.Date(2026, 9, 23, 11, 0, 0, 0, time.UTC))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]standing{}
+		for _, f := range reply.Limits {
+			got[f.LimitID] = standing{f.StartsAt.String(), f.ResetsAt.String(), f.Used}
+		}
+		want := map[string]standing{
+			"a/month": {"2026-09-01T00:00:00.000Z", "2026-10-01T00:00:00.000Z", 7},
+			"a/day":   {"2026-09-23T00:00:00.000Z", "2026-09-24T00:00:00.000Z", 0},
+		}
+		if !maps.Equal(got, want) {
+			t.Errorf("summed through %d: %+v, want %+v", through, got, want)
 		}
 	}
 }

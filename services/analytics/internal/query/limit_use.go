@@ -60,16 +60,15 @@ func (r *Reader) limits(ctx context.Context, f filter, q *wire.ForecastRequest) 
 		return nil, err
 	}
 	beyond := copied.beyond(f)
-	rows, err := r.conn.Query(f.eventContext(ctx), "SELECT data, toUnixTimestamp64Milli(committed_at), commit, idx FROM ("+
-		aboutLimits("data, committed_at, commit, idx", "kind = 'config.applied'", beyond)+") ORDER BY committed_at DESC, commit DESC, idx DESC LIMIT 1")
+	rows, err := r.conn.Query(f.eventContext(ctx), "SELECT data FROM ("+
+		aboutLimits("data, committed_at, commit, idx", "kind = '"+quota.KindConfigApplied+"'", beyond)+") ORDER BY committed_at DESC, commit DESC, idx DESC LIMIT 1")
 	if err != nil {
 		return nil, fmt.Errorf("reading the configuration: %w", err)
 	}
 	var applied wire.ConfigAppliedData
-	var at place
 	for rows.Next() {
 		var data string
-		if err := rows.Scan(&data, &at.at, &at.commit, &at.index); err != nil {
+		if err := rows.Scan(&data); err != nil {
 			return nil, errors.Join(err, rows.Close())
 		}
 		if err := json.Unmarshal([]byte(data), &applied); err != nil {
@@ -88,11 +87,6 @@ func (r *Reader) limits(ctx context.Context, f filter, q *wire.ForecastRequest) 
 		}
 		l := &limitUse{spec: spec, byAge: map[int64]float64{}, byHour: map[int64]int64{}}
 		limits, byID[spec.LimitID] = append(limits, l), l
-	}
-	for _, span := range applied.Opened {
-		if l := byID[span.LimitID]; l != nil {
-			l.setWindow(span, at)
-		}
 	}
 	return limits, r.readWindows(f.eventContext(ctx), byID, beyond)
 }
@@ -124,12 +118,22 @@ func aboutLimits(columns, which, beyond string) string {
 	return of("bursar.limit_log") + " UNION ALL " + of("bursar.ledger_events") + " AND " + beyond
 }
 
-// readWindows folds the last events about the window of each limit.
+// readWindows folds the last events about the window of each limit. A configuration opens those of limits that are new or
+// count otherwise than before; the windows of others are as an earlier one opened them.
 func (r *Reader) readWindows(ctx context.Context, limits map[string]*limitUse, beyond string) error {
-	last := `SELECT CAST(limit_id, 'String'), CAST(kind, 'String'), data, toUnixTimestamp64Milli(committed_at), commit, idx
-		FROM (` + aboutLimits("limit_id, kind, data, committed_at, commit, idx", "limit_id != '' AND (kind IN ('window.opened', 'window.rolled') OR kind = 'observation.recorded' AND effective)", beyond) + `)
+	const told = "limit_id != '' AND (kind IN ('window.opened', 'window.rolled') OR kind = 'observation.recorded' AND effective)"
+	last := `SELECT id, what, body, toUnixTimestamp64Milli(committed_at), commit, idx
+		FROM
+		(
+			SELECT CAST(limit_id, 'String') AS id, CAST(kind, 'String') AS what, data AS body, committed_at, commit, idx
+			FROM (` + aboutLimits("limit_id, kind, data, committed_at, commit, idx", told, beyond) + `)
+			UNION ALL
+			SELECT JSONExtractString(opened, 'limit_id'), '` + quota.KindConfigApplied + `', opened, committed_at, commit, idx
+			FROM (` + aboutLimits("data, committed_at, commit, idx", "kind = '"+quota.KindConfigApplied+"'", beyond) + `)
+			ARRAY JOIN JSONExtractArrayRaw(data, 'opened') AS opened
+		)
 		ORDER BY committed_at DESC, commit DESC, idx DESC
-		LIMIT 1 BY limit_id, kind, JSONHas(data, 'learned'), JSONHas(data, 'observation', 'signal')`
+		LIMIT 1 BY id, what, JSONHas(body, 'learned'), JSONHas(body, 'observation', 'signal')`
 	rows, err := r.conn.Query(ctx, last)
 	if err != nil {
 		return fmt.Errorf("reading windows: %w", err)
@@ -163,6 +167,12 @@ func (r *Reader) readWindows(ctx context.Context, limits map[string]*limitUse, b
 // apply folds one event about the window.
 func (l *limitUse) apply(kind, data string, at place) error {
 	switch kind {
+	case quota.KindConfigApplied:
+		var span wire.Span
+		if err := json.Unmarshal([]byte(data), &span); err != nil {
+			return err
+		}
+		l.setWindow(span, at)
 	case "window.opened":
 		var e wire.WindowOpenedData
 		if err := json.Unmarshal([]byte(data), &e); err != nil {
