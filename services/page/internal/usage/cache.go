@@ -26,6 +26,17 @@ type pending[Answer any] struct {
 	err    error
 }
 
+// making tells whether the answer is still being made, however long that takes: asked for again meanwhile, questions would pile
+// up as long as analytics is slow or away.
+func (p *pending[Answer]) making() bool {
+	select {
+	case <-p.done:
+		return false
+	default:
+		return true
+	}
+}
+
 func newCache[Question comparable, Answer any](fresh time.Duration, now func() time.Time) *cache[Question, Answer] {
 	return &cache[Question, Answer]{fresh: fresh, now: now, answers: map[Question]*pending[Answer]{}}
 }
@@ -55,7 +66,7 @@ func (c *cache[Question, Answer]) look(q Question) (p *pending[Answer], mine boo
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.now()
-	if p := c.answers[q]; p != nil && now.Sub(p.at) < c.fresh {
+	if p := c.answers[q]; p != nil && (p.making() || now.Sub(p.at) < c.fresh) {
 		return p, false
 	}
 	if len(c.answers) >= maxAnswers {

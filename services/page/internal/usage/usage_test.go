@@ -5,7 +5,9 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/bursarhq/bursar/pkg/wire"
@@ -108,6 +110,36 @@ func TestTheSameQuestionIsAskedOnceWhileItIsFresh(t *testing.T) {
 	ask(1)
 	now = now.Add(Fresh)
 	ask(2)
+}
+
+// TestWhatIsBeingAskedIsNotAskedAgain: pages that ask every few seconds do not add questions to those that a slow or absent
+// analytics leaves unanswered for longer.
+func TestWhatIsBeingAskedIsNotAskedAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Int64
+		c, answer := newCache[string, int](Fresh, time.Now), make(chan int)
+		find := func(context.Context) (int, error) {
+			asked.Add(1)
+			return <-answer, nil
+		}
+		var pages sync.WaitGroup
+		for range 5 {
+			pages.Go(func() {
+				if got, err := c.ask(t.Context(), "q", find); err != nil || got != 7 {
+					t.Errorf("got %d, %v", got, err)
+				}
+			})
+			<-time.After(2 * Fresh)
+		}
+		for range asked.Load() {
+			answer <- 7
+		}
+		pages.Wait()
+		if asked.Load() != 1 {
+			t.Errorf("asked %d times at once, want once", asked.Load())
+		}
+	})
 }
 
 func TestAForecastIsAskedForOncePerZone(t *testing.T) {
