@@ -95,14 +95,12 @@ func (b *Book) newLab(jobs []workload.Job) *lab {
 	}}
 }
 
-// known is the configuration with the capacities that were learned.
+// known is the configuration with the capacities that the ledger decides by.
 func (b *Book) known() quota.Config {
 	c := b.window.Config
 	c.Limits = slices.Clone(c.Limits)
 	for i := range c.Limits {
-		if learned := b.window.Learned[c.Limits[i].ID]; learned > 0 && !c.Limits[i].Fixed {
-			c.Limits[i].Capacity = learned
-		}
+		c.Limits[i].Capacity = b.window.Capacity(&c.Limits[i])
 	}
 	return c
 }

@@ -59,7 +59,7 @@ func (w *Window) rooms() []room {
 
 // addSpace works out what one limit left over.
 func (w *Window) addSpace(r *room, l *quota.Limit) {
-	capacity, duration := w.capacity(l.ID), durationOf(l.Window)
+	capacity, duration := w.Capacity(l), durationOf(l.Window)
 	if capacity == 0 || duration == 0 || l.Unit != quota.UnitTokens {
 		return
 	}

@@ -13,8 +13,9 @@ type Snapshot struct {
 	Now      quota.Instant       `cbor:"1,keyasint,omitempty"`
 	Config   quota.Config        `cbor:"2,keyasint,omitempty"`
 	Observed map[string]Observed `cbor:"3,keyasint,omitempty"`
-	Learned  map[string]int64    `cbor:"4,keyasint,omitempty"`
+	Told     map[string]int64    `cbor:"4,keyasint,omitempty"`
 	Slots    []SlotRecord        `cbor:"5,keyasint,omitempty"`
+	Learned  map[string]int64    `cbor:"6,keyasint,omitempty"`
 }
 
 // SlotRecord is a stored slot.
@@ -46,7 +47,7 @@ type DeniedRecord struct {
 
 // Snapshot copies the window.
 func (w *Window) Snapshot() Snapshot {
-	s := Snapshot{Now: w.Now, Config: w.Config, Observed: maps.Clone(w.Observed), Learned: maps.Clone(w.Learned)}
+	s := Snapshot{Now: w.Now, Config: w.Config, Observed: maps.Clone(w.Observed), Told: maps.Clone(w.Told), Learned: maps.Clone(w.Learned)}
 	for _, slot := range w.inOrder() {
 		r := SlotRecord{Start: slot.Start, Asked: maps.Clone(slot.Asked)}
 		for k, v := range slot.Usage {
@@ -79,6 +80,7 @@ func Restore(s Snapshot) *Window {
 	w := NewWindow()
 	w.Now, w.Config = s.Now, s.Config
 	maps.Copy(w.Observed, s.Observed)
+	maps.Copy(w.Told, s.Told)
 	maps.Copy(w.Learned, s.Learned)
 	for _, r := range s.Slots {
 		slot := w.slot(r.Start)

@@ -44,7 +44,7 @@ func IdleFloor(in *Input) []Advice {
 func (in *Input) lend(t *quota.Team, s *quota.Share, l *quota.Limit, refused []*workload.Job) (Advice, bool) {
 	floor := s.Floor
 	if floor == 0 {
-		floor = scale(in.capacity(l.ID), s.FloorPart, percentMilli)
+		floor = scale(in.Capacity(l), s.FloorPart, percentMilli)
 	}
 	var others []*workload.Job
 	for _, j := range refused {

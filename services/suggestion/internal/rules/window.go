@@ -1,6 +1,8 @@
 package rules
 
 import (
+	"slices"
+
 	"github.com/bursarhq/bursar/pkg/quota"
 )
 
@@ -22,8 +24,10 @@ const (
 type Window struct {
 	Now    quota.Instant // ledger time of the last event
 	Config quota.Config  // the configuration in force
-	// Observed is what providers last said of limits, by limit id; Learned the capacities they taught.
+	// Observed is what providers last said of limits, by limit id; Told the capacities that they told, and Learned those that
+	// were learned of what they said and decide.
 	Observed map[string]Observed
+	Told     map[string]int64
 	Learned  map[string]int64
 
 	slots map[int64]*Slot // by start / SlotLength
@@ -37,7 +41,7 @@ type Observed struct {
 
 // NewWindow gives a window in which nothing has happened.
 func NewWindow() *Window {
-	return &Window{Observed: map[string]Observed{}, Learned: map[string]int64{}, slots: map[int64]*Slot{}}
+	return &Window{Observed: map[string]Observed{}, Told: map[string]int64{}, Learned: map[string]int64{}, slots: map[int64]*Slot{}}
 }
 
 // Slot is what happened within SlotLength.
@@ -107,7 +111,7 @@ func (w *Window) Fold(e quota.Event, prices quota.Prices) {
 	switch e := e.(type) {
 	case *quota.ConfigApplied:
 		w.Advance(e.At)
-		w.Config = e.Config
+		w.configure(e)
 	case *quota.ObservationRecorded:
 		w.Advance(e.At)
 		w.observe(e)
@@ -194,11 +198,17 @@ func (w *Window) observe(e *quota.ObservationRecorded) {
 		return
 	}
 	if e.Capacity > 0 {
-		w.Learned[e.Limit] = e.Capacity
+		w.Told[e.Limit] = e.Capacity
+	}
+	if e.Lesson != nil && e.Lesson.Estimate != nil {
+		delete(w.Learned, e.Limit)
+		if e.Lesson.Estimate.Enough {
+			w.Learned[e.Limit] = e.Lesson.Estimate.Low
+		}
 	}
 	used := e.Observation.Used
 	if used < 0 && e.Observation.PercentMilli >= 0 {
-		used = scale(w.capacity(e.Limit), e.Observation.PercentMilli, percentMilli)
+		used = scale(w.capacityOf(e.Limit), e.Observation.PercentMilli, percentMilli)
 	}
 	if used >= 0 {
 		w.Observed[e.Limit] = Observed{Used: used, ResetAt: e.Observation.ResetAt}
@@ -208,15 +218,48 @@ func (w *Window) observe(e *quota.ObservationRecorded) {
 // percentMilli is the whole in thousandths of a percent.
 const percentMilli = 100_000
 
-// capacity of a limit, as taught or configured; 0 if unknown.
-func (w *Window) capacity(limit string) int64 {
-	if learned := w.Learned[limit]; learned > 0 {
-		return learned
+// configure takes a configuration in. What is known of a limit is forgotten where that counts anew, and what was learned where
+// it weighs otherwise.
+func (w *Window) configure(e *quota.ConfigApplied) {
+	before := w.Config
+	w.Config = e.Config
+	for _, span := range e.Opened {
+		delete(w.Observed, span.Limit)
+		delete(w.Told, span.Limit)
+		delete(w.Learned, span.Limit)
 	}
-	for i := range w.Config.Limits {
-		if w.Config.Limits[i].ID == limit {
-			return w.Config.Limits[i].Capacity
+	for id := range w.Learned {
+		l, old := limitOf(&w.Config, id), limitOf(&before, id)
+		if l == nil || old == nil || l.Weights != old.Weights {
+			delete(w.Learned, id)
 		}
+	}
+}
+
+func limitOf(c *quota.Config, id string) *quota.Limit {
+	i := slices.IndexFunc(c.Limits, func(l quota.Limit) bool { return l.ID == id })
+	if i < 0 {
+		return nil
+	}
+	return &c.Limits[i]
+}
+
+// Capacity of a limit, as the ledger decides by it: what was learned, else what is configured, else what the provider told;
+// 0 if unknown.
+func (w *Window) Capacity(l *quota.Limit) int64 {
+	switch learned := w.Learned[l.ID]; {
+	case learned > 0 && !l.Fixed:
+		return learned
+	case l.Capacity > 0:
+		return l.Capacity
+	}
+	return w.Told[l.ID]
+}
+
+// capacityOf is Capacity by the id of a limit; 0 where none has it.
+func (w *Window) capacityOf(id string) int64 {
+	if l := limitOf(&w.Config, id); l != nil {
+		return w.Capacity(l)
 	}
 	return 0
 }
