@@ -1,5 +1,7 @@
 package wire
 
+import "slices"
+
 // Suggestion is one piece of advice: the data of a suggestion.made event, and an entry of a [SuggestionList].
 type Suggestion struct {
 	// SuggestionID is made of rule, subject and week: the same advice in the same week has the same id.
@@ -171,6 +173,18 @@ type SuggestionList struct {
 	Suggestions []Suggestion `json:"suggestions"`
 	// Past are suggestions that hold no more, with what was saved since they were told; the latest first.
 	Past []SuggestionPast `json:"past,omitzero"`
+}
+
+// NoSuggestions is the list of a workspace of which nothing was looked at yet: as of now there are none.
+func NoSuggestions(workspace string, now Time) SuggestionList {
+	return SuggestionList{Workspace: workspace, AsOf: now, Suggestions: []Suggestion{}}
+}
+
+// LeaveOut takes out what was dismissed since the list was made.
+func (l *SuggestionList) LeaveOut(d SuggestionDismissals) {
+	l.Suggestions = slices.DeleteFunc(l.Suggestions, func(s Suggestion) bool {
+		return slices.ContainsFunc(d.Dismissed, func(one SuggestionDismissal) bool { return one.Rule == s.Rule && one.Subject == s.Subject })
+	})
 }
 
 // SuggestionsKey is the key of a workspace's current advice in [BucketSuggestions]. Errors: [ErrName].

@@ -286,7 +286,7 @@ func (a *app) suggestions(ctx context.Context) (current wire.SuggestionList, err
 }
 
 func readSuggestions(ctx context.Context, workspace string, nc *nats.Conn) (wire.SuggestionList, error) {
-	none := wire.SuggestionList{Workspace: workspace, Suggestions: []wire.Suggestion{}}
+	none := wire.NoSuggestions(workspace, wireTime(time.Now()))
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	js, err := jetstream.New(nc)
@@ -320,6 +320,6 @@ func readSuggestions(ctx context.Context, workspace string, nc *nats.Conn) (wire
 	if err != nil {
 		return none, err
 	}
-	withoutDismissed(&current, dismissed)
+	current.LeaveOut(dismissed)
 	return current, nil
 }

@@ -371,10 +371,3 @@ func readDismissals(ctx context.Context, bucket jetstream.KeyValue, key string) 
 	}
 	return all, entry.Revision(), nil
 }
-
-// withoutDismissed leaves out what was dismissed since the list was made.
-func withoutDismissed(current *wire.SuggestionList, all wire.SuggestionDismissals) {
-	current.Suggestions = slices.DeleteFunc(current.Suggestions, func(s wire.Suggestion) bool {
-		return slices.ContainsFunc(all.Dismissed, func(d wire.SuggestionDismissal) bool { return d.Rule == s.Rule && d.Subject == s.Subject })
-	})
-}

@@ -1,7 +1,6 @@
 package live
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -206,7 +205,8 @@ func (p *Poller) readAdvice(ctx context.Context) {
 	p.board.SetAdvice(body)
 }
 
-// Advice reads the current advice as a wire.SuggestionList in JSON. Before there was any, its list is empty.
+// Advice reads the current advice as a wire.SuggestionList in JSON, without what was dismissed since it was made. Before there
+// was any, its list is empty.
 func (p *Poller) Advice(ctx context.Context) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
@@ -218,20 +218,30 @@ func (p *Poller) Advice(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the suggestions: %w", err)
 	}
-	key, err := wire.SuggestionsKey(p.Workspace)
+	list := wire.NoSuggestions(p.Workspace, wire.Time(time.Now().UnixMilli()))
+	if err := p.value(ctx, bucket, wire.SuggestionsKey, &list); err != nil {
+		return nil, fmt.Errorf("read the suggestions: %w", err)
+	}
+	var dismissed wire.SuggestionDismissals
+	if err := p.value(ctx, bucket, wire.DismissalsKey, &dismissed); err != nil {
+		return nil, fmt.Errorf("read the dismissals: %w", err)
+	}
+	list.LeaveOut(dismissed)
+	return json.Marshal(&list)
+}
+
+// value reads one value of the workspace; one that is not there leaves into as it is.
+func (p *Poller) value(ctx context.Context, bucket jetstream.KeyValue, of func(workspace string) (string, error), into any) error {
+	key, err := of(p.Workspace)
 	if err != nil {
-		return nil, fmt.Errorf("the key of suggestions: %w", err)
+		return err
 	}
 	entry, err := bucket.Get(ctx, key)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		return json.Marshal(wire.SuggestionList{Workspace: p.Workspace, Suggestions: []wire.Suggestion{}})
+		return nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the suggestions: %w", err)
+		return err
 	}
-	var compact bytes.Buffer
-	if err := json.Compact(&compact, entry.Value()); err != nil {
-		return nil, fmt.Errorf("read the suggestions: %w", err)
-	}
-	return compact.Bytes(), nil
+	return json.Unmarshal(entry.Value(), into)
 }
