@@ -175,16 +175,18 @@ func (d decider) firstWithRoom(l *line) *Waiting {
 	if limit == nil {
 		return found
 	}
-	walk := newWalk(s, l, d.env.Now)
-	s.each(l, func(w *Waiting) verdict {
-		if walk.endsBefore(w) {
-			return stop
-		}
-		if at := walk.ready(w); at != 0 && at <= d.env.Now {
-			found = w
-			return stop
-		}
-		return walk.next()
+	s.remembering(func() {
+		walk := newWalk(s, l, d.env.Now)
+		s.each(l, func(w *Waiting) verdict {
+			if walk.endsBefore(w) {
+				return stop
+			}
+			if at := walk.ready(w); at != 0 && at <= d.env.Now {
+				found = w
+				return stop
+			}
+			return walk.next()
+		})
 	})
 	return found
 }

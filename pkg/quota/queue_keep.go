@@ -10,8 +10,7 @@ import (
 // has been granted, or is not the head any more. A line is not kept where the head has to wait for the window's reset
 // anyway: what fits before the reset does not delay it.
 
-// keeper is the head that a line is kept for, or nil.
-func (s *State) keeper(l *line) *Waiting {
+func (s *State) findKeeper(l *line) *Waiting {
 	if w := s.head(l); w != nil && w.Kept && s.helped(w, l.on) {
 		return w
 	}

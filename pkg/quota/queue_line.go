@@ -128,28 +128,30 @@ const (
 // first of those for whom the limit has a floor are looked at wherever they stand: what is guaranteed to them is nobody
 // else's.
 func (s *State) each(l *line, visit func(*Waiting) verdict) {
-	at := make([]int, len(l.lanes))
+	at, keys := make([]int, len(l.lanes)), make([]queueKey, len(l.lanes))
+	for i, lane := range l.lanes {
+		keys[i] = s.queueKey(lane.entries[0])
+	}
 	for looked, visited := 0, 0; looked < queueDepth && visited < min(mostVisited, l.size); visited++ {
 		best := -1
-		var first queueKey
 		for i, lane := range l.lanes {
-			if at[i] == len(lane.entries) {
-				continue
-			}
-			if key := s.queueKey(lane.entries[at[i]]); best < 0 || queueOrder(key, first) < 0 {
-				best, first = i, key
+			if at[i] < len(lane.entries) && (best < 0 || queueOrder(keys[i], keys[best]) < 0) {
+				best = i
 			}
 		}
 		if best < 0 {
 			return
 		}
-		switch visit(l.lanes[best].entries[at[best]]) {
+		lane := l.lanes[best]
+		switch visit(lane.entries[at[best]]) {
 		case goOn:
 			looked++
 		case stop:
 			return
 		}
-		at[best]++
+		if at[best]++; at[best] < len(lane.entries) {
+			keys[best] = s.queueKey(lane.entries[at[best]])
+		}
 	}
 	if l.size <= queueDepth {
 		return

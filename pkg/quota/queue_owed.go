@@ -1,5 +1,7 @@
 package quota
 
+import "slices"
+
 // An entry that waits for what a floor guarantees to it is tried again as soon as enough can be taken back from others,
 // however late those have appeared. Whether that is so is asked of the index of preemptible holds, entry by entry in the
 // order of the line, and of each team and priority no further than to the first for which it is not enough.
@@ -24,6 +26,32 @@ type walk struct {
 	ahead    map[string]int64
 	hopeless map[lentKey]bool
 	heldUp   bool // the last entry has room on the line's limit, and not on another
+	shut     []shutLimit
+}
+
+// shutLimit is a limit that has no room for so many units of some work, and that time alone does not open. Entries of the same
+// work that come after need not be asked about: there is no more room for more units, nor for who comes later.
+type shutLimit struct {
+	on          string
+	work        lentKey
+	preemptible bool
+	units       int64
+}
+
+// shuts tells whether it is known that a bound keeps an entry waiting.
+func (k *walk) shuts(w *Waiting, b *Bound) bool {
+	return b.Owed == 0 && slices.ContainsFunc(k.shut, func(s shutLimit) bool {
+		return s.on == b.On && s.units <= b.Units &&
+			s.work.team == w.Labels.Team && s.work.priority == w.Labels.Priority && s.preemptible == w.Wish.Preemptible
+	})
+}
+
+// shuttingOut remembers that an entry has no room on a limit. What a bucket has no room for it has at a time that depends on how
+// much is asked.
+func (k *walk) shuttingOut(w *Waiting, b *Bound, limit *Limit) {
+	if limit.Window.Kind != WindowBucket {
+		k.shut = append(k.shut, shutLimit{b.On, lentKey{w.Labels.Team, w.Labels.Priority}, w.Wish.Preemptible, b.Units})
+	}
 }
 
 // next tells how to go on after an entry that is not ready.
@@ -71,6 +99,9 @@ func (k *walk) ready(w *Waiting) (at Instant) {
 // choiceReady is the same for one choice: when all that is in its way has given way.
 func (k *walk) choiceReady(w *Waiting, bounds []Bound, before int64) Instant {
 	s, at, comes, takes := k.state, k.now, false, false
+	if k.shuts(w, &bounds[0]) {
+		return 0
+	}
 	for i := range bounds {
 		b := &bounds[i]
 		a, ok := s.askFor(w, b)
@@ -95,6 +126,9 @@ func (k *walk) choiceReady(w *Waiting, bounds []Bound, before int64) Instant {
 		}
 		t := s.roomAt(&a)
 		if t == 0 && back == nothingComes {
+			if i == 0 {
+				k.shuttingOut(w, b, a.limit)
+			}
 			return 0
 		}
 		comes, at = comes || t == 0, max(at, t)

@@ -153,6 +153,38 @@ func TestAHeadThatDoesNotFitIsPassedForTenMinutes(t *testing.T) {
 	}
 }
 
+// That one entry has no room says nothing of others that need less, nor of those of other work that need as much.
+func TestWhatFitsIsFoundBehindWhatDoesNot(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		tokens int64
+		change func(*Reserve)
+		passes bool
+	}{
+		"less":                               {150, func(*Reserve) {}, true},
+		"as much":                            {500, func(*Reserve) {}, false},
+		"as much, of a higher priority":      {500, func(r *Reserve) { r.Priority = PriorityHigh }, true},
+		"as much, that has what floors lend": {500, func(r *Reserve) { r.Preemptible = true }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := newTeams(t)
+			l.configure(func(config *Config) {
+				config.Teams = []Team{core(Share{Floor: 300, From: PriorityHigh, LendPart: wholePart}), {Name: "guests"}}
+				config.Principals = append(config.Principals, Principal{Name: bob.Principal, Team: "guests", MaxPriority: PriorityHigh})
+			})
+			running := l.reserve(600, by(bob))
+			l.queued(500)
+			r := l.queued(c.tokens, c.change)
+			l.must(Settle{Actor: bob, Reservation: running.Reservation, Items: out(300)}) // 400 are left for all, 700 with the floor
+			l.wait(0)
+			if l.live(r.Reservation) != c.passes {
+				t.Errorf("passed is %v", !c.passes)
+			}
+		})
+	}
+}
+
 // What fits before a reset does not delay a head that has to wait for the reset.
 func TestALineIsNotKeptForAHeadThatWaitsForTheReset(t *testing.T) {
 	t.Parallel()

@@ -46,18 +46,20 @@ func (s *State) findDue(l *line) (due Instant) {
 	if limit == nil {
 		return s.clearedAt(l.on)
 	}
-	walk := newWalk(s, l, s.Now)
-	s.each(l, func(w *Waiting) verdict {
-		if walk.endsBefore(w) {
-			return stop
-		}
-		if at := walk.ready(w); at != 0 && (due == 0 || at < due) {
-			due = at
-		}
-		if due == s.Now {
-			return stop
-		}
-		return walk.next()
+	s.remembering(func() {
+		walk := newWalk(s, l, s.Now)
+		s.each(l, func(w *Waiting) verdict {
+			if walk.endsBefore(w) {
+				return stop
+			}
+			if at := walk.ready(w); at != 0 && (due == 0 || at < due) {
+				due = at
+			}
+			if due == s.Now {
+				return stop
+			}
+			return walk.next()
+		})
 	})
 	return due
 }

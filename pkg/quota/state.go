@@ -43,6 +43,7 @@ type State struct {
 	liveByTeam  map[string]int
 	heldByTeam  map[string]int64      // tokens of live reservations that are not used yet
 	lent        map[string]*lentLimit // what preemptible reservations hold, by limit
+	memo        *walkMemo             // while a line is walked; else nil
 	index       limitIndex
 	broken      []string // invariants found broken while applying
 }

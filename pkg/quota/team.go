@@ -141,14 +141,21 @@ func (a *ask) unspent() *ask {
 	return &fresh
 }
 
-// eachFloor fills the floors on a limit with what their owners' work has of it and tells what each lacks. A team's floors
-// for higher priorities are filled first, and what is over goes into those for lower ones: no unit fills two floors, so they
-// add up.
+// eachFloor visits the floors on a limit with what each lacks.
 func (s *State) eachFloor(c *Counter, visit func(o *ownedShare, floor, lacks int64)) {
+	for _, f := range s.filledFloors(c) {
+		visit(f.ownedShare, f.floor, f.lacks)
+	}
+}
+
+// fillFloors fills the floors on a limit with what their owners' work has of it. A team's floors for higher priorities are
+// filled first, and what is over goes into those for lower ones: no unit fills two floors, so they add up.
+func (s *State) fillFloors(c *Counter) []filledFloor {
 	shares := s.index.shares[c.Limit]
 	if len(shares) == 0 {
-		return
+		return nil
 	}
+	list := make([]filledFloor, len(shares))
 	capacity := c.capacity(s.index.byID[c.Limit])
 	var pool int64
 	above := noPriority
@@ -162,8 +169,9 @@ func (s *State) eachFloor(c *Counter, visit func(o *ownedShare, floor, lacks int
 		floor := units(o.Floor, o.FloorPart, capacity)
 		filled := min(floor, pool)
 		pool -= filled
-		visit(o, floor, floor-filled)
+		list[i] = filledFloor{o, floor, floor - filled}
 	}
+	return list
 }
 
 // noPriority is above every priority.
