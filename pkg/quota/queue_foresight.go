@@ -50,11 +50,12 @@ func (s *State) foresightOf(l *Labels) Foresight {
 
 // foresee predicts the grant of an entry that waits for windows, with what was learned of such predictions.
 func (s *State) foresee(w *Waiting, windows []*Limit, now Instant) (from, at, to Instant) {
-	opens, before, f := s.openings(windows, now), s.standsBefore(w, windows), s.foresightOf(&w.Labels)
-	if at = s.reach(w, windows, again(opens), before, f.At); at == 0 {
+	before, f := s.standsBefore(w, windows), s.foresightOf(&w.Labels)
+	opens := s.openings(windows, s.usesInTheMean(w, before, windows), now)
+	if at = s.reach(w, windows, again(opens), before, f.At, false); at == 0 {
 		return 0, 0, 0
 	}
-	from, to = s.reach(w, windows, again(opens), before, f.From), s.reach(w, windows, opens, before, f.To)
+	from, to = s.reach(w, windows, again(opens), before, f.From, false), s.reach(w, windows, again(opens), before, f.To, true)
 	if to == 0 { // farther than is looked ahead
 		to = w.Until
 	}

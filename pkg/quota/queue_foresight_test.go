@@ -27,7 +27,8 @@ func TestGrantsArePredictedAtTheResetThatReachesThem(t *testing.T) {
 	for i, want := range []Instant{1, 1, 2, 2, 3} { // two in a window
 		r := l.queued(500, func(r *Reserve) { r.MaxWait = 2 * Day })
 		want = t0.Add(Millis(want) * 5 * Hour)
-		to := want.Add(want.Sub(t0) / leastWide)
+		granted := fillsIn * Millis(1+i%2) / 2 // if the window is granted evenly
+		to := want.Add(max(want.Sub(t0)/leastWide, granted))
 		if q := r.Queue; q == nil || q.GrantAt != want || q.GrantFrom != want || q.GrantTo != to {
 			t.Errorf("entry %d: %+v, want %d to %d", i, r.Queue, want, to)
 		}
@@ -110,6 +111,54 @@ func TestKeptPartsAreForeseen(t *testing.T) {
 			r := l.reserve(c.ask, by(c.by), func(r *Reserve) { r.MaxWait = Day; r.Priority = c.priority })
 			if want := t0.Add(c.resets * 5 * Hour); r.Queue == nil || r.Queue.GrantAt != want {
 				t.Errorf("%+v, want %d", r.Queue, want)
+			}
+		})
+	}
+}
+
+// Preemptible work is predicted to have what floors lend to it, and no team to have more of a window than its ceiling.
+func TestCeilingsAndLoansAreForeseen(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		preemptible bool
+		ceiling     int64
+		resets      Millis // of the third
+	}{
+		"two find room beside the floor":         {false, 0, 2},
+		"three with what it lends":               {true, 0, 1},
+		"one below the ceiling":                  {false, 300, 3},
+		"two of preemptible work, below another": {true, 500, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := newTeams(t)
+			l.configure(func(config *Config) {
+				config.Teams = []Team{core(Share{Floor: 400, LendPart: wholePart / 2}), {Name: "guests"}}
+				if c.ceiling > 0 {
+					config.Teams[1].Shares = []Share{{Limit: "s", Most: c.ceiling}}
+				}
+				config.Principals = append(config.Principals, Principal{Name: bob.Principal, Team: "guests", MaxPriority: PriorityHigh})
+			})
+			l.uncorrected(PriorityNormal)
+			l.spends(1000)
+			var asked [3]Result
+			for i := range asked {
+				asked[i] = l.reserve(250, by(bob), func(r *Reserve) { r.MaxWait, r.Preemptible = Day, c.preemptible })
+			}
+			last := asked[2]
+			if want := t0.Add(c.resets * 5 * Hour); last.Queue == nil || last.Queue.GrantAt != want {
+				t.Fatalf("%+v, want %d", last.Queue, want)
+			}
+			for reset := Millis(1); reset <= c.resets; reset++ {
+				l.wait(t0.Add(reset * 5 * Hour).Sub(l.now))
+				if granted := l.live(last.Reservation); granted != (reset == c.resets) {
+					t.Errorf("at reset %d granted is %v", reset, granted)
+				}
+				for _, r := range asked {
+					if l.live(r.Reservation) {
+						l.must(Settle{Actor: bob, Reservation: r.Reservation, Items: out(250)})
+					}
+				}
 			}
 		})
 	}

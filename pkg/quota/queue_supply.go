@@ -8,7 +8,8 @@ import (
 // When an entry that waits for windows will be granted is found by going through who stands before it, in order: each takes
 // what such work is expected to use, of the first window that has it, and who would be reached after the end of its wait
 // takes nothing. A window has what is left of it, with what running work is expected to give back, and all of it again at each
-// reset; of that a part is for the owners of floors only, and a part for high priorities. Who comes later is not foreseen.
+// reset; of that a part is for the owners of floors, who lend some of it to preemptible work, a part for high priorities, and no
+// team has more of it than its ceiling. Who comes later is not foreseen.
 
 const (
 	// resetsAhead is how many resets of one limit are looked ahead.
@@ -25,11 +26,11 @@ type opening struct {
 	all    int64  // that it has
 	soon   int64  // of that, what is granted at once; the rest as running work gives back what it does not use
 	taken  int64
-	shared int64
 	high   int64 // held back for priorities
 	from   Priority
-	floors []ownedPart
-	reset  bool // else what there is now
+	floors []openFloor
+	most   []teamPart // ceilings
+	reset  bool       // else what there is now
 }
 
 // fillsIn is in what time a window is granted to the end at most, where there are enough that wait for it; of a short window
@@ -39,15 +40,18 @@ const fillsIn = 20 * Minute
 // latest is how often that time passes at most before what is missing is given back.
 const latest = 8
 
-// reached is when an opening has granted what was taken of it to work with these labels. What it keeps for others is not
-// granted: who waits though there is something left waits until running work has given back what is missing, multiplied.
-func (o *opening) reached(l *Labels, times int64) Instant {
-	kept := max(0, o.all-o.taken-o.has(l))
+// reached is when an opening has granted what was taken of it. What it keeps for others is not granted: who waits though there is
+// something left waits until running work has given back what is missing, multiplied. A reset grants as much at once as there is
+// and has places, or evenly all in the time that it takes to the end.
+func (o *opening) reached(kept, times int64, evenly bool) Instant {
 	late, back := o.taken+kept-o.soon, o.all-o.soon
 	switch {
 	case o.reset: // no work runs on what is kept, so that nothing of it comes back
 		granted := o.all - kept
 		soon := partOf(o.soon, granted, max(1, o.all))
+		if evenly {
+			soon = 0
+		}
 		late, back = o.taken-soon, granted-soon
 	case kept > o.soon:
 		late = o.taken + partOf(kept-o.soon, times, 1000)
@@ -59,112 +63,185 @@ func (o *opening) reached(l *Labels, times int64) Instant {
 	return o.at.Add(Millis(partOf(int64(o.over), min(late, latest*back), back)))
 }
 
-// ownedPart is what a window has for the owner of a floor.
-type ownedPart struct {
-	*ownedShare
+// openFloor is a floor in a window: of what it lacks its owner lends so much, to preemptible work only where it does not ask
+// itself.
+type openFloor struct {
+	filledFloor
+	lent  int64
+	lends bool
+}
+
+// teamPart is what a team may still take of a window, below its ceiling.
+type teamPart struct {
+	team string
 	left int64
 }
 
-// has is what work with these labels may take of an opening.
-func (o *opening) has(l *Labels) (n int64) {
-	if o.taken >= o.all {
-		return 0
+// has is what an opening has for an entry that needs so much: the rules are those of room, of what is kept for floors and held
+// back.
+func (o *opening) has(w *Waiting, need int64) int64 {
+	left, promised := o.all-o.taken, o.promises(w, need)
+	if !promised && w.Labels.Priority < o.from {
+		left -= o.high
 	}
 	for i := range o.floors {
-		if f := &o.floors[i]; f.covers(l) {
-			n += f.left
+		f := &o.floors[i]
+		switch {
+		case f.covers(&w.Labels):
+		case promised, f.lends && w.Wish.Preemptible:
+			left -= max(0, f.lacks-f.lent)
+		default:
+			left -= f.lacks
 		}
 	}
-	if o.from != 0 && l.Priority >= o.from {
-		n += o.high
+	for i := range o.most {
+		if m := &o.most[i]; m.team == w.Labels.Team {
+			left = min(left, m.left)
+		}
 	}
-	return n + o.shared
+	return max(0, left)
 }
 
-// take takes units: first of what is for nobody else.
-func (o *opening) take(l *Labels, units int64) {
+// promises tells whether floors guarantee to an entry what it needs, without what they lend.
+func (o *opening) promises(w *Waiting, need int64) bool {
+	var left int64
+	for i := range o.floors {
+		if f := &o.floors[i]; f.covers(&w.Labels) {
+			left += max(0, f.lacks-f.lent)
+		}
+	}
+	return left > 0 && need <= left
+}
+
+// take takes units.
+func (o *opening) take(w *Waiting, units int64) {
 	o.taken += units
-	from := func(pool *int64) {
-		n := min(units, *pool)
-		*pool -= n
-		units -= n
-	}
-	for i := range o.floors {
-		if o.floors[i].covers(l) {
-			from(&o.floors[i].left)
+	for i := range o.most {
+		if m := &o.most[i]; m.team == w.Labels.Team {
+			m.left -= units
 		}
 	}
-	from(&o.shared)
-	if o.from != 0 && l.Priority >= o.from {
-		from(&o.high)
+	for i := range o.floors {
+		if f := &o.floors[i]; f.covers(&w.Labels) {
+			n := min(units, f.lacks)
+			f.lacks -= n
+			units -= n
+		}
 	}
 }
 
-// openings lists what the windows that an entry waits for have to grant, soonest first.
-func (s *State) openings(limits []*Limit, now Instant) (list []opening) {
+// openings lists what the windows that an entry waits for have to grant, soonest first; each is what entries are expected to
+// use of each limit, in the mean.
+func (s *State) openings(limits []*Limit, each []int64, now Instant) (list []opening) {
 	for i, l := range limits {
 		c := s.counters[l.ID]
-		back := c.comesBack()
+		back := c.comesBack(c.Held)
 		period := l.Window.Duration
 		if l.Window.Kind != WindowSession {
 			period = c.End.Sub(c.Start)
 		}
-		open := func(c *Counter, units, soon int64) opening {
+		present, first, later := s.ceilings(l, c)
+		open := func(c *Counter, units, soon int64, most []teamPart) opening {
 			o := s.opens(l, c, units)
+			o.most = most
 			o.at, o.limit, o.soon, o.over = now, i, soon, min(fillsIn, max(1, period/8))
 			return o
 		}
-		list = append(list, open(c, c.available(l)+back, c.available(l)))
+		here := open(c, c.available(l)+back, c.available(l), present)
+		for i := range here.floors {
+			f := &here.floors[i]
+			f.lends = s.lends(f.ownedShare, &ask{limit: l, counter: c}, now)
+		}
+		list = append(list, here)
 		if c.End == 0 || period <= 0 {
 			continue
 		}
 		fresh := &Counter{Limit: l.ID, Learned: c.Learned, Estimate: c.Estimate}
 		all := c.capacity(l)
-		first := max(0, all-(c.Held-back))
-		next, later := open(fresh, first, c.uses(first)), open(fresh, all, c.uses(all))
+		left := max(0, all-(c.Held-back))
+		next, then := open(fresh, left, s.atOnce(l, c.uses(left), each[i]), first), open(fresh, all, s.atOnce(l, c.uses(all), each[i]), later)
 		for n := range resetsAhead {
 			next.at, next.reset = max(now, c.End.Add(Millis(n)*period)), true
 			list = append(list, next)
-			next = later
+			next = then
 		}
 	}
 	slices.SortStableFunc(list, func(a, b opening) int { return cmp.Compare(a.at, b.at) })
 	return list
 }
 
-// opens divides what a window has: floors first, then what is held back, the rest is for all.
+// atOnce is how much of what a window has at its reset is granted in that instant: what goes with the places that its account
+// has for work at the same time.
+func (s *State) atOnce(l *Limit, units, each int64) int64 {
+	for _, places := range s.index.byAccount[l.Scope.Account] {
+		everybodys := places.Scope.Team == "" && places.Scope.Agent == "" && places.Scope.ModelGroup == ""
+		if everybodys && places.Window.Kind == WindowConcurrent && each > 0 && places.Capacity < units/each {
+			units = places.Capacity * each
+		}
+	}
+	return units
+}
+
+// opens tells what a window has, and what of it is kept for whom.
 func (s *State) opens(l *Limit, c *Counter, units int64) opening {
 	o := opening{all: units}
-	s.eachFloor(c, func(share *ownedShare, _, lacks int64) {
-		part := min(units, lacks)
-		units -= part
-		o.floors = append(o.floors, ownedPart{share, part})
-	})
-	if l.HoldBack != nil {
-		o.from, o.high = l.HoldBack.Priority, min(units, percentOf(c.capacity(l), l.HoldBack.Percent*1000))
+	for _, f := range s.filledFloors(c) {
+		o.floors = append(o.floors, openFloor{f, percentOf(f.floor, f.LendPart), true})
 	}
-	o.shared = units - o.high
+	if l.HoldBack != nil {
+		o.from, o.high = l.HoldBack.Priority, percentOf(c.capacity(l), l.HoldBack.Percent*1000)
+	}
 	return o
+}
+
+// ceilings lists what each team that has one may still take: of the present window, of the next, into which a part of what it
+// holds goes on, and of those after that.
+func (s *State) ceilings(l *Limit, c *Counter) (present, next, later []teamPart) {
+	capacity, shares := c.capacity(l), s.index.shares[l.ID]
+	for i := range shares {
+		share := &shares[i]
+		most := units(share.Most, share.MostPart, capacity)
+		if most == 0 {
+			continue
+		}
+		var held int64
+		for _, t := range c.Teams {
+			if t.Team == share.team {
+				held += t.Held
+			}
+		}
+		back := c.comesBack(held)
+		present = append(present, teamPart{share.team, most - c.taken(share.team, 0) + back})
+		next = append(next, teamPart{share.team, most - (held - back)})
+		later = append(later, teamPart{share.team, most})
+	}
+	return present, next, later
 }
 
 // again copies openings, so that they can be taken from.
 func again(opens []opening) []opening {
-	var parts int
+	var owned, most int
 	for i := range opens {
-		parts += len(opens[i].floors)
+		owned, most = owned+len(opens[i].floors), most+len(opens[i].most)
 	}
-	list, room := slices.Clone(opens), make([]ownedPart, 0, parts)
+	list, floors, ceilings := slices.Clone(opens), make([]openFloor, 0, owned), make([]teamPart, 0, most)
 	for i := range list {
-		from := len(room)
-		room = append(room, list[i].floors...)
-		list[i].floors = slices.Clip(room[from:])
+		list[i].floors, floors = copyTo(floors, list[i].floors)
+		list[i].most, ceilings = copyTo(ceilings, list[i].most)
 	}
 	return list
 }
 
-// comesBack is what is expected to come back of what is held: as much as came back of all that was held before.
-func (c *Counter) comesBack() int64 {
-	return partOf(c.Held, c.ReturnedSum, max(1, c.WithinSum+c.ReturnedSum))
+// copyTo appends a list to another that has room for it, and gives what was appended as a list of its own.
+func copyTo[T any](room, list []T) (copied, all []T) {
+	from := len(room)
+	room = append(room, list...)
+	return slices.Clip(room[from:]), room
+}
+
+// comesBack is what is expected to come back of units that are held: as much as came back of all that was held before.
+func (c *Counter) comesBack(held int64) int64 {
+	return partOf(held, c.ReturnedSum, max(1, c.WithinSum+c.ReturnedSum))
 }
 
 // uses is what work is expected to use of a grant, in the same way.
@@ -199,6 +276,21 @@ func (s *State) standsBefore(w *Waiting, limits []*Limit) (list []standIn) {
 	}
 	slices.SortFunc(list, func(a, b standIn) int { return queueOrder(a.key, b.key) })
 	return list
+}
+
+// usesInTheMean is what an entry and those before it are expected to use of each limit, in the mean of those that wait for it.
+func (s *State) usesInTheMean(w *Waiting, before []standIn, limits []*Limit) []int64 {
+	each := s.usesOf(&standIn{Waiting: w, copies: 1}, limits, nil)
+	for i := range each {
+		sum, copies := each[i], int64(1)
+		for j := range before {
+			if b := &before[j]; b.uses[i] > 0 {
+				sum, copies = sum+b.uses[i], copies+b.copies
+			}
+		}
+		each[i] = sum / copies
+	}
+	return each
 }
 
 // usesOf appends what a stand-in is expected to use of each limit.
@@ -249,15 +341,16 @@ func (s *State) lanesBefore(w *Waiting, limits []*Limit) (lanes []laneBefore, al
 
 // reach predicts the grant of an entry that waits for windows, with what stands before it multiplied, in thousandths; 0
 // where none is in sight. It takes from the openings.
-func (s *State) reach(w *Waiting, limits []*Limit, opens []opening, before []standIn, times int64) Instant {
+func (s *State) reach(w *Waiting, limits []*Limit, opens []opening, before []standIn, times int64, evenly bool) Instant {
 	for i := range before {
 		serve(opens, &before[i], times)
 	}
 	for i := range opens {
 		o := &opens[i]
-		if need := max(1, partOf(w.need(limits[o.limit].ID), times, 1000)); o.has(&w.Labels) >= need {
-			o.take(&w.Labels, need)
-			return o.reached(&w.Labels, times)
+		if need := max(1, partOf(w.need(limits[o.limit].ID), times, 1000)); o.has(w, need) >= need {
+			kept := max(0, o.all-o.taken-o.has(w, need))
+			o.take(w, need)
+			return o.reached(kept, times, evenly)
 		}
 	}
 	return 0
@@ -277,11 +370,11 @@ func serve(opens []opening, b *standIn, times int64) {
 		if left < 0 {
 			left = partOf(b.uses[o.limit], times, 1000)
 		}
-		n := min(left, o.has(&b.Labels))
+		n := min(left, o.has(b.Waiting, left))
 		if n == 0 {
 			continue
 		}
-		o.take(&b.Labels, n)
+		o.take(b.Waiting, n)
 		if left -= n; left == 0 {
 			return
 		}
