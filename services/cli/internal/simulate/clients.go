@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"cmp"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -20,8 +21,9 @@ const (
 	clientColumn     = "client_id"
 	rateColumn       = "rate_rps"
 	windowColumn     = "window_start_s"
-	partOfDay        = 10 * 60 // seconds: what one rate is for
-	callsOfClientJob = 40      // the median: an agent reserves for a piece of work, not for a call
+	partOfDay        = 10 * 60     // seconds: what one rate is for
+	partOfSizes      = 6 * 60 * 60 // seconds: what one row of sizes is for
+	callsOfClientJob = 40          // the median: an agent reserves for a piece of work, not for a call
 	spreadOfCalls    = 1.0
 	callTakesMS      = 4_000
 	mostTraceTokens  = 1_000_000
@@ -29,20 +31,35 @@ const (
 
 // client is one row group of the files.
 type client struct {
-	rates   []float64 // by part of the week
-	in, out []sizes   // by part of the week
-
+	rates []float64      // by part of the week
+	sizes map[int]*sizes // by six hours of the week; none where it made no call
 }
 
-// sizes are the median and the mean of one class in six hours.
-type sizes struct{ median, mean float64 }
+// sizes are those of the calls in six hours.
+type sizes struct{ in, out size }
+
+// size is the median and the mean of one class.
+type size struct{ median, mean float64 }
 
 // sigma is that of the log-normal with this median and mean.
-func (s sizes) sigma() float64 {
+func (s size) sigma() float64 {
 	if s.median <= 0 || s.mean <= s.median {
 		return 0
 	}
 	return math.Sqrt(2 * math.Log(s.mean/s.median))
+}
+
+// average is the mean of that log-normal.
+func (s size) average() float64 { return max(s.median, s.mean) }
+
+// meanCalls is how many calls a client's job has in the mean.
+func meanCalls() float64 {
+	d := dice{rand.New(rand.NewPCG(seedOfWork, seedOfArrivals))}
+	var sum float64
+	for range sampleOfJobs {
+		sum += float64(d.logNormal(callsOfClientJob, spreadOfCalls, maxCalls))
+	}
+	return sum / sampleOfJobs
 }
 
 // Clients reads clients from files, the order of which does not matter.
@@ -58,46 +75,64 @@ func Clients(c *quota.Config, files []string) ([]*Tenant, error) {
 		return nil, errors.New("no principal of the configuration can use an account")
 	}
 	var ids []string
+	longest := 0
 	for id, one := range known {
-		if len(one.rates) > 0 && len(one.in) > 0 {
+		if len(one.rates) > 0 && len(one.sizes) > 0 {
 			ids = append(ids, id)
+			longest = max(longest, len(one.rates))
 		}
 	}
 	if len(ids) == 0 {
 		return nil, errors.New("the files hold no client with both rates and sizes: name the file of windows and the file of tokens")
 	}
 	slices.Sort(ids)
+	calls := meanCalls()
 	var all []*Tenant
 	for i, id := range ids {
-		all = append(all, known[id].tenant(base[i%len(base)]))
-		all[i].Agents = "client-" + id
+		all = append(all, known[id].tenant(base[i%len(base)], "client-"+id, longest, calls))
 	}
 	return all, nil
 }
 
-// tenant makes the client's work that of a principal. Kinds keep what the table estimates by.
-func (c *client) tenant(of *Tenant) *Tenant {
+// tenant makes the client's work that of a principal, over as many parts as the files tell of: who made no call at the end
+// has no row there. Kinds keep what the table estimates by.
+func (c *client) tenant(of *Tenant, name string, parts int, calls float64) *Tenant {
 	t := *of
-	t.Rate, t.Period = c.rates, quota.Millis(len(c.rates)*partOfDay)*quota.Second
-	t.Kinds = []kind{{name: "quick_query", share: 1, calls: callsOfClientJob, spread: spreadOfCalls, cached: 1, scale: 1}}
-	var sum float64
-	for _, r := range c.rates {
-		sum += r
+	t.Agents = name
+	t.Rate, t.Period = make([]float64, parts), quota.Millis(parts*partOfDay)*quota.Second
+	t.Share = 0
+	for i, rate := range c.rates {
+		at := c.sizesAt(i * partOfDay)
+		t.Rate[i] = rate
+		t.Share += rate * (at.in.average() + at.out.average())
 	}
-	t.Share = sum * (c.in[0].mean + c.out[0].mean)
-	t.Size = func(random *rand.Rand) []Call {
-		d := dice{random}
-		part := d.IntN(len(c.in))
+	t.Kinds = []kind{{name: "quick_query", of: name, share: 1, calls: callsOfClientJob, spread: spreadOfCalls, cached: 1, scale: 1}}
+	t.Uses = func(after quota.Millis) quota.Tokens {
+		now := c.sizesAt(int(after / quota.Second))
+		return quota.Tokens{Input: int64(calls * now.in.average()), Output: int64(calls * now.out.average())}
+	}
+	t.Size = func(random *rand.Rand, after quota.Millis) []Call {
+		d, now := dice{random}, c.sizesAt(int(after/quota.Second))
 		calls := make([]Call, d.logNormal(callsOfClientJob, spreadOfCalls, maxCalls))
 		for i := range calls {
-			in, out := c.in[part], c.out[part]
 			calls[i] = Call{Takes: callTakesMS, Tokens: quota.Tokens{
-				Input: d.logNormal(in.median, in.sigma(), mostTraceTokens), Output: d.logNormal(out.median, out.sigma(), mostTraceTokens),
+				Input:  d.logNormal(now.in.median, now.in.sigma(), mostTraceTokens),
+				Output: d.logNormal(now.out.median, now.out.sigma(), mostTraceTokens),
 			}}
 		}
 		return calls
 	}
 	return &t
+}
+
+// sizesAt finds the sizes of calls at a second of the week: those of its six hours, else the nearest that are known.
+func (c *client) sizesAt(second int) *sizes {
+	part := second / partOfSizes
+	for off := 0; ; off++ {
+		if found := cmp.Or(c.sizes[part-off], c.sizes[part+off]); found != nil {
+			return found
+		}
+	}
 }
 
 func readClients(name string, known map[string]*client) (err error) {
@@ -129,7 +164,7 @@ func readClients(name string, known map[string]*client) (err error) {
 		}
 		id := row[column[clientColumn]]
 		if known[id] == nil {
-			known[id] = &client{}
+			known[id] = &client{sizes: map[int]*sizes{}}
 		}
 		if err := read(known[id], row); err != nil {
 			line, _ := rows.FieldPos(0)
@@ -148,25 +183,25 @@ func readerOf(column map[string]int) (func(*client, []string) error, error) {
 		return func(c *client, row []string) error {
 			return c.addRate(row[column[windowColumn]], row[column[rateColumn]])
 		}, nil
-	case has(clientColumn, "in_p50", "in_mean", "out_p50", "out_mean"):
+	case has(clientColumn, windowColumn, "in_p50", "in_mean", "out_p50", "out_mean"):
 		return func(c *client, row []string) error {
-			return c.addSizes(row[column["in_p50"]], row[column["in_mean"]], row[column["out_p50"]], row[column["out_mean"]])
+			return c.addSizes(row[column[windowColumn]], row[column["in_p50"]], row[column["in_mean"]], row[column["out_p50"]], row[column["out_mean"]])
 		}, nil
 	}
-	return nil, fmt.Errorf("neither the rates nor the sizes of ServeGen clients: it needs the columns %s, %s, %s, or in_p50, in_mean, out_p50, out_mean",
+	return nil, fmt.Errorf("neither the rates nor the sizes of ServeGen clients: it needs the columns %s and %s, and %s, or in_p50, in_mean, out_p50 and out_mean",
 		clientColumn, windowColumn, rateColumn)
 }
 
 func (c *client) addRate(start, rate string) error {
-	at, err := strconv.ParseFloat(start, 64)
-	if err != nil || at < 0 || at > 366*86400 {
-		return fmt.Errorf("%s %q is not a time of a year in seconds", windowColumn, start)
+	at, err := secondOf(start)
+	if err != nil {
+		return err
 	}
 	perSecond, err := strconv.ParseFloat(rate, 64)
 	if err != nil || !(perSecond >= 0) || math.IsInf(perSecond, 0) {
 		return fmt.Errorf("%s %q is not a rate", rateColumn, rate)
 	}
-	part := int(at) / partOfDay
+	part := at / partOfDay
 	if part >= len(c.rates) {
 		c.rates = append(c.rates, make([]float64, part+1-len(c.rates))...)
 	}
@@ -175,7 +210,11 @@ func (c *client) addRate(start, rate string) error {
 }
 
 // addSizes leaves out hours in which a client made no call.
-func (c *client) addSizes(texts ...string) error {
+func (c *client) addSizes(start string, texts ...string) error {
+	at, err := secondOf(start)
+	if err != nil {
+		return err
+	}
 	var n [4]float64
 	for i, text := range texts {
 		if text == "" {
@@ -187,6 +226,15 @@ func (c *client) addSizes(texts ...string) error {
 		}
 		n[i] = max(1, value)
 	}
-	c.in, c.out = append(c.in, sizes{n[0], n[1]}), append(c.out, sizes{n[2], n[3]})
+	c.sizes[at/partOfSizes] = &sizes{in: size{n[0], n[1]}, out: size{n[2], n[3]}}
 	return nil
+}
+
+// secondOf reads when a row begins.
+func secondOf(start string) (int, error) {
+	at, err := strconv.ParseFloat(start, 64)
+	if err != nil || !(at >= 0) || at > 366*86400 {
+		return 0, fmt.Errorf("%s %q is not a time of a year in seconds", windowColumn, start)
+	}
+	return int(at), nil
 }

@@ -20,7 +20,7 @@ const (
 // guesser estimates what work will use.
 type guesser struct {
 	learned bool
-	seen    map[string]*history
+	seen    map[string]*history // by kind, and by kind and whose it is
 }
 
 // history is what tasks of one type used, in the order of time and of size.
@@ -35,12 +35,22 @@ func newGuesser(learned bool) *guesser {
 	return &guesser{learned: learned, seen: map[string]*history{}}
 }
 
+// own is by what the history of a kind of somebody's work is known; the kind's name alone is for everybody's.
+func (k *kind) own() string { return k.name + "/" + k.of }
+
 // learn remembers what a task used in all.
-func (g *guesser) learn(kind string, used quota.Tokens) {
-	h := g.seen[kind]
+func (g *guesser) learn(k *kind, used quota.Tokens) {
+	g.learnAs(k.name, used)
+	if k.of != "" {
+		g.learnAs(k.own(), used)
+	}
+}
+
+func (g *guesser) learnAs(name string, used quota.Tokens) {
+	h := g.seen[name]
 	if h == nil {
 		h = &history{}
-		g.seen[kind] = h
+		g.seen[name] = h
 	}
 	n := used.Total()
 	if len(h.order) == mostEvidence {
@@ -58,9 +68,13 @@ func quantile(sorted []int64, q float64) int64 {
 	return sorted[min(len(sorted)-1, int(math.Ceil(q*float64(len(sorted)+1)))-1)]
 }
 
-// rest is what to reserve for what is left of a task that has used something, and the least that is of use.
+// rest is what to reserve for what is left of a task that has used something, and the least that is of use: by the history of
+// whose work it is where there is enough of it, else of everybody's, else by the table.
 func (g *guesser) rest(k *kind, used int64) (amount quota.Tokens, least int64) {
-	if h := g.seen[k.name]; g.learned && h != nil && h.count >= leastEvidence {
+	for _, h := range []*history{g.seen[k.own()], g.seen[k.name]} {
+		if !g.learned || h == nil || h.count < leastEvidence {
+			continue
+		}
 		if left := h.beyond(used); len(left) > 0 {
 			return h.scaled(quantile(left, coverageTarget) - used), quantile(left, halfOf) - used
 		}

@@ -155,7 +155,7 @@ func (e *engine) report(r *run) {
 
 func (e *engine) finished(r *run) {
 	r.over, r.working = true, false
-	e.guess.learn(r.Kind, r.total)
+	e.guess.learn(r.kind, r.total)
 	e.measure.finished(r)
 }
 

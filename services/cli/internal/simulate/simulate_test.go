@@ -127,13 +127,29 @@ func TestQuantilesLeaveOutWhatIsOver(t *testing.T) {
 	g := newGuesser(true)
 	k := &kind{name: "code_review", calls: 3, cached: 100}
 	for i := range 99 {
-		g.learn(k.name, quota.Tokens{Output: int64(i + 1)})
+		g.learn(k, quota.Tokens{Output: int64(i + 1)})
 	}
 	if amount, least := g.rest(k, 0); amount.Total() != 90 || least != 50 {
 		t.Errorf("%d and %d, want 90 and 50", amount.Total(), least)
 	}
 	if amount, _ := g.rest(k, 79); amount.Total() != 19 {
 		t.Errorf("%d more after 79 of 99, want 19", amount.Total())
+	}
+}
+
+// Who has a history is estimated by it, and others by everybody's.
+func TestOwnHistoriesComeFirst(t *testing.T) {
+	t.Parallel()
+	g := newGuesser(true)
+	large, small, fresh := &kind{name: "quick_query", of: "large"}, &kind{name: "quick_query", of: "small"}, &kind{name: "quick_query", of: "fresh"}
+	for range 2 * leastEvidence {
+		g.learn(large, quota.Tokens{Output: 1000})
+		g.learn(small, quota.Tokens{Output: 10})
+	}
+	for k, want := range map[*kind]int64{large: 1000, small: 10, fresh: 1000} {
+		if amount, _ := g.rest(k, 0); amount.Total() != want {
+			t.Errorf("%s: %d, want %d", k.of, amount.Total(), want)
+		}
 	}
 }
 

@@ -38,6 +38,7 @@ const (
 // kind is a type of work.
 type kind struct {
 	name          string
+	of            string // whose it is, where what others of that type use tells little of it
 	share         int
 	calls, spread float64 // median and sigma of the number of calls
 	cached        float64 // median cached prefix
@@ -59,8 +60,12 @@ type Tenant struct {
 	Rate []float64
 	// Period is what Rate is spread over and repeats after; 0 means a day.
 	Period quota.Millis
-	// Size overrides what its jobs use, for clients of a trace.
-	Size func(*rand.Rand) []Call
+	// Begins is how far into the period the simulation starts.
+	Begins quota.Millis
+	// Size overrides what its jobs use that arrive so long after the beginning of a period, for clients of a trace.
+	Size func(random *rand.Rand, after quota.Millis) []Call
+	// Uses is what such a job uses in the mean.
+	Uses func(after quota.Millis) quota.Tokens
 	// Preemptible says that its work may be interrupted.
 	Preemptible bool
 }
@@ -152,7 +157,8 @@ func (t *Tenant) kindOf(name string) *kind {
 }
 
 func kinds() (prompt, task, query kind) {
-	return kind{"code_review", 60, callsOfPrompt, 1.48, cachedMedian, 1}, kind{"code_generation", 10, 30, 0.6, 60_000, 1.2}, kind{"quick_query", 30, 1, 0.8, 12_000, 0.6}
+	return kind{"code_review", "", 60, callsOfPrompt, 1.48, cachedMedian, 1}, kind{"code_generation", "", 10, 30, 0.6, 60_000, 1.2},
+		kind{"quick_query", "", 30, 1, 0.8, 12_000, 0.6}
 }
 
 // tenants says who works in a world: known teams as their names say, others as if they were developers.
@@ -240,13 +246,13 @@ func (d dice) calls(k *kind) []Call {
 	return calls
 }
 
-// job draws one piece of work.
-func (d dice) job(t *Tenant) *Job {
+// job draws one piece of work that arrives so long after the start.
+func (d dice) job(t *Tenant, after quota.Millis) *Job {
 	k := d.kind(t)
 	j := &Job{Tenant: t, Kind: k.name, Priority: d.priority(t), Agent: fmt.Sprintf("%s-%02d", cmp.Or(t.Agents, t.Principal), d.IntN(agentsOfATenant)+1), Dies: -1}
 	calls := d.calls(k)
 	if t.Size != nil {
-		calls = t.Size(d.Rand)
+		calls = t.Size(d.Rand, (t.Begins+after)%t.Period)
 	}
 	for part := range slices.Chunk(calls, callsPerReport) {
 		j.Steps = append(j.Steps, stepOf(part))
@@ -267,19 +273,21 @@ func workload(c *quota.Config, all []*Tenant, days int, load float64, seed uint6
 		capacity[a.Provider] += m.perMS
 		weights[a.Provider] = m.limit.Weights
 	}
+	length := quota.Millis(days) * quota.Day
+	all = beginning(all, seed)
 	shares := map[string]float64{}
 	for _, t := range all {
-		shares[t.Provider] += t.Share
+		shares[t.Provider] += t.Share * t.present(length)
 	}
 	var jobs []*Job
 	for i, t := range all {
-		if capacity[t.Provider] == 0 {
+		if capacity[t.Provider] == 0 || t.present(length) == 0 {
 			continue
 		}
 		d := dice{rand.New(rand.NewPCG(seed, seedOfWork+uint64(i)))}
-		perMS := load * capacity[t.Provider] * t.Share / shares[t.Provider] / mean(t, weights[t.Provider])
-		for _, at := range d.arrivals(t, perMS, quota.Millis(days)*quota.Day) {
-			j := d.job(t)
+		perMS := load * capacity[t.Provider] * t.Share / shares[t.Provider] / mean(t, weights[t.Provider], length)
+		for _, at := range d.arrivals(t, perMS, length) {
+			j := d.job(t, at.Sub(start))
 			j.Arrives = at
 			jobs = append(jobs, j)
 		}
@@ -292,41 +300,97 @@ func workload(c *quota.Config, all []*Tenant, days int, load float64, seed uint6
 }
 
 // mean is what a tenant's job uses in the mean, in units of a limit with these weights.
-func mean(t *Tenant, w quota.Weights) float64 {
+func mean(t *Tenant, w quota.Weights, length quota.Millis) float64 {
+	if t.Uses != nil {
+		return max(1, t.meanUse(w, length))
+	}
 	d := dice{rand.New(rand.NewPCG(seedOfWork, seedOfArrivals))}
 	var sum float64
 	for range sampleOfJobs {
-		sum += units(w, d.job(t).used(0).Tokens)
+		sum += units(w, d.job(t, 0).used(0).Tokens)
 	}
 	return max(1, sum/sampleOfJobs)
 }
 
+// meanUse is the same for a client of a trace, by how much of its work arrives when.
+func (t *Tenant) meanUse(w quota.Weights, length quota.Millis) float64 {
+	parts, each := t.within(length)
+	var sum, all float64
+	for i, weight := range parts {
+		sum += weight * units(w, t.Uses((t.Begins+quota.Millis(i)*each)%t.Period))
+		all += weight
+	}
+	return sum / all
+}
+
+// beginning has tenants whose period is of several days begin with another day of it for each seed.
+func beginning(all []*Tenant, seed uint64) []*Tenant {
+	all = slices.Clone(all)
+	for i, t := range all {
+		if days := uint64(t.Period / quota.Day); days > 1 {
+			begun := *t
+			begun.Begins = quota.Millis(seed%days) * quota.Day
+			all[i] = &begun
+		}
+	}
+	return all
+}
+
+// shape is how the tenant's work is spread, and over what time.
+func (t *Tenant) shape() (weights []float64, period quota.Millis) {
+	weights, period = t.Rate, t.Period
+	if weights == nil {
+		weights = officeHours()
+	}
+	if period == 0 {
+		period = quota.Day
+	}
+	return weights, period
+}
+
+// weightAt is that of the part of the shape that a time so long after the start falls into.
+func (t *Tenant) weightAt(after float64, weights []float64, period quota.Millis) float64 {
+	return weights[int(math.Mod(float64(t.Begins)+after, float64(period))/float64(period)*float64(len(weights)))]
+}
+
+// within lists the weights of the parts of a time from the start, and how long each is.
+func (t *Tenant) within(length quota.Millis) (parts []float64, each quota.Millis) {
+	weights, period := t.shape()
+	each = period / quota.Millis(len(weights))
+	for at := quota.Millis(0); at < length; at += each {
+		parts = append(parts, t.weightAt(float64(at), weights, period))
+	}
+	return parts, each
+}
+
+// present is how much work a tenant has in a time from the start, as a multiple of what it has in as long a time on average.
+func (t *Tenant) present(length quota.Millis) float64 {
+	weights, period := t.shape()
+	all := average(weights)
+	switch {
+	case all == 0:
+		return 0
+	case length%period == 0:
+		return 1
+	}
+	parts, _ := t.within(length)
+	return average(parts) / all
+}
+
 // arrivals draws a Poisson process whose rate follows the day, by thinning.
 func (d dice) arrivals(t *Tenant, perMS float64, length quota.Millis) (at []quota.Instant) {
-	shape := t.Rate
-	if shape == nil {
-		shape = officeHours()
-	}
-	var sum, most float64
-	for _, w := range shape {
-		sum, most = sum+w, max(most, w)
-	}
-	average := sum / float64(len(shape))
-	if sum == 0 {
+	weights, period := t.shape()
+	most, usual := slices.Max(weights), average(weights)
+	if usual == 0 {
 		return nil
 	}
-	peak := perMS * most / average
-	period := float64(quota.Day)
-	if t.Period > 0 {
-		period = float64(t.Period)
-	}
+	peak := perMS * most / usual
 	for now := 0.0; ; {
 		now += d.ExpFloat64() / peak
 		if now >= float64(length) {
 			return at
 		}
-		part := int(math.Mod(now, period) / period * float64(len(shape)))
-		if d.Float64()*most < shape[part] {
+		if d.Float64()*most < t.weightAt(now, weights, period) {
 			at = append(at, start.Add(quota.Millis(now)))
 		}
 	}
