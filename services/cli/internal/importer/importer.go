@@ -88,16 +88,16 @@ func (i *Importer) Follow(ctx context.Context, tell func(Summary)) error {
 	defer ticker.Stop()
 	for {
 		sum, err := i.Run(ctx)
-		if ctx.Err() != nil {
-			return nil
+		if sum.Calls > 0 { // also of a run that was cut off: the next one does not tell of it again
+			tell(sum)
 		}
 		switch {
+		case ctx.Err() != nil:
+			return nil
 		case errors.Is(err, wire.ErrUnavailable): // what was not reported is read again
 			i.Log.Warn("the broker is away: trying until it is back", "error", err)
 		case err != nil:
 			return err
-		case sum.Calls > 0:
-			tell(sum)
 		}
 		select {
 		case <-ctx.Done():

@@ -287,6 +287,48 @@ func TestFollowReadsOn(t *testing.T) {
 	}
 }
 
+// onceAway is a broker that is away once when a call is reported.
+type onceAway struct {
+	Reporter
+	call string
+	away bool
+}
+
+func (o *onceAway) Report(ctx context.Context, r wire.ReportRequest) (*wire.ReservationReply, error) {
+	if r.Usage[0].CallID == o.call && !o.away {
+		o.away = true
+		return nil, wire.ErrUnavailable
+	}
+	return o.Reporter.Report(ctx, r)
+}
+
+// TestFollowTellsOfRunsThatWereCutOff: what a run brought before the broker went away is told, since no later run tells it.
+func TestFollowTellsOfRunsThatWereCutOff(t *testing.T) {
+	t.Parallel()
+	b, folder := newBooks(t), t.TempDir()
+	for n, file := range []string{"a.jsonl", "b.jsonl"} {
+		path := filepath.Join(folder, file)
+		write(t, path, said(fmt.Sprint("m", n), fmt.Sprint("r", n), 100, 0, ""), "")
+		at := time.Now().Add(time.Duration(n-10) * time.Minute)
+		if err := os.Chtimes(path, at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	i := newImporter(t, b, "claude-code", folder)
+	i.Reporter = &onceAway{Reporter: b, call: "r1"}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	calls := 0
+	err := i.Follow(ctx, func(s Summary) {
+		if calls += s.Calls; i.Reporter.(*onceAway).away && b.tokens() == 200 {
+			cancel()
+		}
+	})
+	if err != nil || calls != 2 {
+		t.Errorf("told of %d calls, want 2, %v", calls, err)
+	}
+}
+
 func TestDefaultFolders(t *testing.T) {
 	home := t.TempDir()
 	t.Setenv("HOME", home)
