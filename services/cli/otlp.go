@@ -34,8 +34,9 @@ func (a *app) otlp() *cobra.Command {
 		Use:   "otlp",
 		Short: "Take the telemetry of coding agents and record its usage",
 		Long: "Listen for OpenTelemetry (OTLP) on this machine and record each provider call in it as usage of an account:\n" +
-			"api_request events of Claude Code, sse_event of Codex. A call that a transcript or the agent itself tells too\n" +
-			"counts once. Agents that reserve can name their reservation with\n" +
+			"api_request events of Claude Code, sse_event of Codex. A call of Claude Code that a transcript or the agent itself\n" +
+			"tells too counts once; those of Codex have no ids: take them here or by bursar import, not both. Agents that\n" +
+			"reserve can name their reservation with\n" +
 			"OTEL_RESOURCE_ATTRIBUTES=allocation.id=ID,agent.id=AGENT. Nothing but this machine can connect.",
 		Example: "  bursar otlp --claude-account claude-max\n  bursar otlp --claude-account claude-max --openai-account openai-api",
 		Args:    exactly(),
