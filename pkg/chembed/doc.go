@@ -15,6 +15,7 @@
 //   - Data that ClickHouse acknowledged survives a kill -9 of the child or of this process. It does
 //     not survive a power cut: the engine does not fsync each insert. That is no loss here, since
 //     everything in it can be read again from the ledger.
+//   - What was asked, and what it took, is in system.query_log for 30 days, whatever is started again meanwhile.
 //   - The child ends when this process ends, however that happens: it stops at end of file of its
 //     standard input, a pipe that this process holds.
 //

@@ -29,10 +29,13 @@ const secretBytes = 24
 //go:embed files
 var files embed.FS
 
-// writeFiles puts the configuration into dir, overwriting what is there, and returns the passwords,
+// writeFiles puts the configuration into dir, overwriting what is there but for the definition of `system`, and returns the passwords,
 // which it makes if they are not there yet.
 func writeFiles(dir string) (map[string]string, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	if err := keepSystem(filepath.Join(dir, storeDir)); err != nil {
 		return nil, err
 	}
 	root, err := fs.Sub(files, "files")
