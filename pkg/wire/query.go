@@ -56,6 +56,8 @@ type HistoryRequest struct {
 	Scope
 	// Interval is hour or day; absent means hours up to two days, else days.
 	Interval string `json:"interval,omitzero"`
+	// Waits asks for the waits in vain of each interval too; with a label they are read from more rows than the rest.
+	Waits bool `json:"waits,omitzero"`
 }
 
 // PeaksRequest asks for the busiest hours.
@@ -135,6 +137,8 @@ type Point struct {
 	Spent
 	Granted int64 `json:"granted"`
 	Denied  int64 `json:"denied"`
+	// QueueEnded, where it was asked for, left the queue without a grant in the interval, which Denied has not.
+	QueueEnded int64 `json:"queue_ended,omitzero"`
 }
 
 // HistoryReply answers a history: every interval of the time, in order, those without usage too.
@@ -205,7 +209,8 @@ func newQueryRequest(verb string) Request {
 var (
 	summaryObject = object[SummaryRequest](scopeFields(func(r *SummaryRequest) *Scope { return &r.Scope }))
 	historyObject = append(object[HistoryRequest](scopeFields(func(r *HistoryRequest) *Scope { return &r.Scope })),
-		choice("interval", []string{IntervalHour, IntervalDay}, func(r *HistoryRequest) *string { return &r.Interval }))
+		choice("interval", []string{IntervalHour, IntervalDay}, func(r *HistoryRequest) *string { return &r.Interval }),
+		boolean("waits", func(r *HistoryRequest) *bool { return &r.Waits }))
 	peaksObject = append(object[PeaksRequest](scopeFields(func(r *PeaksRequest) *Scope { return &r.Scope })),
 		integer("limit", 1, MaxPeaks, func(r *PeaksRequest) *int64 { return &r.Limit }))
 )

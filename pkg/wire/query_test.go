@@ -11,7 +11,7 @@ func TestQueryRequestsAgreeWithTheirTags(t *testing.T) {
 	t.Parallel()
 	scope := Scope{"7d", 1_700_000_000_000, 1_700_000_100_000, "Europe/Berlin", "claude", "max-1", "core", "a", "analysis", "m"}
 	for _, r := range []Request{
-		&SummaryRequest{scope}, &HistoryRequest{scope, IntervalDay}, &PeaksRequest{scope, 7},
+		&SummaryRequest{scope}, &HistoryRequest{scope, IntervalDay, true}, &PeaksRequest{scope, 7},
 		&SummaryRequest{}, &HistoryRequest{}, &PeaksRequest{}, &ForecastRequest{},
 		&ForecastRequest{"Europe/Berlin", "max-1", "max-1/session", true},
 	} {

@@ -76,7 +76,7 @@ func (c *historyCommand) ask(ctx context.Context, b *remote) (*historyDocument, 
 	if err != nil {
 		return nil, err
 	}
-	history, err := b.History(ctx, wire.HistoryRequest{Scope: c.scope, Interval: c.interval})
+	history, err := b.History(ctx, wire.HistoryRequest{Scope: c.scope, Interval: c.interval, Waits: true})
 	if err != nil {
 		return nil, err
 	}

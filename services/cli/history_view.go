@@ -101,25 +101,37 @@ func (c *historyCommand) showChart(h *wire.HistoryReply) {
 	if len(points) < 2 {
 		return
 	}
-	most := int64(1)
+	most, inVain := int64(1), int64(0)
 	for i := range points {
-		most = max(most, points[i].TotalTokens)
+		most, inVain = max(most, points[i].TotalTokens), inVain+points[i].QueueEnded
 	}
 	s, zone := c.screen, zoneOf(h.Zone)
 	t := &screen.Table{Columns: []screen.Column{
 		{Title: strings.ToUpper(h.Interval)}, {Title: "TOKENS", Right: true}, {Title: "COST", Right: true},
-		{Title: "GRANTED", Right: true}, {Title: "DENIED", Right: true}, {Title: " "},
+		{Title: "GRANTED", Right: true}, {Title: "DENIED", Right: true},
 	}}
+	if inVain > 0 {
+		t.Columns = append(t.Columns, screen.Column{Title: "IN VAIN", Right: true})
+	}
+	t.Columns = append(t.Columns, screen.Column{Title: " "})
 	for len(points) > 0 {
 		if skipped := quietRun(points); skipped >= quietShown {
-			t.Add(screen.Toned(screen.Faint, fmt.Sprintf("… %d without", skipped)), screen.Text(""), screen.Text(""), screen.Text(""), screen.Text(""), screen.Text(""))
+			row := make([]screen.Cell, len(t.Columns))
+			row[0] = screen.Toned(screen.Faint, fmt.Sprintf("… %d without", skipped))
+			t.Add(row...)
 			points = points[skipped:]
 			continue
 		}
 		p := &points[0]
 		points = points[1:]
-		t.Add(screen.Text(intervalText(p.From, h.Interval, zone)), screen.Text(screen.Short(p.TotalTokens)), screen.Text(screen.Money(p.CostMicroUSD)),
-			screen.Text(screen.Count(p.Granted)), screen.Text(screen.Count(p.Denied)), screen.Toned(screen.Good, bar(p.TotalTokens, most)))
+		row := []screen.Cell{
+			screen.Text(intervalText(p.From, h.Interval, zone)), screen.Text(screen.Short(p.TotalTokens)), screen.Text(screen.Money(p.CostMicroUSD)),
+			screen.Text(screen.Count(p.Granted)), screen.Text(screen.Count(p.Denied)),
+		}
+		if inVain > 0 {
+			row = append(row, screen.Text(screen.Count(p.QueueEnded)))
+		}
+		t.Add(append(row, screen.Toned(screen.Good, bar(p.TotalTokens, most)))...)
 	}
 	s.Table(t)
 	s.Printf("\n")
@@ -128,7 +140,9 @@ func (c *historyCommand) showChart(h *wire.HistoryReply) {
 // quietShown intervals in a row in which nothing happened, or more, are one line of the chart.
 const quietShown = 4
 
-func quiet(p *wire.Point) bool { return p.TotalTokens == 0 && p.Granted == 0 && p.Denied == 0 }
+func quiet(p *wire.Point) bool {
+	return p.TotalTokens == 0 && p.Granted == 0 && p.Denied == 0 && p.QueueEnded == 0
+}
 
 // quietRun counts the first points in which nothing happened.
 func quietRun(points []wire.Point) int {

@@ -48,3 +48,45 @@ func TestSpanSince(t *testing.T) {
 		}
 	}
 }
+
+// By the hour, who waited in vain is not among the denied, as in the totals above; where nobody did there is no such column.
+func TestHistoryTellsWaitsInVain(t *testing.T) {
+	t.Parallel()
+	hour := time.Hour.Milliseconds()
+	for name, c := range map[string]struct {
+		inVain [3]int64
+		want   []string
+	}{
+		"somebody": {[3]int64{0, 188, 7}, []string{"HOUR", "TOKENS", "COST", "GRANTED", "DENIED", "IN VAIN", "1 46 0", "2 46 188", "3 46 7"}},
+		"nobody":   {[3]int64{}, []string{"HOUR", "TOKENS", "COST", "GRANTED", "DENIED", "1 46", "2 46", "3 46"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var out bytes.Buffer
+			h := &historyCommand{app: &app{screen: screen.New(&out, func(string) string { return "" })}}
+			reply := &wire.HistoryReply{Zone: "UTC", Interval: wire.IntervalHour}
+			for i, n := range c.inVain {
+				reply.Points = append(reply.Points, wire.Point{From: wire.Time(int64(i) * hour), To: wire.Time(int64(i+1) * hour), Granted: int64(i + 1), Denied: 46, QueueEnded: n})
+			}
+			h.showChart(reply)
+			text := strings.Join(strings.Fields(out.String()), " ")
+			for _, want := range c.want {
+				if !strings.Contains(text, want) {
+					t.Errorf("does not say %q:\n%s", want, out.String())
+				}
+			}
+			if strings.Contains(text, "IN VAIN") != (name == "somebody") {
+				t.Errorf("tells of waits in vain wrongly:\n%s", out.String())
+			}
+		})
+	}
+}
+
+// Hours in which nothing happened but waits in vain are told of.
+func TestHistoryKeepsHoursOfWaitsInVain(t *testing.T) {
+	t.Parallel()
+	points := trimmed([]wire.Point{{}, {QueueEnded: 1}, {Granted: 1}, {QueueEnded: 2}, {}})
+	if len(points) != 3 || points[0].QueueEnded != 1 || points[2].QueueEnded != 2 {
+		t.Errorf("%+v, want the three in the middle", points)
+	}
+}

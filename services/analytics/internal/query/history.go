@@ -73,8 +73,12 @@ func (r *Reader) History(ctx context.Context, workspace string, q *wire.HistoryR
 	}
 	f := filterOf(workspace, q.Scope, p, now)
 	f.parameters["starts"] = startsOf(bounds)
+	counted := []string{kindGranted, kindDenied}
+	if q.Waits {
+		counted = append(counted, kindDequeued)
+	}
 	a, err := r.tally(ctx, f, question{
-		topic: "summing over time", decisions: []string{kindGranted, kindDenied},
+		topic: "summing over time", decisions: counted,
 		start: func(time string) string {
 			return "toInt64(roundDown(toUnixTimestamp64Milli(" + time + "), {starts:Array(Int64)}))"
 		},
@@ -92,6 +96,10 @@ func (r *Reader) History(ctx context.Context, workspace string, q *wire.HistoryR
 			point.Granted += int64(t.events)
 		case kindDenied:
 			point.Denied += int64(t.events)
+		case kindDequeued:
+			if t.outcome != string(quota.QueueGranted) {
+				point.QueueEnded += int64(t.events)
+			}
 		}
 	}
 	reply.Through = a.through

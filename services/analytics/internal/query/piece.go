@@ -61,6 +61,9 @@ func (q question) counted() string {
 // detailed tells whether more is asked of decisions than how many there were of a kind.
 func (q question) detailed() bool { return slices.Contains(q.decisions, kindClosed) }
 
+// byOutcome tells whether it counts how decisions ended.
+func (q question) byOutcome() bool { return q.detailed() || slices.Contains(q.decisions, kindDequeued) }
+
 // event is a row of the answer to a piece: events that are alike.
 type event struct {
 	kind, outcome, code, reason string
@@ -94,8 +97,11 @@ func (f filter) sql(q question, done summed, p piece) string {
 	const total = "input_tokens + cache_read_tokens + cache_write_5m_tokens + cache_write_1h_tokens + output_tokens"
 	keys := []string{"kind", q.start(p.time) + " AS start"}
 	sums := []string{summing, "sumIf(" + total + ", unpriced)", "count()"}
+	if q.byOutcome() && p.decisions {
+		keys = append(keys, "outcome")
+	}
 	if q.detailed() && p.decisions {
-		keys = append(keys, "outcome", "code", "reason")
+		keys = append(keys, "code", "reason")
 		sums = append(sums, "sum(greatest(0, granted_tokens - ("+total+")))")
 	}
 	period := span{f.from, f.to}
@@ -118,8 +124,11 @@ func (f filter) sql(q question, done summed, p piece) string {
 func (e *event) targets(q question, p piece) []any {
 	keys := []any{&e.kind, &e.start}
 	sums := slices.Concat(targets(&e.spent), []any{&e.spent.UnpricedTokens, &e.events})
+	if q.byOutcome() && p.decisions {
+		keys = append(keys, &e.outcome)
+	}
 	if q.detailed() && p.decisions {
-		keys = append(keys, &e.outcome, &e.code, &e.reason)
+		keys = append(keys, &e.code, &e.reason)
 		sums = append(sums, &e.returned)
 	}
 	if p.usage {
@@ -202,20 +211,34 @@ func (s span) of(column string) string {
 	return s.has(column) + " AND committed_at >= " + instant(s.from)
 }
 
-// hours is a condition that changes nothing but what is read: an index knows the least and the greatest time of each granule, and
-// another one, which late usage does not widen, the set of the hours of usage, where these are few.
+// hours is a condition that changes nothing but what is read: an index knows the least and the greatest time of each granule.
 func (s span) hours() string {
-	const few = 3
 	first, last := int64(s.from)/hourMS, (int64(s.to)-1)/hourMS
 	times := " AND " + s.has(countedAt)
-	if last-first >= few {
+	if last-first >= fewHours {
 		return times
 	}
-	var hours []string
+	var hours []int64
 	for h := first; h <= last; h++ {
-		hours = append(hours, "toDateTime("+strconv.FormatInt(h*secondsPerHour, 10)+", 'UTC')")
+		hours = append(hours, h)
 	}
-	return times + " AND toStartOfHour(occurred_at) IN (" + strings.Join(hours, ", ") + ")"
+	return times + hoursOfUse(hours)
+}
+
+// fewHours are so many that an index, which late usage does not widen, is asked for each of them.
+const fewHours = 3
+
+// hoursOfUse is a condition that changes nothing but what is read, of usage in some hours since 1970: an index has the set of
+// the hours of usage. It is empty where these are too many.
+func hoursOfUse(hours []int64) string {
+	if len(hours) > fewHours {
+		return ""
+	}
+	var listed []string
+	for _, h := range hours {
+		listed = append(listed, "toDateTime("+strconv.FormatInt(h*secondsPerHour, 10)+", 'UTC')")
+	}
+	return " AND toStartOfHour(occurred_at) IN (" + strings.Join(listed, ", ") + ")"
 }
 
 const hourMS = secondsPerHour * 1000

@@ -124,6 +124,9 @@ func TestAnswersEqualSumsInGo(t *testing.T) {
 
 func testAnswers(t *testing.T, w *world) {
 	t.Helper()
+	if w.inVain(wire.Point{To: wire.Time(w.now.UnixMilli())}, wire.Scope{Team: "core"}) == 0 {
+		t.Error("nobody of the team waits in vain: the fleet does not test it")
+	}
 	for name, scope := range map[string]wire.Scope{
 		"a day":            {},
 		"a week":           {Timeframe: "7d"},
@@ -252,7 +255,7 @@ func checkDecisions(t *testing.T, w *world, summary *wire.SummaryReply, scope wi
 func (w *world) checkHistory(t *testing.T, scope wire.Scope, summary *wire.SummaryReply) {
 	t.Helper()
 	for _, interval := range []string{wire.IntervalHour, wire.IntervalDay} {
-		history, err := w.reader.History(t.Context(), "acme", &wire.HistoryRequest{Scope: scope, Interval: interval}, w.now)
+		history, err := w.reader.History(t.Context(), "acme", &wire.HistoryRequest{Scope: scope, Interval: interval, Waits: true}, w.now)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -260,7 +263,7 @@ func (w *world) checkHistory(t *testing.T, scope wire.Scope, summary *wire.Summa
 			t.Errorf("history by %s: totals %+v, want %+v", interval, history.Totals, summary.Totals)
 		}
 		next := history.From
-		var granted, denied int64
+		var granted, denied, inVain int64
 		for _, point := range history.Points {
 			if point.From != next {
 				t.Errorf("history by %s: a point begins at %s, want %s", interval, point.From, next)
@@ -272,12 +275,28 @@ func (w *world) checkHistory(t *testing.T, scope wire.Scope, summary *wire.Summa
 			}
 			granted += point.Granted
 			denied += point.Denied
+			inVain += point.QueueEnded
+			if want := w.inVain(point, scope); point.QueueEnded != want {
+				t.Errorf("history by %s: from %s: %d waits in vain, want %d", interval, point.From, point.QueueEnded, want)
+			}
 		}
-		if next != history.To || granted != summary.Decisions.Granted || denied != summary.Decisions.Denied {
-			t.Errorf("history by %s ends at %s with %d grants and %d denials, want %s, %d, %d",
-				interval, next, granted, denied, history.To, summary.Decisions.Granted, summary.Decisions.Denied)
+		want := &summary.Decisions
+		if next != history.To || granted != want.Granted || denied != want.Denied || inVain != want.QueueEnded {
+			t.Errorf("history by %s ends at %s with %d grants, %d denials and %d waits in vain, want %s, %d, %d, %d",
+				interval, next, granted, denied, inVain, history.To, want.Granted, want.Denied, want.QueueEnded)
 		}
 	}
+}
+
+// inVain counts the waits that ended without a grant in an interval.
+func (w *world) inVain(p wire.Point, scope wire.Scope) (n int64) {
+	for _, event := range w.events {
+		e, ok := event.(*quota.ReservationDequeued)
+		if ok && e.Outcome != quota.QueueGranted && e.At >= p.From.Instant() && e.At < p.To.Instant() && inScope(&e.Labels, scope) {
+			n++
+		}
+	}
+	return n
 }
 
 func (w *world) checkPeaks(t *testing.T, scope wire.Scope, summary *wire.SummaryReply, matches func(*quota.UsageRecorded) bool) {
