@@ -52,8 +52,47 @@ func TestRun(t *testing.T) {
 	if lines := strings.Count(out.String(), "\n"); lines < 12+len(documented)+len(panels) {
 		t.Errorf("%d lines for %d queries:\n%s", lines, len(documented), out.String())
 	}
+	checkParts(t, b, false)
 	usage, err := one[uint64](t.Context(), b.conn, "SELECT count() FROM bursar.ledger_events FINAL WHERE kind = 'usage.recorded'")
 	if err != nil || usage < 54_000 || usage > 66_000 {
 		t.Errorf("%d usage rows, %v; want some 60,000", usage, err)
+	}
+}
+
+// TestFillScattered wants each part to have commits from all of the time, and the copies to be copies all the same.
+func TestFillScattered(t *testing.T) {
+	t.Parallel()
+	server := chtest.Start(t)
+	b := New(chtest.Open(t, server, chembed.UserWriter), chtest.Open(t, server, chembed.UserAnalyst), slog.New(slog.DiscardHandler))
+	var out bytes.Buffer
+	if err := b.Run(t.Context(), Options{Shape: Shape{UsageRows: 30_000, Workspaces: 3, Parts: 3, Scattered: true}, Asked: 1, Out: &out}); err != nil && !errors.Is(err, ErrSlow) {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out.String(), "every workspace: ") {
+		t.Errorf("not told that the copies were checked:\n%s", out.String())
+	}
+	checkParts(t, b, true)
+}
+
+// checkParts tells whether there are three parts that have commits of each workspace, of their own time or of all of it.
+func checkParts(t *testing.T, b *Bench, scattered bool) {
+	t.Helper()
+	rows, err := b.conn.Query(t.Context(), "SELECT min(commit), max(commit), uniqExact(workspace) FROM bursar.ledger_events GROUP BY _part ORDER BY 1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, last := 0, uint64(0)
+	for ; rows.Next(); n++ {
+		var first, end, workspaces uint64
+		if err := rows.Scan(&first, &end, &workspaces); err != nil {
+			t.Fatal(err)
+		}
+		if n > 0 && (first < last) != scattered || workspaces != 3 {
+			t.Errorf("a part has commits %d to %d of %d workspaces after one up to %d; scattered: %v", first, end, workspaces, last, scattered)
+		}
+		last = end
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil || n != 3 {
+		t.Errorf("%d parts, %v; want 3", n, err)
 	}
 }
