@@ -193,7 +193,7 @@ func (t *needTrial) from(origin int) {
 		t.covered++
 	}
 	for i, m := range needMethods() {
-		likely, hours := need.Total.Likely, need.Hours
+		likely, hours := need.Total.Likely, need.Hours()
 		if m.ahead != nil {
 			o := m.ahead(t.History, origin, t.week, t.week)
 			likely, hours = o.totals()[0], o.hours()

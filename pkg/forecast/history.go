@@ -3,6 +3,7 @@ package forecast
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -67,6 +68,11 @@ func NewHistory(start time.Time, step time.Duration, used []float64) *History {
 		h.slots[i] = h.slotAt(i)
 	}
 	return h
+}
+
+// Equal tells whether the same was used at the same times, so that the same is to be expected.
+func (h *History) Equal(other *History) bool {
+	return h.step == other.step && h.start.Equal(other.start) && h.start.Location() == other.start.Location() && slices.Equal(h.used, other.used)
 }
 
 // End is where the past ends: the instant that forecasts begin at.

@@ -20,8 +20,11 @@ type Hour struct {
 type Need struct {
 	From, To time.Time
 	Total    Range
-	Hours    []Hour
+	outlook  *Outlook
 }
+
+// Hours tells of each hour of it.
+func (n *Need) Hours() []Hour { return n.outlook.hours() }
 
 const (
 	// Past weeks are forecast again, a day apart, to see how wide the interval of the total must be: what makes whole weeks
@@ -56,7 +59,7 @@ func (h *History) need(origin int) *Need {
 	}
 	// Rounding must not turn an interval around.
 	between := Range{min(likely, stretched(intervalPart)), likely, max(likely, stretched(1-intervalPart))}
-	return &Need{From: o.start, To: o.start.Add(Week), Total: between, Hours: o.hours()}
+	return &Need{From: o.start, To: o.start.Add(Week), Total: between, outlook: o}
 }
 
 // usualWeek is the mean use of a week before a moment.
@@ -93,8 +96,9 @@ func (o *Outlook) hours() []Hour {
 func (h *History) widening(origin int) float64 {
 	week, day := h.steps(Week), h.steps(24*time.Hour)
 	var misses []float64
+	o := &Outlook{}
 	for from := origin - week; from >= week && len(misses) < rehearsals; from -= day {
-		misses = append(misses, h.miss(from, week))
+		misses = append(misses, h.miss(h.redraw(o, from, week), from, week))
 	}
 	if len(misses) < enoughToTell {
 		return 1
@@ -103,9 +107,9 @@ func (h *History) widening(origin int) float64 {
 	return min(mostWidening, max(1, quantile(misses, 1-2*intervalPart)))
 }
 
-// miss is how far the total of a past week was from the likely one, in half widths of the interval.
-func (h *History) miss(from, week int) float64 {
-	totals := h.ahead(from, week).totals()
+// miss is how far the total of a past week was from the likely one of an outlook on it, in half widths of the interval.
+func (h *History) miss(o *Outlook, from, week int) float64 {
+	totals := o.totals()
 	floor := totalFloor * h.usualWeek(from)
 	likely, actual := quantile(totals, 0.5)+floor, h.between(from, from+week)+floor
 	end := quantile(totals, 1-intervalPart) + floor

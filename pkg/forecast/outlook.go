@@ -39,6 +39,7 @@ type Outlook struct {
 	start time.Time
 	step  time.Duration
 	paths [][]float64
+	room  []float64 // of the paths
 }
 
 // Ahead looks as far ahead as asked for, in whole steps. Errors: *HistoryError.
@@ -51,14 +52,20 @@ func (h *History) Ahead(far time.Duration) (*Outlook, error) {
 }
 
 // ahead looks n steps ahead from an earlier moment, knowing only what was before it.
-func (h *History) ahead(origin, n int) *Outlook {
+func (h *History) ahead(origin, n int) *Outlook { return h.redraw(&Outlook{}, origin, n) }
+
+// redraw is ahead in the room of a bundle that is of no more use: a need takes some twenty.
+func (h *History) redraw(o *Outlook, origin, n int) *Outlook {
 	d := &drawing{
 		History: h, origin: origin, n: n, mean: h.between(0, origin) / float64(max(1, origin)),
 		rng: rand.New(rand.NewPCG(seed, uint64(origin))), cached: map[lookup][]candidate{}, aged: make([]float64, origin),
 	}
-	o := &Outlook{start: h.at(origin), step: h.step, paths: make([][]float64, paths)}
+	if len(o.room) < paths*n {
+		o.room, o.paths = make([]float64, paths*n), make([][]float64, paths)
+	}
+	o.start, o.step = h.at(origin), h.step
 	for i := range o.paths {
-		o.paths[i] = d.path()
+		o.paths[i] = d.path(o.room[i*n : i*n : (i+1)*n])
 	}
 	return o
 }
@@ -86,10 +93,9 @@ type candidate struct {
 	total float64 // of the weights up to this one
 }
 
-// path follows one analogous moment for a day, then the next one.
-func (d *drawing) path() []float64 {
+// path follows one analogous moment for a day, then the next one, and appends to an empty path.
+func (d *drawing) path(path []float64) []float64 {
 	day := d.steps(block)
-	path := make([]float64, 0, d.n)
 	previous, level := -1, 1.0
 	first, firstLevel := 0, 1.0
 	for from := 0; from < d.n; from += day {

@@ -36,7 +36,7 @@ type rehearsal struct{ origin, soFar, left int }
 // missing is by how much intervals that begin with a moment have to be widened, as a logarithm. known keeps what rehearsals
 // came to, for further moments of the same past.
 func (h *History) missing(origin, soFar, left int, known map[rehearsal][]float64) float64 {
-	misses := priorMisses()
+	misses, o := priorMisses(), &Outlook{}
 	length := soFar + left
 	// Counted from the beginning of the past, so that the next moment rehearses with the same windows.
 	last := (origin - left) / length * length
@@ -48,7 +48,7 @@ func (h *History) missing(origin, soFar, left int, known map[rehearsal][]float64
 		r := rehearsal{from, soFar, left}
 		of, done := known[r]
 		if !done {
-			of = h.rehearse(r)
+			of = h.rehearse(o, r)
 			known[r] = of
 		}
 		misses = append(misses, of...)
@@ -57,13 +57,13 @@ func (h *History) missing(origin, soFar, left int, known map[rehearsal][]float64
 	return quantile(misses, 1-2*intervalPart)
 }
 
-// rehearse forecasts a past window at each capacity, and lists by how much the interval missed where it ran out.
-func (h *History) rehearse(r rehearsal) (misses []float64) {
+// rehearse forecasts a past window at each capacity, in the room of an outlook, and lists by how much the interval missed where it ran out.
+func (h *History) rehearse(o *Outlook, r rehearsal) (misses []float64) {
 	usual := h.between(0, r.origin) / float64(r.origin) * float64(r.soFar+r.left)
 	if usual == 0 {
 		return nil
 	}
-	var o *Outlook
+	drawn := false
 	for _, part := range capacities() {
 		room := part*usual - h.between(r.origin-r.soFar, r.origin)
 		if room <= 0 {
@@ -73,8 +73,8 @@ func (h *History) rehearse(r rehearsal) (misses []float64) {
 		if math.IsInf(actual, 1) {
 			continue
 		}
-		if o == nil {
-			o = h.ahead(r.origin, r.left)
+		if !drawn {
+			o, drawn = h.redraw(o, r.origin, r.left), true
 		}
 		misses = append(misses, o.miss(room, actual))
 	}

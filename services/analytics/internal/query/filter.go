@@ -45,6 +45,13 @@ func filterOf(workspace string, s wire.Scope, p Period, now time.Time) filter {
 	return f
 }
 
+// with returns a filter with more parameters, which may be changed apart from those of f.
+func (f filter) with(more clickhouse.Parameters) filter {
+	f.parameters = maps.Clone(f.parameters)
+	maps.Copy(f.parameters, more)
+	return f
+}
+
 // labels is the condition on the labels, after others.
 func (f filter) labels() string {
 	conditions := ""
@@ -88,7 +95,10 @@ func (s summed) beyond(f filter) string { return s.condition(f, ">", true) }
 func (s summed) from(f filter) string { return s.condition(f, ">=", true) }
 
 // upTo is the condition of events that are in the sums.
-func (s summed) upTo(f filter) string { return s.condition(f, "<=", false) }
+func (s summed) upTo(f filter) string { return s.of(f, "<=") }
+
+// of is the condition of events of these ledgers by their commits.
+func (s summed) of(f filter, compare string) string { return s.condition(f, compare, false) }
 
 func (s summed) condition(f filter, compare string, others bool) string {
 	if len(s) == 0 {

@@ -8,6 +8,7 @@ import (
 	"math"
 	"runtime"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -26,23 +27,24 @@ func (r *Reader) Forecast(ctx context.Context, workspace string, q *wire.Forecas
 	}
 	now = now.Truncate(time.Millisecond).In(zone)
 	f := filterOf(workspace, wire.Scope{}, Period{From: now.Add(-forecast.MaxHistory), To: now, Zone: zone}, now)
-	limits, err := r.limits(ctx, f, q)
+	limits, sums, err := r.limits(ctx, f, q)
 	if err != nil {
 		return nil, err
 	}
 	if q.LimitID != "" && len(limits) == 0 {
 		return nil, wire.NewError(quota.CodeInvalid, "no limit %q counts spending in a session or calendar window; `bursar accounts` lists the limits", q.LimitID)
 	}
-	done, err := r.fillUse(ctx, f, limits, now)
-	if err != nil {
-		return nil, err
-	}
 	reply := &wire.ForecastReply{Now: timeOf(now), Zone: zone.String()}
-	limits, reply.MoreLimits = mostUsed(limits)
-	if reply.Limits, err = forecastAll(ctx, limits, q, now); err != nil {
+	if len(limits) == 0 {
+		reply.Limits = []wire.LimitForecast{}
+		reply.Through, err = r.through(ctx, f, sums.done)
+		return reply, err
+	}
+	if reply.Through, err = r.fillUse(ctx, f, limits, sums, now); err != nil {
 		return nil, err
 	}
-	reply.Through, err = r.through(ctx, f, done)
+	limits, reply.MoreLimits = mostUsed(limits)
+	reply.Limits, err = forecastAll(ctx, limits, q, now)
 	return reply, err
 }
 
@@ -51,6 +53,18 @@ func forecastAll(ctx context.Context, limits []*limitUse, q *wire.ForecastReques
 	all := make([]wire.LimitForecast, len(limits))
 	var group errgroup.Group
 	group.SetLimit(runtime.GOMAXPROCS(0))
+	// What the next week needs takes the longest, and is the same for limits that the same usage is charged to, such as the session
+	// and the week of an account. So it is worked out first, and once.
+	shareHours(limits, now)
+	for _, l := range limits {
+		if l.hours.shared {
+			continue
+		}
+		group.Go(func() error {
+			_, _ = l.hours.need() // whoever asks for it is told of an error
+			return nil
+		})
+	}
 	for i, l := range limits {
 		group.Go(func() error {
 			if err := ctx.Err(); err != nil {
@@ -61,6 +75,28 @@ func forecastAll(ctx context.Context, limits []*limitUse, q *wire.ForecastReques
 		})
 	}
 	return all, group.Wait()
+}
+
+// hours is what was used by the hour, and what the next week needs of it.
+type hours struct {
+	past *forecast.History
+	need func() (*forecast.Need, error)
+	// shared says that they are those of an earlier limit.
+	shared bool
+}
+
+// shareHours gathers what was used by the hour.
+func shareHours(limits []*limitUse, now time.Time) {
+	for i, l := range limits {
+		past := l.hourly(now)
+		l.hours = hours{past: past, need: sync.OnceValues(past.NextWeek)}
+		for _, other := range limits[:i] {
+			if other.hours.past.Equal(past) {
+				l.hours = hours{other.hours.past, other.hours.need, true}
+				break
+			}
+		}
+	}
 }
 
 // tooLong says what to do where the time of an answer is over: a back-test takes about half a second of each limit.
@@ -99,18 +135,18 @@ func (l *limitUse) forecast(q *wire.ForecastRequest, now time.Time) wire.LimitFo
 	if open {
 		fillPace(&f, window.Pace(now))
 	}
-	past, hours := l.history(forecast.StepFor(l.length(now)), now), l.hourly(now)
+	past := l.history(forecast.StepFor(l.length(now)), now)
 	f.HistoryHours = int64(past.Span().Hours())
 	if open && f.Capacity > 0 {
 		f.Exhaustion = exhaustion(&f, past, window)
 	}
-	if need, err := hours.NextWeek(); err == nil {
+	if need, err := l.hours.need(); err == nil {
 		f.NextWeek = weekNeed(need, q.LimitID != "")
 	} else {
 		needs(&f, err)
 	}
 	if q.Backtest {
-		f.Backtest = backtest(past, hours, l.length(now), l.spec.Window.Kind == string(quota.WindowSession))
+		f.Backtest = backtest(past, l.hours.past, l.length(now), l.spec.Window.Kind == string(quota.WindowSession))
 	}
 	return f
 }
@@ -162,7 +198,7 @@ func weekNeed(n *forecast.Need, hours bool) *wire.WeekNeed {
 	if !hours {
 		return w
 	}
-	for _, h := range n.Hours {
+	for _, h := range n.Hours() {
 		w.Hours = append(w.Hours, wire.HourNeed{From: timeOf(h.Start), Expected: units(h.Expected), High: units(h.High)})
 	}
 	return w

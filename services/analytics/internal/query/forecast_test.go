@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"math"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -277,6 +278,41 @@ func checkForecast(t *testing.T, w *growingWorld, f *wire.LimitForecast) {
 	for i, at := range order[1:] {
 		if at != 0 && at < order[i] || order[i] == 0 && i < 3 && at != 0 {
 			t.Errorf("%s runs out at %v, not in order", f.LimitID, order)
+		}
+	}
+}
+
+// TestNeedsAreSharedByEqualPasts forecasts limits together and alone: of two that the same usage is charged to, the need is worked
+// out once, and nothing that is told differs.
+func TestNeedsAreSharedByEqualPasts(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 9, 29, 11, 30, 0, 0, time.UTC)
+	charged := func(id string, window wire.WindowSpec, factor int64) *limitUse {
+		l := &limitUse{spec: wire.LimitSpec{LimitID: id, Unit: "tokens", Window: window, Capacity: 100_000}, byAge: map[int64]float64{}, byHour: map[int64]int64{}}
+		c := &charging{now: now.UnixMilli()}
+		for n := range int64(20 * 24 * 4) {
+			c.add(l, now.UnixMilli()/quarterMS*quarterMS-n*quarterMS, factor*(1+n*n%97))
+		}
+		return l
+	}
+	session, week := wire.WindowSpec{Kind: "session", DurationMS: 5 * hourMS}, wire.WindowSpec{Kind: "calendar", Period: "week"}
+	made := func() []*limitUse {
+		return []*limitUse{charged("a/session", session, 1), charged("b/session", session, 3), charged("a/week", week, 1), charged("b/week", week, 3)}
+	}
+	limits := made()
+	together, err := forecastAll(t.Context(), limits, &wire.ForecastRequest{}, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, l := range limits {
+		if want := i >= 2; l.hours.shared != want || want && l.hours.past != limits[i-2].hours.past {
+			t.Errorf("%s shares: %v, want %v, with the limit of the same account", l.spec.LimitID, l.hours.shared, want)
+		}
+	}
+	for i, l := range made() {
+		alone, err := forecastAll(t.Context(), []*limitUse{l}, &wire.ForecastRequest{}, now)
+		if err != nil || alone[0].NextWeek == nil || !reflect.DeepEqual(alone[0], together[i]) {
+			t.Errorf("%s alone: %+v, %v; together: %+v", l.spec.LimitID, alone, err, together[i])
 		}
 	}
 }

@@ -134,8 +134,8 @@ func TestSpread(t *testing.T) {
 		{"long ago", 900 * quarterMS, map[int64]float64{99: 60, 100: 30}},
 		{"the time to come", 1_001 * quarterMS, map[int64]float64{0: 90}},
 	} {
-		l := &limitUse{byAge: map[int64]float64{}}
-		(&charging{now: now}).spread(l, chargedQuarter{begin: c.begin, amount: 90})
+		l := &limitUse{byAge: map[int64]float64{}, byHour: map[int64]int64{}}
+		(&charging{now: now}).add(l, c.begin, 90)
 		sum := 0.0
 		for age, got := range l.byAge {
 			sum += got

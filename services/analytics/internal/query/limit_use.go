@@ -1,11 +1,9 @@
 package query
 
 import (
-	"context"
+	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -33,6 +31,7 @@ type limitUse struct {
 	total    int64
 	byAge    map[int64]float64 // by how many fine steps ago
 	byHour   map[int64]int64   // by the number of the hour since 1970
+	hours    hours
 }
 
 // place orders events.
@@ -42,41 +41,24 @@ type place struct {
 	index  int32
 }
 
-func (p place) before(q place) bool {
-	switch {
-	case p.at != q.at:
-		return p.at < q.at
-	case p.commit != q.commit:
-		return p.commit < q.commit
-	}
-	return p.index < q.index
+func (p place) compare(q place) int {
+	return cmp.Or(cmp.Compare(p.at, q.at), cmp.Compare(p.commit, q.commit), cmp.Compare(p.index, q.index))
 }
 
-// limits reads the limits that can be forecast, in the order of the configuration, with their windows.
-func (r *Reader) limits(ctx context.Context, f filter, q *wire.ForecastRequest) ([]*limitUse, error) {
-	f.parameters = maps.Clone(f.parameters)
-	copied, err := r.copied(ctx, f)
-	if err != nil {
-		return nil, err
-	}
-	beyond := copied.beyond(f)
-	rows, err := r.conn.Query(f.eventContext(ctx), "SELECT data FROM ("+
-		aboutLimits("data, committed_at, commit, idx", "kind = '"+quota.KindConfigApplied+"'", beyond)+") ORDER BY committed_at DESC, commit DESC, idx DESC LIMIT 1")
-	if err != nil {
-		return nil, fmt.Errorf("reading the configuration: %w", err)
-	}
+func (p place) before(q place) bool { return p.compare(q) < 0 }
+
+// foldLimits folds events in their order: the last configuration tells which limits there are. It opens the windows of those that are
+// new or count otherwise than before; the windows of others are as an earlier one opened them.
+func foldLimits(events []limitEvent, q *wire.ForecastRequest) ([]*limitUse, error) {
+	slices.SortStableFunc(events, func(a, b limitEvent) int { return a.compare(b.place) })
 	var applied wire.ConfigAppliedData
-	for rows.Next() {
-		var data string
-		if err := rows.Scan(&data); err != nil {
-			return nil, errors.Join(err, rows.Close())
+	for _, e := range slices.Backward(events) {
+		if e.kind == quota.KindConfigApplied && e.limit == "" {
+			if err := json.Unmarshal([]byte(e.data), &applied); err != nil {
+				return nil, fmt.Errorf("reading the configuration: %w", err)
+			}
+			break
 		}
-		if err := json.Unmarshal([]byte(data), &applied); err != nil {
-			return nil, errors.Join(fmt.Errorf("reading the configuration: %w", err), rows.Close())
-		}
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-		return nil, err
 	}
 	var limits []*limitUse
 	byID := map[string]*limitUse{}
@@ -88,80 +70,14 @@ func (r *Reader) limits(ctx context.Context, f filter, q *wire.ForecastRequest) 
 		l := &limitUse{spec: spec, byAge: map[int64]float64{}, byHour: map[int64]int64{}}
 		limits, byID[spec.LimitID] = append(limits, l), l
 	}
-	return limits, r.readWindows(f.eventContext(ctx), byID, beyond)
-}
-
-// copied returns how far the ledgers are in bursar.limit_log.
-func (r *Reader) copied(ctx context.Context, f filter) (summed, error) {
-	rows, err := r.conn.Query(f.context(ctx), "SELECT CAST(ledger_id, 'String'), max(through) FROM bursar.limit_log WHERE workspace = {workspace:String} AND kind = '' GROUP BY ledger_id")
-	if err != nil {
-		return nil, fmt.Errorf("looking how far limits are copied: %w", err)
-	}
-	done := summed{}
-	for rows.Next() {
-		var id string
-		var through uint64
-		if err := rows.Scan(&id, &through); err != nil {
-			return nil, errors.Join(err, rows.Close())
-		}
-		done[id] = through
-	}
-	return done, errors.Join(rows.Err(), rows.Close())
-}
-
-// aboutLimits selects columns of events about limits: of those that are copied, and of those beyond, from all events. An
-// event that is copied meanwhile is in both.
-func aboutLimits(columns, which, beyond string) string {
-	of := func(table string) string {
-		return "SELECT " + columns + " FROM " + table + " FINAL WHERE workspace = {workspace:String} AND " + which
-	}
-	return of("bursar.limit_log") + " UNION ALL " + of("bursar.ledger_events") + " AND " + beyond
-}
-
-// readWindows folds the last events about the window of each limit. A configuration opens those of limits that are new or
-// count otherwise than before; the windows of others are as an earlier one opened them.
-func (r *Reader) readWindows(ctx context.Context, limits map[string]*limitUse, beyond string) error {
-	const told = "limit_id != '' AND (kind IN ('window.opened', 'window.rolled') OR kind = 'observation.recorded' AND effective)"
-	last := `SELECT id, what, body, toUnixTimestamp64Milli(committed_at), commit, idx
-		FROM
-		(
-			SELECT CAST(limit_id, 'String') AS id, CAST(kind, 'String') AS what, data AS body, committed_at, commit, idx
-			FROM (` + aboutLimits("limit_id, kind, data, committed_at, commit, idx", told, beyond) + `)
-			UNION ALL
-			SELECT JSONExtractString(opened, 'limit_id'), '` + quota.KindConfigApplied + `', opened, committed_at, commit, idx
-			FROM (` + aboutLimits("data, committed_at, commit, idx", "kind = '"+quota.KindConfigApplied+"'", beyond) + `)
-			ARRAY JOIN JSONExtractArrayRaw(data, 'opened') AS opened
-		)
-		ORDER BY committed_at DESC, commit DESC, idx DESC
-		LIMIT 1 BY id, what, JSONHas(body, 'learned'), JSONHas(body, 'observation', 'signal')`
-	rows, err := r.conn.Query(ctx, last)
-	if err != nil {
-		return fmt.Errorf("reading windows: %w", err)
-	}
-	type event struct {
-		limit, kind, data string
-		place
-	}
-	var events []event
-	for rows.Next() {
-		var e event
-		if err := rows.Scan(&e.limit, &e.kind, &e.data, &e.at, &e.commit, &e.index); err != nil {
-			return errors.Join(err, rows.Close())
-		}
-		events = append(events, e)
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-		return err
-	}
-	slices.Reverse(events) // oldest first
 	for _, e := range events {
-		if l := limits[e.limit]; l != nil {
+		if l := byID[e.limit]; l != nil {
 			if err := l.apply(e.kind, e.data, e.place); err != nil {
-				return fmt.Errorf("reading %s of limit %s: %w", e.kind, e.limit, err)
+				return nil, fmt.Errorf("reading %s of limit %s: %w", e.kind, e.limit, err)
 			}
 		}
 	}
-	return nil
+	return limits, nil
 }
 
 // apply folds one event about the window.
@@ -240,6 +156,14 @@ func (l *limitUse) capacity() int64 {
 		return l.spec.Capacity
 	}
 	return l.told
+}
+
+// seenUntil is until when the provider saw what was used: the observation, or none after the start.
+func (l *limitUse) seenUntil() wire.Time {
+	if l.observed != nil {
+		return l.observed.ObservedAt
+	}
+	return l.start
 }
 
 // outside is spending that the provider saw and we did not, as of the observation.
