@@ -212,7 +212,8 @@ func TestSharedPlanHasEveryKind(t *testing.T) {
 // summarizeSharing adds to a summary who waits, what is being taken back, and what the provider said; nothing where there
 // is none of it.
 func summarizeSharing(b *strings.Builder, s *quota.State, at quota.Instant) {
-	for _, w := range s.Queue(at, func(*quota.Waiting) bool { return true }) {
+	waiting, _ := s.Queue(at, 0, quota.MaxQueued, func(*quota.Waiting) bool { return true })
+	for _, w := range waiting {
 		fmt.Fprintf(b, "waiting %s from %d to %d kept %t\n", w.Reservation, w.Waiting.Since, w.Waiting.Until, w.Kept)
 	}
 	for _, r := range s.Reservations(false, func(r *quota.Reservation) bool { return r.Preempting }) {

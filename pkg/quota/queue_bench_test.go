@@ -61,3 +61,22 @@ func BenchmarkPlace(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkQueue is the cost of listing the first hundred of those that wait.
+func BenchmarkQueue(b *testing.B) {
+	for _, queued := range []int{100, 1000, MaxQueued} {
+		b.Run(fmt.Sprintf("queued=%d", queued), func(b *testing.B) {
+			l := newLedger(b, session("s", 1_000_000))
+			l.reserve(900_000)
+			for i := range queued {
+				l.reserve(500_000, func(r *Reserve) { r.Actor.Agent, r.MaxWait = fmt.Sprint("w", i/MaxQueuedPerAgent), Day })
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if list, total := l.state.Queue(l.now, 0, 100, func(*Waiting) bool { return true }); len(list) != 100 || total != queued {
+					b.Fatalf("%d of %d", len(list), total)
+				}
+			}
+		})
+	}
+}

@@ -93,6 +93,30 @@ func TestTheOrderOfTheQueue(t *testing.T) {
 	}
 }
 
+func TestAPageOfTheQueue(t *testing.T) {
+	t.Parallel()
+	l := newLedger(t, session("s", 1000))
+	l.reserve(1000)
+	l.queued(300)                         // r2
+	l.queued(300)                         // r3
+	l.queued(300, priority(PriorityHigh)) // r4
+	l.queued(300)                         // r5
+	others := func(w *Waiting) bool { return w.Reservation != "r5" }
+	for _, c := range []struct {
+		offset, limit int
+		want          string
+	}{{0, 9, "r4@1 r2@2 r3@3 "}, {1, 1, "r2@2 "}, {2, 5, "r3@3 "}, {3, 5, ""}, {9, 1, ""}} {
+		views, total := l.state.Queue(l.now, c.offset, c.limit, others)
+		got := ""
+		for _, v := range views {
+			got += fmt.Sprintf("%s@%d ", v.Reservation, v.Position)
+		}
+		if got != c.want || total != 3 {
+			t.Errorf("%d from %d: %q of %d, want %q of 3", c.limit, c.offset, got, total, c.want)
+		}
+	}
+}
+
 func TestTheQueueGrantsInOrder(t *testing.T) {
 	t.Parallel()
 	l := newLedger(t, session("s", 1000))

@@ -10,9 +10,10 @@ func waitingOf(s *quota.State, now quota.Instant, actor quota.Actor, id string) 
 	if !s.QueuedBy(actor) {
 		return nil
 	}
-	return waitingViews(s.Queue(now, func(w *quota.Waiting) bool {
+	list, _ := s.Queue(now, 0, quota.MaxQueuedPerAgent, func(w *quota.Waiting) bool {
 		return w.Labels.Principal == actor.Principal && w.Labels.Agent == actor.Agent && (id == "" || w.Reservation == id)
-	}))
+	})
+	return waitingViews(list)
 }
 
 func waitingViews(list []quota.WaitingView) []wire.WaitingView {
@@ -29,13 +30,11 @@ func queue(b *wire.QueueRequest, s *quota.State, now quota.Instant) any {
 	if limit == 0 {
 		limit = wire.DefaultListLimit
 	}
-	found := s.Queue(now, func(w *quota.Waiting) bool {
+	list, total := s.Queue(now, int(b.Offset), int(limit), func(w *quota.Waiting) bool {
 		return (b.Principal == "" || b.Principal == w.Labels.Principal) && (b.Agent == "" || b.Agent == w.Labels.Agent) &&
 			(b.Team == "" || b.Team == w.Labels.Team)
 	})
-	total := int64(len(found))
-	from := min(b.Offset, total)
-	return &wire.QueueReply{Now: wire.TimeOf(now), Waiting: waitingViews(found[from:min(from+limit, total)]), Total: total}
+	return &wire.QueueReply{Now: wire.TimeOf(now), Waiting: waitingViews(list), Total: int64(total)}
 }
 
 // hurryWaiting tells an agent that its wait has ended without a grant.
