@@ -1,6 +1,11 @@
 package quota
 
-import "sort"
+import (
+	"cmp"
+	"math"
+	"slices"
+	"sort"
+)
 
 // LimitView is one limit as an operator sees it.
 type LimitView struct {
@@ -93,11 +98,30 @@ func (s *State) Reservation(id string, actor Actor) (Reservation, bool) {
 
 // Reservations lists those that match, oldest first: the live ones, and the recently closed ones if asked for.
 func (s *State) Reservations(closedToo bool, match func(*Reservation) bool) []Reservation {
-	var found []Reservation
+	found, _, _ := s.ReservationsAfter("", math.MaxInt, closedToo, match)
+	return found
+}
+
+// ReservationsAfter lists as many as limit says of those that match, oldest first, from after the one with an id on, and
+// whether there are more; it fails where the id is of none that matches. Without an id it begins with the oldest.
+func (s *State) ReservationsAfter(id string, limit int, closedToo bool, match func(*Reservation) bool) (list []Reservation, more, ok bool) {
+	var after *Reservation
+	if id != "" {
+		if after = s.reservations[id]; after == nil && closedToo {
+			after = s.closed[id]
+		}
+		if after == nil || !match(after) {
+			return nil, false, false
+		}
+	}
+	var first oldest
+	if limit < math.MaxInt {
+		first.most = limit + 1
+	}
 	add := func(set map[string]*Reservation) {
 		for _, r := range set {
-			if match(r) {
-				found = append(found, r.copy())
+			if (after == nil || olderFirst(after, r) < 0) && match(r) {
+				first.add(r)
 			}
 		}
 	}
@@ -105,13 +129,65 @@ func (s *State) Reservations(closedToo bool, match func(*Reservation) bool) []Re
 	if closedToo {
 		add(s.closed)
 	}
-	sort.Slice(found, func(i, j int) bool {
-		if found[i].At != found[j].At {
-			return found[i].At < found[j].At
+	found := first.inOrder()
+	more = len(found) > limit
+	found = found[:min(limit, len(found))]
+	list = make([]Reservation, len(found))
+	for i, r := range found {
+		list[i] = r.copy()
+	}
+	return list, more, true
+}
+
+// HeldBy lists the live reservations of an actor, oldest first.
+func (s *State) HeldBy(actor Actor) []Reservation {
+	left := s.liveByAgent[actor]
+	if left == 0 {
+		return nil
+	}
+	held := make([]Reservation, 0, left)
+	for _, r := range s.reservations {
+		if r.actor() != actor {
+			continue
 		}
-		return found[i].ID < found[j].ID
-	})
-	return found
+		held = append(held, r.copy())
+		if left--; left == 0 {
+			break
+		}
+	}
+	slices.SortFunc(held, func(a, b Reservation) int { return olderFirst(&a, &b) })
+	return held
+}
+
+func olderFirst(a, b *Reservation) int {
+	return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.ID, b.ID))
+}
+
+// oldest keeps the oldest of many without sorting all of them; most is 0 for all.
+type oldest struct {
+	most int
+	list []*Reservation
+	last *Reservation // of the most that were the oldest when they were last sorted: what is younger is none of them
+}
+
+func (o *oldest) add(r *Reservation) {
+	const slack = 4 // sorted whenever so many times as many have come together
+	if o.last != nil && olderFirst(o.last, r) < 0 {
+		return
+	}
+	o.list = append(o.list, r)
+	if o.most > 0 && len(o.list) >= slack*o.most {
+		o.inOrder()
+	}
+}
+
+func (o *oldest) inOrder() []*Reservation {
+	slices.SortFunc(o.list, olderFirst)
+	if o.most > 0 && len(o.list) >= o.most {
+		o.list = o.list[:o.most]
+		o.last = o.list[o.most-1]
+	}
+	return o.list
 }
 
 func (r *Reservation) copy() Reservation {

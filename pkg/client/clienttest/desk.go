@@ -246,9 +246,7 @@ func rawOf(by quota.Actor, r wire.Commanding) *wire.Observed {
 
 func (d *Desk) held(by quota.Actor) []wire.ReservationView {
 	views := []wire.ReservationView{}
-	for _, r := range d.state.Reservations(false, func(r *quota.Reservation) bool {
-		return r.Labels.Principal == by.Principal && r.Labels.Agent == by.Agent
-	}) {
+	for _, r := range d.state.HeldBy(by) {
 		views = append(views, wire.ReservationViewOf(&r))
 	}
 	return views

@@ -125,9 +125,7 @@ func status(b *wire.StatusRequest, actor quota.Actor, s *quota.State, now quota.
 		reply.Reservations = []wire.ReservationView{wire.ReservationViewOf(&r)}
 		return reply
 	}
-	for _, r := range s.Reservations(false, func(r *quota.Reservation) bool {
-		return r.Labels.Principal == actor.Principal && r.Labels.Agent == actor.Agent
-	}) {
+	for _, r := range s.HeldBy(actor) {
 		reply.Reservations = append(reply.Reservations, wire.ReservationViewOf(&r))
 	}
 	return reply
@@ -185,24 +183,15 @@ func list(s *quota.State, now quota.Instant, p page, match func(*quota.Reservati
 	if limit == 0 {
 		limit = wire.DefaultListLimit
 	}
-	found := s.Reservations(p.closed, match)
-	if p.after != "" {
-		from := len(found)
-		for i := range found {
-			if found[i].ID == p.after {
-				from = i + 1
-			}
-		}
-		if from == len(found) && (len(found) == 0 || found[len(found)-1].ID != p.after) {
-			return wire.NewError(quota.CodeInvalid, "after names no reservation of this list; begin again without it")
-		}
-		found = found[from:]
+	found, more, ok := s.ReservationsAfter(p.after, limit, p.closed, match)
+	if !ok {
+		return wire.NewError(quota.CodeInvalid, "after names no reservation of this list; begin again without it")
 	}
 	reply := &wire.ReservationsReply{Now: wire.TimeOf(now), Reservations: []wire.ReservationView{}}
-	for i := range found[:min(limit, len(found))] {
+	for i := range found {
 		reply.Reservations = append(reply.Reservations, wire.ReservationViewOf(&found[i]))
 	}
-	if len(found) > limit {
+	if more {
 		reply.Next = found[limit-1].ID
 	}
 	return reply
