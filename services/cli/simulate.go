@@ -42,7 +42,7 @@ func (a *app) simulate() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "simulate",
 		Short: "Simulate days of many tenants and compare policies",
-		Long: "Many agents work for days against the rules that grant, queue and refuse, in seconds and without a server:\n" +
+		Long: "Many agents work for days against the rules that grant, queue and refuse, in minutes and without a server:\n" +
 			"the same jobs under each policy. fcfs is first come, first served without a queue, and who is refused asks\n" +
 			"again after five minutes; bursar is everything that the allocator can do.\n\n" +
 			"A load of 1 is as much work as the windows of the accounts can take. docs/simulate.md explains the columns.",
