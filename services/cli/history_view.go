@@ -110,8 +110,9 @@ func (c *historyCommand) showChart(h *wire.HistoryReply) {
 		{Title: strings.ToUpper(h.Interval)}, {Title: "TOKENS", Right: true}, {Title: "COST", Right: true},
 		{Title: "GRANTED", Right: true}, {Title: "DENIED", Right: true},
 	}}
+	columns := int64(barColumns)
 	if inVain > 0 {
-		t.Columns = append(t.Columns, screen.Column{Title: "IN VAIN", Right: true})
+		t.Columns, columns = append(t.Columns, screen.Column{Title: "IN VAIN", Right: true}), barBesideInVain
 	}
 	t.Columns = append(t.Columns, screen.Column{Title: " "})
 	for len(points) > 0 {
@@ -131,11 +132,14 @@ func (c *historyCommand) showChart(h *wire.HistoryReply) {
 		if inVain > 0 {
 			row = append(row, screen.Text(screen.Count(p.QueueEnded)))
 		}
-		t.Add(append(row, screen.Toned(screen.Good, bar(p.TotalTokens, most)))...)
+		t.Add(append(row, screen.Toned(screen.Good, bar(p.TotalTokens, most, columns)))...)
 	}
 	s.Table(t)
 	s.Printf("\n")
 }
+
+// What is left for bars in 80 columns.
+const barColumns, barBesideInVain = 24, 16
 
 // quietShown intervals in a row in which nothing happened, or more, are one line of the chart.
 const quietShown = 4
@@ -170,13 +174,13 @@ func intervalText(from wire.Time, interval string, zone *time.Location) string {
 	return at.Format("Jan 2 15:04")
 }
 
-// bar draws n of most as a bar in eighths of a column.
-func bar(n, most int64) string {
-	const columns, eighths = 24, 8
+// bar draws n of most as a bar of so many columns at most, in eighths of a column.
+func bar(n, most, columns int64) string {
+	const eighths = 8
 	if n <= 0 || most <= 0 {
 		return ""
 	}
-	filled := max(1, int(float64(n)/float64(most)*columns*eighths))
+	filled := max(1, int(float64(n)/float64(most)*float64(columns)*eighths))
 	text := strings.Repeat("█", filled/eighths)
 	if part := filled % eighths; part > 0 {
 		text += string([]rune("▏▎▍▌▋▊▉")[part-1])

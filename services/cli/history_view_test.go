@@ -35,6 +35,23 @@ func TestQuietDaysAreOneLine(t *testing.T) {
 	}
 }
 
+// The widest chart fits: days of another year, large figures, and waits in vain.
+func TestTheWidestChartFits(t *testing.T) {
+	t.Parallel()
+	for _, inVain := range []int64{0, 1_234_567} {
+		var out strings.Builder
+		c := &historyCommand{app: &app{screen: screen.New(&out, narrow)}}
+		h := &wire.HistoryReply{Interval: wire.IntervalDay, Zone: "UTC", Points: make([]wire.Point, 2)}
+		for i := range h.Points {
+			p := &h.Points[i]
+			p.From = wire.TimeOf(quota.InstantOf(time.Date(2024, time.December, 30+i, 0, 0, 0, 0, time.UTC)))
+			p.TotalTokens, p.CostMicroUSD, p.Granted, p.Denied, p.QueueEnded = 999_999_999_999, 12_345_670_000, 123_456, 12_345, inVain
+		}
+		c.showChart(h)
+		fits(t, out.String())
+	}
+}
+
 // What an import proposes to look at has the earliest call in it.
 func TestSpanSince(t *testing.T) {
 	t.Parallel()

@@ -45,6 +45,9 @@ func start(t *testing.T, js jetstream.JetStream, name string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if l.Sure() {
+		t.Error("sure before it was acquired")
+	}
 	p := &process{lease: l, events: make(chan string, 100)}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
@@ -127,9 +130,6 @@ func TestSureness(t *testing.T) {
 	dir := t.TempDir()
 	srv, _ := site(t, natstest.Listen(), natstest.StoreDir(dir))
 	p := startRemote(t, srv.URL(), "holder")
-	if p.lease.Sure() {
-		t.Error("sure before it was acquired")
-	}
 	p.await(t, "acquired")
 	eventually(t, "it is sure", p.lease.Sure)
 	began := time.Now()
