@@ -116,13 +116,21 @@ func (s *State) ownersBefore(a *ask) (need int64) {
 	if l == nil {
 		return 0
 	}
+	share := s.fairShare(a.labels.Team, s.Now)
 	self := s.queue.entries[a.waiting]
+	var own queueKey
+	if self != nil {
+		own = s.queueKey(self)
+	}
 	for _, lane := range l.lanes {
 		if lane.team != a.labels.Team || !s.floorsFor(a.limit.ID, &Labels{Team: lane.team, Priority: lane.priority}) {
 			continue
 		}
 		for _, w := range lane.entries[:min(queueDepth, len(lane.entries))] {
-			if (self == nil || w != self && queueOrder(s.queueKey(w), s.queueKey(self)) < 0) && s.freeElsewhere(w, l.on) {
+			if self != nil && queueOrder(s.keyWith(w, share), own) >= 0 {
+				break // as do all that come after it in the lane
+			}
+			if s.freeElsewhere(w, l.on) {
 				need += w.owedOn(l.on)
 			}
 		}

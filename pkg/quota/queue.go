@@ -120,9 +120,14 @@ func rank(p Priority, waited, ageing Millis) int {
 // queueKey gives an entry's place as of the state's time. It is not asked at any later time, so that what is due and what
 // a tick finds are the same.
 func (s *State) queueKey(w *Waiting) queueKey {
+	return s.keyWith(w, s.fairShare(w.Labels.Team, s.Now))
+}
+
+// keyWith is the same where what the entry's team has had is known already.
+func (s *State) keyWith(w *Waiting, share int64) queueKey {
 	return queueKey{
-		rank: rank(w.Labels.Priority, s.Now.Sub(w.Since), s.Config.Policy.queueAgeing()), share: s.fairShare(w.Labels.Team, s.Now),
-		since: w.Since, id: w.Reservation,
+		rank:  rank(w.Labels.Priority, s.Now.Sub(w.Since), s.Config.Policy.queueAgeing()),
+		share: share, since: w.Since, id: w.Reservation,
 	}
 }
 

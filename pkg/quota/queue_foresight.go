@@ -52,10 +52,12 @@ func (s *State) foresightOf(l *Labels) Foresight {
 func (s *State) foresee(w *Waiting, windows []*Limit, now Instant) (from, at, to Instant) {
 	before, f := s.standsBefore(w, windows), s.foresightOf(&w.Labels)
 	opens := s.openings(windows, s.usesInTheMean(w, before, windows), now)
-	if at = s.reach(w, windows, again(opens), before, f.At, false); at == 0 {
+	left := afresh(nil, opens)
+	if at = s.reach(w, windows, left, before, f.At, false); at == 0 {
 		return 0, 0, 0
 	}
-	from, to = s.reach(w, windows, again(opens), before, f.From, false), s.reach(w, windows, again(opens), before, f.To, true)
+	from = s.reach(w, windows, afresh(left, opens), before, f.From, false)
+	to = s.reach(w, windows, afresh(left, opens), before, f.To, true)
 	if to == 0 { // farther than is looked ahead
 		to = w.Until
 	}

@@ -150,7 +150,7 @@ func (s *State) each(l *line, visit func(*Waiting) verdict) {
 			return
 		}
 		if at[best]++; at[best] < len(lane.entries) {
-			keys[best] = s.queueKey(lane.entries[at[best]])
+			keys[best] = s.keyWith(lane.entries[at[best]], keys[best].share)
 		}
 	}
 	if l.size <= queueDepth {
@@ -184,8 +184,14 @@ func (s *State) head(l *line) *Waiting {
 func (s *State) before(l *line, w *Waiting) (n int) {
 	key := s.queueKey(w)
 	for _, lane := range l.lanes {
-		i, _ := slices.BinarySearchFunc(lane.entries, key, func(o *Waiting, k queueKey) int { return queueOrder(s.queueKey(o), k) })
-		n += i
+		n += s.beforeIn(lane, key)
 	}
+	return n
+}
+
+// beforeIn counts the entries of a lane that come before a place.
+func (s *State) beforeIn(l *lane, key queueKey) int {
+	share := s.fairShare(l.team, s.Now)
+	n, _ := slices.BinarySearchFunc(l.entries, key, func(o *Waiting, k queueKey) int { return queueOrder(s.keyWith(o, share), k) })
 	return n
 }

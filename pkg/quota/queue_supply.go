@@ -80,19 +80,30 @@ type teamPart struct {
 // has is what an opening has for an entry that needs so much: the rules are those of room, of what is kept for floors and held
 // back.
 func (o *opening) has(w *Waiting, need int64) int64 {
-	left, promised := o.all-o.taken, o.promises(w, need)
-	if !promised && w.Labels.Priority < o.from {
-		left -= o.high
+	left := o.all - o.taken
+	if left <= 0 {
+		return 0
 	}
+	var own, kept, unlent int64 // what floors guarantee to the entry; what they keep from it, and from what they guarantee
 	for i := range o.floors {
 		f := &o.floors[i]
+		notLent := max(0, f.lacks-f.lent)
 		switch {
 		case f.covers(&w.Labels):
-		case promised, f.lends && w.Wish.Preemptible:
-			left -= max(0, f.lacks-f.lent)
+			own += notLent
+		case f.lends && w.Wish.Preemptible:
+			kept, unlent = kept+notLent, unlent+notLent
 		default:
-			left -= f.lacks
+			kept, unlent = kept+f.lacks, unlent+notLent
 		}
+	}
+	switch {
+	case own > 0 && need <= own: // promised, without what floors lend
+		left -= unlent
+	case w.Labels.Priority < o.from:
+		left -= kept + o.high
+	default:
+		left -= kept
 	}
 	for i := range o.most {
 		if m := &o.most[i]; m.team == w.Labels.Team {
@@ -100,17 +111,6 @@ func (o *opening) has(w *Waiting, need int64) int64 {
 		}
 	}
 	return max(0, left)
-}
-
-// promises tells whether floors guarantee to an entry what it needs, without what they lend.
-func (o *opening) promises(w *Waiting, need int64) bool {
-	var left int64
-	for i := range o.floors {
-		if f := &o.floors[i]; f.covers(&w.Labels) {
-			left += max(0, f.lacks-f.lent)
-		}
-	}
-	return left > 0 && need <= left
 }
 
 // take takes units.
@@ -132,7 +132,8 @@ func (o *opening) take(w *Waiting, units int64) {
 
 // openings lists what the windows that an entry waits for have to grant, soonest first; each is what entries are expected to
 // use of each limit, in the mean.
-func (s *State) openings(limits []*Limit, each []int64, now Instant) (list []opening) {
+func (s *State) openings(limits []*Limit, each []int64, now Instant) []opening {
+	list := make([]opening, 0, len(limits)*(1+resetsAhead))
 	for i, l := range limits {
 		c := s.counters[l.ID]
 		back := c.comesBack(c.Held)
@@ -140,14 +141,10 @@ func (s *State) openings(limits []*Limit, each []int64, now Instant) (list []ope
 		if l.Window.Kind != WindowSession {
 			period = c.End.Sub(c.Start)
 		}
+		over := min(fillsIn, max(1, period/8))
 		present, first, later := s.ceilings(l, c)
-		open := func(c *Counter, units, soon int64, most []teamPart) opening {
-			o := s.opens(l, c, units)
-			o.most = most
-			o.at, o.limit, o.soon, o.over = now, i, soon, min(fillsIn, max(1, period/8))
-			return o
-		}
-		here := open(c, c.available(l)+back, c.available(l), present)
+		here := s.opens(l, c)
+		here.at, here.over, here.limit, here.all, here.soon, here.most = now, over, i, c.available(l)+back, c.available(l), present
 		for i := range here.floors {
 			f := &here.floors[i]
 			f.lends = s.lends(f.ownedShare, &ask{limit: l, counter: c}, now)
@@ -156,14 +153,18 @@ func (s *State) openings(limits []*Limit, each []int64, now Instant) (list []ope
 		if c.End == 0 || period <= 0 {
 			continue
 		}
-		fresh := &Counter{Limit: l.ID, Learned: c.Learned, Estimate: c.Estimate}
+		then := s.opens(l, &Counter{Limit: l.ID, Learned: c.Learned, Estimate: c.Estimate})
 		all := c.capacity(l)
-		left := max(0, all-(c.Held-back))
-		next, then := open(fresh, left, s.atOnce(l, c.uses(left), each[i]), first), open(fresh, all, s.atOnce(l, c.uses(all), each[i]), later)
+		then.over, then.limit, then.reset = over, i, true
 		for n := range resetsAhead {
-			next.at, next.reset = max(now, c.End.Add(Millis(n)*period)), true
-			list = append(list, next)
-			next = then
+			then.at, then.all, then.most = max(now, c.End.Add(Millis(n)*period)), all, later
+			if n == 0 { // a part of what is held goes on into the next window
+				then.all, then.most = max(0, all-(c.Held-back)), first
+			}
+			if n < 2 {
+				then.soon = s.atOnce(l, c.uses(then.all), each[i])
+			}
+			list = append(list, then)
 		}
 	}
 	slices.SortStableFunc(list, func(a, b opening) int { return cmp.Compare(a.at, b.at) })
@@ -183,8 +184,7 @@ func (s *State) atOnce(l *Limit, units, each int64) int64 {
 }
 
 // opens tells what a window has, and what of it is kept for whom.
-func (s *State) opens(l *Limit, c *Counter, units int64) opening {
-	o := opening{all: units}
+func (s *State) opens(l *Limit, c *Counter) (o opening) {
 	for _, f := range s.filledFloors(c) {
 		o.floors = append(o.floors, openFloor{f, percentOf(f.floor, f.LendPart), true})
 	}
@@ -218,18 +218,27 @@ func (s *State) ceilings(l *Limit, c *Counter) (present, next, later []teamPart)
 	return present, next, later
 }
 
-// again copies openings, so that they can be taken from.
-func again(opens []opening) []opening {
-	var owned, most int
-	for i := range opens {
-		owned, most = owned+len(opens[i].floors), most+len(opens[i].most)
+// afresh gives a copy of openings to take from: another one that was taken from already, or a new one where there is none.
+func afresh(used, opens []opening) []opening {
+	if used == nil {
+		used = slices.Clone(opens)
+		var owned, most int
+		for i := range opens {
+			owned, most = owned+len(opens[i].floors), most+len(opens[i].most)
+		}
+		floors, ceilings := make([]openFloor, 0, owned), make([]teamPart, 0, most)
+		for i := range used {
+			used[i].floors, floors = copyTo(floors, opens[i].floors)
+			used[i].most, ceilings = copyTo(ceilings, opens[i].most)
+		}
+		return used
 	}
-	list, floors, ceilings := slices.Clone(opens), make([]openFloor, 0, owned), make([]teamPart, 0, most)
-	for i := range list {
-		list[i].floors, floors = copyTo(floors, list[i].floors)
-		list[i].most, ceilings = copyTo(ceilings, list[i].most)
+	for i := range used {
+		used[i].taken = opens[i].taken
+		copy(used[i].floors, opens[i].floors)
+		copy(used[i].most, opens[i].most)
 	}
-	return list
+	return used
 }
 
 // copyTo appends a list to another that has room for it, and gives what was appended as a list of its own.
@@ -255,27 +264,38 @@ func (c *Counter) uses(units int64) int64 {
 // standIn is an entry before the one that asks, and how many it stands for.
 type standIn struct {
 	*Waiting
-	key    queueKey
 	copies int64
 	uses   []int64 // by limit: what all of them are expected to use there; 0 where they do not wait for it
 }
 
 // standsBefore samples who stands before an entry in any line for these limits, in order.
-func (s *State) standsBefore(w *Waiting, limits []*Limit) (list []standIn) {
+func (s *State) standsBefore(w *Waiting, limits []*Limit) []standIn {
 	lanes, all := s.lanesBefore(w, limits)
 	stride := max(1, (all+standIns-1)/standIns)
-	room := make([]int64, 0, (standIns+len(lanes))*len(limits))
-	for _, p := range lanes {
-		for i := 0; i < p.before; i += stride {
-			b := standIn{Waiting: p.entries[i], key: s.queueKey(p.entries[i]), copies: int64(min(stride, p.before-i))}
-			from := len(room)
-			room = s.usesOf(&b, limits, room)
-			b.uses = room[from:]
-			list = append(list, b)
+	room, list := make([]int64, 0, (standIns+len(lanes))*len(limits)), make([]standIn, 0, standIns+len(lanes))
+	at, keys := make([]int, len(lanes)), make([]queueKey, len(lanes))
+	for i, p := range lanes {
+		keys[i] = s.queueKey(p.entries[0])
+	}
+	for {
+		first := -1
+		for i, p := range lanes {
+			if at[i] < p.before && (first < 0 || queueOrder(keys[i], keys[first]) < 0) {
+				first = i
+			}
+		}
+		if first < 0 {
+			return list
+		}
+		p, i, from := lanes[first], at[first], len(room)
+		b := standIn{Waiting: p.entries[i], copies: int64(min(stride, p.before-i))}
+		room = s.usesOf(&b, limits, room)
+		b.uses = room[from:]
+		list = append(list, b)
+		if at[first] += stride; at[first] < p.before {
+			keys[first] = s.keyWith(p.entries[at[first]], keys[first].share)
 		}
 	}
-	slices.SortFunc(list, func(a, b standIn) int { return queueOrder(a.key, b.key) })
-	return list
 }
 
 // usesInTheMean is what an entry and those before it are expected to use of each limit, in the mean of those that wait for it.
@@ -322,7 +342,7 @@ func (s *State) lanesBefore(w *Waiting, limits []*Limit) (lanes []laneBefore, al
 			continue
 		}
 		for _, lane := range line.lanes {
-			n, _ := slices.BinarySearchFunc(lane.entries, key, func(o *Waiting, k queueKey) int { return queueOrder(s.queueKey(o), k) })
+			n := s.beforeIn(lane, key)
 			work := lentKey{lane.team, lane.priority}
 			i, known := longest[work]
 			switch {

@@ -27,6 +27,7 @@ type run struct {
 	waitedSince quota.Instant // of the present wait
 	over        bool
 	predictions []prediction // of the present wait, oldest first
+	asksAgain   bool         // for its place, while it waits
 	promised    promise      // by floors: what was asked for at askedAt and is not granted yet
 	askedAt     quota.Instant
 }
@@ -73,8 +74,8 @@ func (e *engine) ask(r *run) {
 	result := e.do(c)
 	switch {
 	case result.OK() && result.Queue != nil:
-		r.queued, r.predictions = true, nil
-		e.predict(r, result.Queue)
+		r.queued = true
+		e.predicted(r, result.Queue)
 	case result.OK():
 		r.account, r.held = result.Account, result.Granted
 		e.granted(r)
