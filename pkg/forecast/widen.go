@@ -16,8 +16,9 @@ const (
 	roomSteps        = 6   // of a search for it: to a twentieth
 )
 
-// priorMisses are the made-up cases: by how much the interval has to be widened where nothing is known of it yet.
-func priorMisses() []float64 { return []float64{0, 0.6} }
+// priorMisses are the made-up cases: by how much the interval has to be widened where nothing is known of it yet. The second decides
+// alone where no past window was rehearsed; it is as large as the days of single clients of a trace took to hold four in five.
+func priorMisses() []float64 { return []float64{0, 2} }
 
 // RunsOut tells when a window runs out. Errors: *HistoryError.
 func (h *History) RunsOut(w Window) (*Exhaustion, error) {

@@ -26,7 +26,7 @@ func TestIntervalsAreWidenedByWhatThePastMissed(t *testing.T) {
 	}{
 		"every day is the same":         {steady, 0, 0},
 		"days differ, and nobody knows": {moody, 0.05, mostRoom},
-		"too little past to tell":       {NewHistory(monday, FineStep, steady.used[:4*50]), 0.6, 0.6},
+		"too little past to tell":       {NewHistory(monday, FineStep, steady.used[:4*50]), 2, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
