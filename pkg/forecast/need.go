@@ -96,9 +96,8 @@ func (o *Outlook) hours() []Hour {
 func (h *History) widening(origin int) float64 {
 	week, day := h.steps(Week), h.steps(24*time.Hour)
 	var misses []float64
-	o := &Outlook{}
 	for from := origin - week; from >= week && len(misses) < rehearsals; from -= day {
-		misses = append(misses, h.miss(h.redraw(o, from, week), from, week))
+		misses = append(misses, h.miss(from, week))
 	}
 	if len(misses) < enoughToTell {
 		return 1
@@ -107,9 +106,9 @@ func (h *History) widening(origin int) float64 {
 	return min(mostWidening, max(1, quantile(misses, 1-2*intervalPart)))
 }
 
-// miss is how far the total of a past week was from the likely one of an outlook on it, in half widths of the interval.
-func (h *History) miss(o *Outlook, from, week int) float64 {
-	totals := o.totals()
+// miss is how far the total of a past week was from the likely one of a forecast of it, in half widths of the interval.
+func (h *History) miss(from, week int) float64 {
+	totals := h.usesUntil(h.courses(rehearsed, from, week), float64(week))
 	floor := totalFloor * h.usualWeek(from)
 	likely, actual := quantile(totals, 0.5)+floor, h.between(from, from+week)+floor
 	end := quantile(totals, 1-intervalPart) + floor

@@ -10,6 +10,7 @@ import (
 // The numbers of the method, chosen by what back-tests best over generated fleets and real traces (docs/forecasts.md).
 const (
 	paths        = 200                 // of a bundle: the ends of an interval then rest on twenty
+	rehearsed    = 100                 // of one for a past week or window, of which there are many
 	block        = 24 * time.Hour      // for so long a path follows one analogous moment
 	recentSpan   = 2 * time.Hour       // how much goes on
 	daySpan      = 24 * time.Hour      // how busy a day it is
@@ -39,7 +40,6 @@ type Outlook struct {
 	start time.Time
 	step  time.Duration
 	paths [][]float64
-	room  []float64 // of the paths
 }
 
 // Ahead looks as far ahead as asked for, in whole steps. Errors: *HistoryError.
@@ -52,33 +52,108 @@ func (h *History) Ahead(far time.Duration) (*Outlook, error) {
 }
 
 // ahead looks n steps ahead from an earlier moment, knowing only what was before it.
-func (h *History) ahead(origin, n int) *Outlook { return h.redraw(&Outlook{}, origin, n) }
-
-// redraw is ahead in the room of a bundle that is of no more use: a need takes some twenty.
-func (h *History) redraw(o *Outlook, origin, n int) *Outlook {
-	d := &drawing{
-		History: h, origin: origin, n: n, mean: h.between(0, origin) / float64(max(1, origin)),
-		rng: rand.New(rand.NewPCG(seed, uint64(origin))), cached: map[lookup][]candidate{}, aged: make([]float64, origin),
-	}
-	if len(o.room) < paths*n {
-		o.room, o.paths = make([]float64, paths*n), make([][]float64, paths)
-	}
-	o.start, o.step = h.at(origin), h.step
-	for i := range o.paths {
-		o.paths[i] = d.path(o.room[i*n : i*n : (i+1)*n])
+func (h *History) ahead(origin, n int) *Outlook {
+	o := &Outlook{start: h.at(origin), step: h.step, paths: make([][]float64, paths)}
+	room := make([]float64, 0, paths*n)
+	for i, c := range h.courses(paths, origin, n) {
+		o.paths[i] = h.follow(c, room[i*n:i*n:(i+1)*n])
 	}
 	return o
 }
 
-// drawing draws paths from a moment on.
+// course is how a path goes: after analogous moments, one a day, with what goes on now fading beside them.
+type course struct {
+	legs         []leg
+	excess, fade float64 // more, or less, than after the first moment: in the step before the first, and what stays of it in each
+}
+
+// leg follows one moment of the past for some steps, at a level.
+type leg struct {
+	at, length int
+	level      float64
+}
+
+// courses draws some courses that the use may take in n steps from a moment on, knowing only what was before it.
+func (h *History) courses(count, origin, n int) []course {
+	d := &drawing{
+		History: h, origin: origin, n: n, mean: h.between(0, origin) / float64(max(1, origin)),
+		rng: rand.New(rand.NewPCG(seed, uint64(origin))), cached: map[lookup][]candidate{}, aged: make([]float64, origin),
+		calmer: make([]float64, origin),
+	}
+	day := d.steps(block)
+	days := (n + day - 1) / day
+	d.lists, d.kept = make([][]candidate, days), make([]float64, days)
+	for i := range d.kept {
+		d.kept[i] = levelKept * math.Exp(-(time.Duration(i*day)*d.step).Hours()/24/levelDays)
+	}
+	all, legs := make([]course, count), make([]leg, 0, count*days)
+	for i := range all {
+		all[i] = d.course(legs[i*days : i*days : (i+1)*days])
+	}
+	return all
+}
+
+// follow appends the use of every step of a course to an empty path.
+func (h *History) follow(c course, path []float64) []float64 {
+	excess := c.excess
+	for _, l := range c.legs {
+		for _, used := range h.used[l.at : l.at+l.length] {
+			excess *= c.fade
+			path = append(path, max(0, used*l.level+excess))
+		}
+	}
+	return path
+}
+
+// usedUntil is what a course uses in the first steps, each evenly, without a path of them.
+func (h *History) usedUntil(c course, steps float64) float64 {
+	sum, begins := 0.0, 0.0
+	for _, l := range c.legs {
+		part := min(float64(l.length), steps-begins)
+		if part <= 0 {
+			break
+		}
+		whole := int(part)
+		used := h.between(l.at, l.at+whole)
+		if rest := part - float64(whole); rest > 0 {
+			used += rest * h.used[l.at+whole]
+		}
+		sum += used * l.level
+		begins += float64(l.length)
+	}
+	return sum + h.excessUntil(c, steps)
+}
+
+// excessUntil is how much more, or less, that is for what goes on now. Less than nothing is used in no step.
+func (h *History) excessUntil(c course, steps float64) (sum float64) {
+	if c.excess == 0 {
+		return 0
+	}
+	excess := c.excess
+	for _, l := range c.legs {
+		for _, used := range h.used[l.at : l.at+l.length] {
+			if steps <= 0 {
+				return sum
+			}
+			excess *= c.fade
+			sum += max(-used*l.level, excess) * min(1, steps)
+			steps--
+		}
+	}
+	return sum
+}
+
+// drawing draws courses from a moment on.
 type drawing struct {
 	*History
 	origin, n int
 	mean      float64 // use of a step
 	rng       *rand.Rand
-	first     []candidate
+	lists     [][]candidate          // of each day, once it is known
+	kept      []float64              // on each day, of the difference in level
 	cached    map[lookup][]candidate // of the later days
 	aged      []float64              // the weights of moments by their age, once they are known; 0 before
+	calmer    []float64              // by how much the days before a moment were calmer than those before the present, as a logarithm; 0 before
 }
 
 // lookup is what is looked for on a later day: the last one may be shorter than a day, so that later moments are long enough.
@@ -93,11 +168,10 @@ type candidate struct {
 	total float64 // of the weights up to this one
 }
 
-// path follows one analogous moment for a day, then the next one, and appends to an empty path.
-func (d *drawing) path(path []float64) []float64 {
+// course draws one: it follows one analogous moment for a day, then the next one.
+func (d *drawing) course(legs []leg) course {
 	day := d.steps(block)
 	previous, level := -1, 1.0
-	first, firstLevel := 0, 1.0
 	for from := 0; from < d.n; from += day {
 		length := min(day, d.n-from)
 		target := d.slotAt(d.origin + from)
@@ -106,31 +180,24 @@ func (d *drawing) path(path []float64) []float64 {
 			at = d.draw(from, length, target)
 			level = d.level(at, from)
 		}
-		for _, used := range d.used[at : at+length] {
-			path = append(path, used*level)
-		}
-		if previous < 0 {
-			first, firstLevel = at, level
-		}
+		legs = append(legs, leg{at, length, level})
 		previous = at
 	}
-	d.persist(path, first, firstLevel)
-	return path
+	c := course{legs: legs}
+	d.persist(&c)
+	return c
 }
 
 // persist has what goes on now, beyond what went on before the analogous moment, fade over hours instead of vanish, in some
-// of the paths: a burst that nothing in the past is like may last.
-func (d *drawing) persist(path []float64, at int, level float64) {
+// of the courses: a burst that nothing in the past is like may last.
+func (d *drawing) persist(c *course) {
 	if d.rng.Float64() >= persists {
 		return
 	}
-	excess := d.rate(d.origin, persistSpan) - level*d.rate(at, persistSpan)
+	first := c.legs[0]
+	c.excess = d.rate(d.origin, persistSpan) - first.level*d.rate(first.at, persistSpan)
 	lasts := persistLeast * math.Pow(persistMost/persistLeast, d.rng.Float64())
-	fade := math.Exp(-d.step.Hours() / lasts)
-	for i := range path {
-		excess *= fade
-		path[i] = max(0, path[i]+excess)
-	}
+	c.fade = math.Exp(-d.step.Hours() / lasts)
 }
 
 // draw picks a moment by weight.
@@ -148,19 +215,20 @@ func (d *drawing) draw(from, length int, target slot) int {
 
 // candidates lists the moments that may stand for a target; there is always one.
 func (d *drawing) candidates(from, length int, target slot) []candidate {
+	list := &d.lists[from/d.steps(block)]
+	if *list != nil {
+		return *list
+	}
 	if from == 0 {
-		if d.first == nil {
-			d.first = d.search(length, target, true)
-		}
-		return d.first
+		*list = d.search(length, target, true)
+		return *list
 	}
 	l := lookup{target, length}
-	list, ok := d.cached[l]
-	if !ok {
-		list = d.search(length, target, false)
-		d.cached[l] = list
+	if d.cached[l] == nil {
+		d.cached[l] = d.search(length, target, false)
 	}
-	return list
+	*list = d.cached[l]
+	return *list
 }
 
 func (d *drawing) search(length int, target slot, present bool) (list []candidate) {
@@ -213,25 +281,26 @@ func (d *drawing) age(at int) float64 {
 
 // alike compares how much went on before a moment with how much goes on now.
 func (d *drawing) alike(at int, span time.Duration, floor, scale float64) float64 {
-	return math.Exp(-math.Abs(math.Log(d.against(at, span, floor))) / scale)
+	return math.Exp(-math.Abs(d.against(at, span, floor)) / scale)
 }
 
-// against is the use before the present for that before an earlier moment; floor keeps quiet times comparable.
+// against is the use before the present for that before an earlier moment, as a logarithm; floor keeps quiet times comparable.
 func (d *drawing) against(at int, span time.Duration, floor float64) float64 {
 	if d.mean == 0 {
-		return 1
+		return 0
 	}
-	return (d.rate(d.origin, span)/d.mean + floor) / (d.rate(at, span)/d.mean + floor)
+	return math.Log((d.rate(d.origin, span)/d.mean + floor) / (d.rate(at, span)/d.mean + floor))
 }
 
 // level moves what followed an earlier moment towards the level of now, the less the farther ahead.
 func (d *drawing) level(at, from int) float64 {
-	span := daySpan
-	if from > 0 {
-		span = levelSpan
+	if from == 0 {
+		return math.Exp(d.kept[0] * d.against(at, daySpan, dayFloor))
 	}
-	days := (time.Duration(from) * d.step).Hours() / 24
-	return math.Pow(d.against(at, span, dayFloor), levelKept*math.Exp(-days/levelDays))
+	if d.calmer[at] == 0 {
+		d.calmer[at] = d.against(at, levelSpan, dayFloor)
+	}
+	return math.Exp(d.kept[from/d.steps(block)] * d.calmer[at])
 }
 
 // quantile of sorted values: the smallest that a part of them does not exceed.
@@ -239,8 +308,11 @@ func quantile(sorted []float64, part float64) float64 {
 	if len(sorted) == 0 {
 		return 0
 	}
-	return sorted[min(len(sorted)-1, max(0, int(math.Ceil(part*float64(len(sorted))))-1))]
+	return sorted[rank(len(sorted), part)-1]
 }
+
+// rank is how many values are up to that quantile.
+func rank(n int, part float64) int { return min(n, max(1, int(math.Ceil(part*float64(n))))) }
 
 // total is what a path uses.
 func total(path []float64) (sum float64) {

@@ -13,7 +13,6 @@ const (
 	windowRehearsals = 16  // past windows, the latest
 	rehearsalsApart  = 2   // windows, so that the hours of the day take turns
 	mostRoom         = 3.0 // logarithm of by how much more, or less, may be used than a path says
-	roomSteps        = 6   // of a search for it: to a twentieth
 )
 
 // priorMisses are the made-up cases: by how much the interval has to be widened where nothing is known of it yet. The second decides
@@ -37,7 +36,7 @@ type rehearsal struct{ origin, soFar, left int }
 // missing is by how much intervals that begin with a moment have to be widened, as a logarithm. known keeps what rehearsals
 // came to, for further moments of the same past.
 func (h *History) missing(origin, soFar, left int, known map[rehearsal][]float64) float64 {
-	misses, o := priorMisses(), &Outlook{}
+	misses := priorMisses()
 	length := soFar + left
 	// Counted from the beginning of the past, so that the next moment rehearses with the same windows.
 	last := (origin - left) / length * length
@@ -49,7 +48,7 @@ func (h *History) missing(origin, soFar, left int, known map[rehearsal][]float64
 		r := rehearsal{from, soFar, left}
 		of, done := known[r]
 		if !done {
-			of = h.rehearse(o, r)
+			of = h.rehearse(r)
 			known[r] = of
 		}
 		misses = append(misses, of...)
@@ -58,13 +57,13 @@ func (h *History) missing(origin, soFar, left int, known map[rehearsal][]float64
 	return quantile(misses, 1-2*intervalPart)
 }
 
-// rehearse forecasts a past window at each capacity, in the room of an outlook, and lists by how much the interval missed where it ran out.
-func (h *History) rehearse(o *Outlook, r rehearsal) (misses []float64) {
+// rehearse forecasts a past window at each capacity, and lists by how much the interval missed where it ran out.
+func (h *History) rehearse(r rehearsal) (misses []float64) {
 	usual := h.between(0, r.origin) / float64(r.origin) * float64(r.soFar+r.left)
 	if usual == 0 {
 		return nil
 	}
-	drawn := false
+	var courses []course
 	for _, part := range capacities() {
 		room := part*usual - h.between(r.origin-r.soFar, r.origin)
 		if room <= 0 {
@@ -74,32 +73,33 @@ func (h *History) rehearse(o *Outlook, r rehearsal) (misses []float64) {
 		if math.IsInf(actual, 1) {
 			continue
 		}
-		if !drawn {
-			o, drawn = h.redraw(o, r.origin, r.left), true
+		if courses == nil {
+			courses = h.courses(rehearsed, r.origin, r.left)
 		}
-		misses = append(misses, o.miss(room, actual))
+		misses = append(misses, missed(h.usesUntil(courses, actual), room))
 	}
 	return misses
 }
 
-// miss is by how much the interval has to be widened to hold what happened, in steps of the search.
-func (o *Outlook) miss(room, actual float64) float64 {
-	held := func(by float64) bool {
-		early, late := o.between(room, by)
-		return actual >= early && actual <= late
+// missed is by how much the interval has to be widened to hold the moment at which room was used up, up to which each course uses as much
+// as is given, in order. A course that uses as much as the room until then has used it up by then. So the early end is not later once so
+// many courses as it takes for it use up the narrowed room, and the late end is not earlier while all but as many do not use more than
+// the widened room.
+func missed(used []float64, room float64) float64 {
+	n := len(used)
+	early := math.Log(room / used[n-rank(n, intervalPart)])
+	late := math.Log(used[n-rank(n, 1-intervalPart)] / room)
+	return min(mostRoom, max(0, early, late))
+}
+
+// usesUntil gives, in order, what each course uses in the first steps.
+func (h *History) usesUntil(courses []course, steps float64) []float64 {
+	used := make([]float64, len(courses))
+	for i, c := range courses {
+		used[i] = h.usedUntil(c, steps)
 	}
-	if held(0) {
-		return 0
-	}
-	low, high := 0.0, mostRoom
-	for range roomSteps {
-		if middle := (low + high) / 2; held(middle) {
-			high = middle
-		} else {
-			low = middle
-		}
-	}
-	return high
+	slices.Sort(used)
+	return used
 }
 
 // between is the interval in steps, widened: as if more, or less, were used than the paths say.

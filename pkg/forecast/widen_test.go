@@ -1,6 +1,7 @@
 package forecast
 
 import (
+	"math"
 	"testing"
 	"time"
 )
@@ -55,6 +56,62 @@ func TestRehearsalsDoNotLookAhead(t *testing.T) {
 	b := changed.missing(origin, day/5, day-day/5, map[rehearsal][]float64{})
 	if a != b {
 		t.Errorf("widened by %.2f and, where the use grows afterwards, by %.2f", a, b)
+	}
+}
+
+// What was missed is the least widening with which the interval holds the moment.
+func TestMissedIsTheLeastWidening(t *testing.T) {
+	t.Parallel()
+	h := NewHistory(monday, FineStep, usual(60).use(3, 3, FineStep))
+	missedSome := 0
+	for origin := 12 * 96; origin+96 < len(h.used); origin += 53 {
+		o, courses := h.ahead(origin, 96), h.courses(paths, origin, 96)
+		for _, steps := range []float64{7.5, 31, 90.25} {
+			room := h.between(origin, origin+int(steps)) + (steps-math.Floor(steps))*h.used[origin+int(steps)]
+			by := missed(h.usesUntil(courses, steps), room)
+			held := func(by float64) bool {
+				early, late := o.between(room, by)
+				return early <= steps && steps <= late
+			}
+			const little = 1e-6
+			if by < mostRoom && !held(by+little) {
+				t.Errorf("from %d in %g steps: an interval that is widened by %g does not hold it", origin, steps, by)
+			}
+			if by > 0 {
+				missedSome++
+				if held(by - little) {
+					t.Errorf("from %d in %g steps: less than %g is enough", origin, steps, by)
+				}
+			}
+		}
+	}
+	if missedSome < 10 {
+		t.Errorf("%d intervals missed, too few to tell", missedSome)
+	}
+}
+
+// What a course uses is what the path along it does.
+func TestCoursesUseWhatTheirPathsDo(t *testing.T) {
+	t.Parallel()
+	h := NewHistory(monday, FineStep, usual(60).use(3, 2, FineStep))
+	persist := 0
+	for _, c := range h.courses(paths, 9*96+30, 130) {
+		path := h.follow(c, nil)
+		if c.excess < 0 {
+			persist++
+		}
+		for _, steps := range []float64{0, 0.25, 40, 96, 97.5, 130} {
+			want := total(path[:int(steps)])
+			if rest := steps - math.Floor(steps); rest > 0 {
+				want += rest * path[int(steps)]
+			}
+			if got := h.usedUntil(c, steps); math.Abs(got-want) > 1e-6*(1+want) {
+				t.Errorf("%g in %g steps, want %g", got, steps, want)
+			}
+		}
+	}
+	if persist == 0 {
+		t.Error("no course has less going on than after its first moment")
 	}
 }
 

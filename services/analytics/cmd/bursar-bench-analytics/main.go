@@ -36,6 +36,7 @@ type flags struct {
 	rows, workspaces, parts uint64
 	asked                   int
 	dir, page, dashboards   string
+	only                    string
 	codecs, scattered, keep bool
 }
 
@@ -46,6 +47,7 @@ func run(args []string) int {
 	set.Uint64Var(&f.workspaces, "workspaces", 20, "how many workspaces they belong to")
 	set.Uint64Var(&f.parts, "parts", 10, "in how many unmerged parts they lie")
 	set.IntVar(&f.asked, "asked", 40, "how often each question is asked")
+	set.StringVar(&f.only, "only", "", "ask only the questions with this `TEXT` in their names")
 	set.StringVar(&f.dir, "dir", "", "`DIR` in which the server's data lies meanwhile; empty: the system's folder for temporary files")
 	set.StringVar(&f.page, "queries", "docs/analytics.md", "`FILE` with the documented queries")
 	set.StringVar(&f.dashboards, "dashboards", "deployments/grafana/dashboards", "`DIR` with the dashboards")
@@ -106,7 +108,7 @@ func measure(ctx context.Context, f flags) (err error) {
 		return err
 	}
 	options := bench.Options{
-		Shape: bench.Shape{UsageRows: f.rows, Workspaces: f.workspaces, Parts: f.parts, Scattered: f.scattered}, Asked: f.asked,
+		Shape: bench.Shape{UsageRows: f.rows, Workspaces: f.workspaces, Parts: f.parts, Scattered: f.scattered}, Asked: f.asked, Only: f.only,
 		Examples: documented, Panels: panels, Out: os.Stdout,
 	}
 	b := bench.New(writer, analyst, log)
