@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -45,6 +44,14 @@ type charged struct {
 	since int64
 	// edge is what was used of each limit in the part of the last hour that is less than a quarter.
 	edge map[string]int64
+	// guessed is read beside them.
+	guessed guessed
+}
+
+// guessed is what was read before it was known whether it is needed.
+type guessed struct {
+	tail    tail
+	charges charges
 }
 
 // fillUse reads what was used of the limits: by steps of time back from now, by hours of the clock, in the last hour and
@@ -55,15 +62,20 @@ func (r *Reader) fillUse(ctx context.Context, f filter, limits []*limitUse, sums
 		c.limits[l.spec.LimitID] = l
 		l.lastHour = sums.edge[l.spec.LimitID]
 	}
-	beyond, through, err := r.chargedBeyond(ctx, f, sums.done)
+	after, same, err := r.tailOf(ctx, f, sums.guessed.tail, sums.done)
 	if err != nil {
 		return 0, err
 	}
-	partly := c.count(slices.Concat(sums.cells, beyond))
-	if len(partly) == 0 {
-		return through, nil
+	partly := c.count(slices.Concat(sums.cells, after.cells))
+	// What was read before the tail may lack what the tail tells of.
+	events := sums.guessed.charges
+	if parts := partialOf(partly); !same || !parts.within(events.of) {
+		if events, err = r.readCharges(ctx, f, parts); err != nil {
+			return 0, err
+		}
 	}
-	return through, r.countEvents(ctx, f, c, partly)
+	c.countCharges(events.all, partly)
+	return after.through, nil
 }
 
 // hourBefore is an hour before an instant, in ms.
@@ -108,36 +120,6 @@ func (r *Reader) readCells(ctx context.Context, f filter, limits []*limitUse, c 
 type charging struct {
 	limits              map[string]*limitUse
 	now, hourAgo, since int64 // ms
-}
-
-const quarterOf = "intDiv(toUnixTimestamp64Milli(occurred_at), 900000) * 900000"
-
-// chargedBeyond reads what is not summed, and the ledger time of the last commit: its marker is among the last ones, of no limit.
-func (r *Reader) chargedBeyond(ctx context.Context, f filter, done summed) (cells []cell, through wire.Time, err error) {
-	f = f.with(nil)
-	text := `SELECT CAST(l_id, 'String') AS id, toUnixTimestamp64Milli(l_window) AS charged_to, ` + quarterOf + ` AS begin, CAST(` + done.of(f, ">") + `, 'Bool') AS fresh,
-			min(commit), max(commit), sum(l_amount), toUnixTimestamp64Milli(max(committed_at))
-		FROM bursar.ledger_events FINAL
-		LEFT ARRAY JOIN limits.id AS l_id, limits.window AS l_window, limits.amount AS l_amount
-		WHERE workspace = {workspace:String} AND ` + done.of(f, ">=") + ` AND kind IN ('commit', 'usage.recorded')
-		GROUP BY id, charged_to, begin, fresh`
-	rows, err := r.conn.Query(f.eventContext(ctx), text)
-	if err != nil {
-		return nil, 0, fmt.Errorf("summing what was used of limits: %w", err)
-	}
-	for rows.Next() {
-		var e cell
-		var fresh bool
-		var at int64
-		if err := rows.Scan(&e.limit, &e.window, &e.begin, &fresh, &e.first, &e.last, &e.amount, &at); err != nil {
-			return nil, 0, errors.Join(err, rows.Close())
-		}
-		through = max(through, wire.Time(at))
-		if fresh {
-			cells = append(cells, e)
-		}
-	}
-	return cells, through, errors.Join(rows.Err(), rows.Close())
 }
 
 // readHour reads what was used in the part of the last hour that is less than a quarter.
@@ -212,52 +194,18 @@ func (c *charging) inPart(e *cell) bool {
 	return e.first < l.windowAt.commit || e.begin <= seen && seen < e.begin+quarterMS-1
 }
 
-// countEvents counts the events of quarters that count in part.
-func (r *Reader) countEvents(ctx context.Context, f filter, c *charging, partly map[quarter]bool) error {
-	f = f.with(nil)
-	text := f.eventsOf(partly)
-	rows, err := r.conn.Query(f.eventContext(ctx), text)
-	if err != nil {
-		return fmt.Errorf("reading what was used of limits: %w", err)
-	}
-	for rows.Next() {
-		var q quarter
-		var occurred, amount int64
-		var commit uint64
-		if err := rows.Scan(&q.limit, &q.window, &occurred, &commit, &amount); err != nil {
-			return errors.Join(err, rows.Close())
-		}
-		q.begin = occurred / quarterMS * quarterMS
-		l := c.limits[q.limit]
-		if !partly[q] || commit < l.windowAt.commit {
+// countCharges counts the events of quarters that count in part.
+func (c *charging) countCharges(events []charge, partly map[quarter]bool) {
+	for _, e := range events {
+		l := c.limits[e.limit]
+		if !partly[quarter{e.limit, e.window, e.occurred / quarterMS * quarterMS}] || e.commit < l.windowAt.commit {
 			continue
 		}
-		l.used += amount
-		if occurred <= int64(l.seenUntil()) {
-			l.before += amount
+		l.used += e.amount
+		if e.occurred <= int64(l.seenUntil()) {
+			l.before += e.amount
 		}
 	}
-	return errors.Join(rows.Err(), rows.Close())
-}
-
-// eventsOf is the query of the events of quarters, and of some others.
-func (f filter) eventsOf(quarters map[quarter]bool) string {
-	limits, begins, hours := map[string]bool{}, map[int64]bool{}, map[int64]bool{}
-	for q := range quarters {
-		limits[q.limit], begins[q.begin], hours[q.begin/hourMS] = true, true, true
-	}
-	f.parameters["ids"] = textArray(slices.Sorted(maps.Keys(limits)))
-	var exact, counted []string
-	sorted := slices.Sorted(maps.Keys(begins))
-	for _, begin := range sorted {
-		s := span{wire.Time(begin), wire.Time(begin + quarterMS)}
-		exact, counted = append(exact, s.has("occurred_at")), append(counted, s.has(countedAt))
-	}
-	return `SELECT CAST(l_id, 'String'), toUnixTimestamp64Milli(l_window), toUnixTimestamp64Milli(occurred_at), commit, l_amount
-		FROM bursar.ledger_events FINAL
-		ARRAY JOIN limits.id AS l_id, limits.window AS l_window, limits.amount AS l_amount
-		WHERE workspace = {workspace:String} AND kind = 'usage.recorded' AND l_id IN {ids:Array(String)} AND committed_at >= ` + instant(wire.Time(sorted[0])) + `
-			AND (` + strings.Join(exact, " OR ") + `) AND (` + strings.Join(counted, " OR ") + `)` + hoursOfUse(slices.Sorted(maps.Keys(hours)))
 }
 
 // add counts what was used in a quarter of the clock to its hour, and to the steps back from now that it lies in, as if it had been used

@@ -42,7 +42,7 @@ func (r *Reader) limits(ctx context.Context, f filter, q *wire.ForecastRequest) 
 	if err != nil {
 		return nil, nil, err
 	}
-	// 2. The sums of these limits, what came after what is copied, and whether there are more ledgers. An event that was copied meanwhile
+	// 2. The sums of these limits, what came after what is copied and probably after the sums, and whether there are more ledgers. An event that was copied meanwhile
 	// is there twice, which changes nothing.
 	sums := &charged{}
 	var later, more []limitEvent
@@ -50,6 +50,10 @@ func (r *Reader) limits(ctx context.Context, f filter, q *wire.ForecastRequest) 
 	group, grouped := errgroup.WithContext(ctx)
 	group.Go(func() error { return r.readCells(grouped, f, limits, sums) })
 	group.Go(func() error { return r.readHour(grouped, f, sums) })
+	group.Go(func() (err error) {
+		sums.guessed, err = r.guess(grouped, f, limits, copied)
+		return err
+	})
 	group.Go(func() (err error) {
 		later, err = r.laterEvents(grouped, f, copied)
 		return err
@@ -82,6 +86,18 @@ func (r *Reader) limits(ctx context.Context, f filter, q *wire.ForecastRequest) 
 		}
 	}
 	return limits, sums, nil
+}
+
+// guess reads what is likely needed beside the sums: mostly all that is made of the same commits goes equally far.
+func (r *Reader) guess(ctx context.Context, f filter, limits []*limitUse, copied summed) (g guessed, err error) {
+	if len(limits) == 0 || len(copied) == 0 {
+		return g, nil
+	}
+	if g.tail, err = r.readTail(ctx, f, copied); err != nil {
+		return g, err
+	}
+	g.charges, err = r.readCharges(ctx, f, probablyPartial(limits, f.to))
+	return g, err
 }
 
 // laterEvents reads what came after what is copied of some ledgers.
