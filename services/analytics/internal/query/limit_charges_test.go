@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/bursarhq/bursar/pkg/chembed"
@@ -18,10 +19,9 @@ import (
 	"github.com/bursarhq/bursar/services/analytics/internal/schema"
 )
 
-// TestUseOfALimitThatWasConfiguredAnew takes a limit out and in again within a quarter of an hour: its window starts as it
-// did, and what was charged to it before is not of it. The cells of the sums have both in one.
-func TestUseOfALimitThatWasConfiguredAnew(t *testing.T) {
-	t.Parallel()
+// builtTables returns the tables, and what sums the ledger of acme through a commit.
+func builtTables(t *testing.T) (driver.Conn, func(through uint64)) {
+	t.Helper()
 	conn := chtest.Open(t, chtest.Start(t), chembed.UserWriter)
 	if err := schema.Migrate(t.Context(), conn); err != nil {
 		t.Fatal(err)
@@ -31,11 +31,30 @@ func TestUseOfALimitThatWasConfiguredAnew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return conn, func(through uint64) {
+		t.Helper()
+		progress.Stored(rollup.Ledger{Workspace: "acme", ID: "ledger"}, through)
+		if err := sums.Round(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestUseOfALimitThatWasConfiguredAnew takes a limit out and in again within a quarter of an hour: its window starts as it
+// did, and what was charged to it before is not of it. The cells of the sums have both in one.
+func TestUseOfALimitThatWasConfiguredAnew(t *testing.T) {
+	t.Parallel()
+	conn, sumThrough := builtTables(t)
 	// A commit a minute from 10:01 on: usage of 1, 2, 4, 8, … units, and the configuration as the fifth.
 	exec(t, conn, `INSERT INTO bursar.ledger_events (workspace, ledger_id, commit, idx, committed_at, kind, at, occurred_at, limits.id, limits.window, limits.amount, limits.within)
 		SELECT 'acme', 'ledger', n, 0, toDateTime64('2026-09-23 10:00:00', 3, 'UTC') + toIntervalMinute(n) AS t, 'usage.recorded', t, t,
 			['it''s\\a/week'], [toDateTime64('2026-09-21 00:00:00', 3, 'UTC')], [bitShiftLeft(toInt64(1), n - 1)], [0]
 		FROM (SELECT number + 1 AS n FROM numbers(9) WHERE n != 5)`)
+	// Late usage of 09:20, told of before the configuration and after it: no quarter that anybody would guess.
+	exec(t, conn, `INSERT INTO bursar.ledger_events (workspace, ledger_id, commit, idx, committed_at, kind, at, occurred_at, limits.id, limits.window, limits.amount, limits.within)
+		SELECT 'acme', 'ledger', n, 1, toDateTime64('2026-09-23 10:00:00', 3, 'UTC') + toIntervalMinute(n) AS t, 'usage.recorded', t, toDateTime64('2026-09-23 09:20:00', 3, 'UTC'),
+			['it''s\\a/week'], [toDateTime64('2026-09-21 00:00:00', 3, 'UTC')], [n * 10000], [0]
+		FROM (SELECT arrayJoin([4, 6]) AS n)`)
 	exec(t, conn, `INSERT INTO bursar.ledger_events (workspace, ledger_id, commit, idx, committed_at, kind, at, data)
 		SELECT 'acme', 'ledger', 5, 0, toDateTime64('2026-09-23 10:05:00', 3, 'UTC') AS t, 'config.applied', t, '{"config":{"limits":[
 			{"limit_id":"it''s\\\\a/week","unit":"tokens","window":{"kind":"calendar","period":"week"},"capacity":1000}]},
@@ -43,40 +62,36 @@ func TestUseOfALimitThatWasConfiguredAnew(t *testing.T) {
 	exec(t, conn, `INSERT INTO bursar.ledger_events (workspace, ledger_id, commit, idx, committed_at, kind, at)
 		SELECT 'acme', 'ledger', number + 1, -1, toDateTime64('2026-09-23 10:01:00', 3, 'UTC') + toIntervalMinute(number) AS t, 'commit', t FROM numbers(9)`)
 	now := time.Date(2026, 9, 23, 11, 3, 30, 0, time.UTC)
-	for _, through := range []uint64{0, 3, 5, 7, 9} {
-		if through > 0 {
-			progress.Stored(rollup.Ledger{Workspace: "acme", ID: "ledger"}, through)
-			if err := sums.Round(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-		}
+	asked := func(when string) {
+		t.Helper()
 		reply, err := NewReader(conn).Forecast(t.Context(), "acme", &wire.ForecastRequest{}, now)
 		if err != nil || len(reply.Limits) != 1 {
-			t.Fatalf("summed through %d: %+v, %v", through, reply, err)
+			t.Fatalf("%s: %+v, %v", when, reply, err)
 		}
-		// Since 10:05:00: 32+64+128+256; since 10:03:30: all but the first three.
-		if f := reply.Limits[0]; f.Used != 480 || f.BurnPerHour != 488 {
-			t.Errorf("summed through %d: %d used, %d in the last hour; want 480 and 488", through, f.Used, f.BurnPerHour)
+		// Since 10:05:00: 32+64+128+256 and the late one; since 10:03:30: all but the first three and the late ones.
+		if f := reply.Limits[0]; f.Used != 60_480 || f.BurnPerHour != 488 {
+			t.Errorf("%s: %d used, %d in the last hour; want 60480 and 488", when, f.Used, f.BurnPerHour)
 		}
 		if want := wire.Time(now.Add(-54*time.Minute - 30*time.Second).UnixMilli()); reply.Through != want {
-			t.Errorf("summed through %d: complete through %v, want %v", through, reply.Through, want)
+			t.Errorf("%s: complete through %v, want %v", when, reply.Through, want)
 		}
 	}
+	asked("nothing summed")
+	for _, through := range []uint64{3, 5, 7, 9} {
+		sumThrough(through)
+		asked(fmt.Sprint("summed through ", through))
+	}
+	exec(t, conn, "TRUNCATE TABLE bursar.charges")
+	asked("less is summed than is copied")
+	exec(t, conn, "TRUNCATE TABLE bursar.limit_log")
+	asked("nothing is copied")
 }
 
 // TestAConfigurationLeavesWindowsAlone: a limit that is configured as it was counts on in the window that an earlier
 // configuration opened, which no later one tells again.
 func TestAConfigurationLeavesWindowsAlone(t *testing.T) {
 	t.Parallel()
-	conn := chtest.Open(t, chtest.Start(t), chembed.UserWriter)
-	if err := schema.Migrate(t.Context(), conn); err != nil {
-		t.Fatal(err)
-	}
-	progress := rollup.NewProgress()
-	sums, err := rollup.New(conn, progress, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn, sumThrough := builtTables(t)
 	// The configuration at 10:01, usage at 10:02, and another configuration at 10:03, which has one more limit.
 	exec(t, conn, `INSERT INTO bursar.ledger_events (workspace, ledger_id, commit, idx, committed_at, kind, at, data)
 		SELECT 'acme', 'ledger', n, 0, toDateTime64('2026-09-23 10:00:00', 3, 'UTC') + toIntervalMinute(n) AS t, 'config.applied', t, concat('{"config":{"limits":[
@@ -95,10 +110,7 @@ func TestAConfigurationLeavesWindowsAlone(t *testing.T) {
 	}
 	for through := range uint64(4) {
 		if through > 0 {
-			progress.Stored(rollup.Ledger{Workspace: "acme", ID: "ledger"}, through)
-			if err := sums.Round(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+			sumThrough(through)
 		}
 		reply, err := NewReader(conn).Forecast(t.Context(), "acme", &wire.ForecastRequest{}, time.Date(2026, 9, 23, 11, 0, 0, 0, time.UTC))
 		if err != nil {
