@@ -85,7 +85,7 @@ func Events(ctx context.Context, nc *nats.Conn, q Query, handle func(body []byte
 			return ctx.Err()
 		case errors.As(err, &handled):
 			return handled.err
-		case errors.Is(err, jetstream.ErrStreamNotFound) && f.last == 0:
+		case errors.Is(err, jetstream.ErrStreamNotFound) && !f.known:
 			return ErrNoStream
 		case errors.Is(err, nats.ErrPermissionViolation):
 			return fmt.Errorf("follow events: %w: use the credentials of an operator", err)
@@ -113,7 +113,9 @@ type follower struct {
 	js     jetstream.JetStream
 	query  Query
 	handle func([]byte) error
-	last   uint64    // stream sequence of the last event handed over
+	// The position, once it is known: from then on nothing is left out, however often the connection is lost.
+	known  bool
+	last   uint64    // stream sequence of the last event handed over, or of the one before the first that is to be
 	lastAt time.Time // when it was published
 }
 
@@ -145,7 +147,7 @@ func (f *follower) read(ctx context.Context) error {
 		if err := f.handle(msg.Data()); err != nil {
 			return &handleError{err}
 		}
-		f.last, f.lastAt = meta.Sequence.Stream, meta.Timestamp
+		f.known, f.last, f.lastAt = true, meta.Sequence.Stream, meta.Timestamp
 	}
 }
 
@@ -161,17 +163,18 @@ func (f *follower) consumer(ctx context.Context) (jetstream.Consumer, error) {
 		FilterSubjects: f.query.Subjects, AckPolicy: jetstream.AckNonePolicy, InactiveThreshold: time.Minute,
 		MemoryStorage: true, Replicas: 1,
 	}
+	state := stream.CachedInfo().State
+	if !f.known && f.query.Since.IsZero() {
+		f.known, f.last, f.lastAt = true, state.LastSeq-min(state.LastSeq, f.query.Last), state.LastTime
+	}
 	switch {
-	case f.last > 0 && stream.CachedInfo().State.LastSeq < f.last:
+	case f.known && state.LastSeq < f.last:
 		// The stream was built anew: its sequences begin again, only the time still tells where we were.
 		after := f.lastAt.Add(time.Nanosecond)
 		f.last = 0
 		config.DeliverPolicy, config.OptStartTime = jetstream.DeliverByStartTimePolicy, &after
-	case f.last > 0:
+	case f.known:
 		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, f.last+1
-	case f.query.Since.IsZero():
-		last := stream.CachedInfo().State.LastSeq
-		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, last-min(last, f.query.Last)+1
 	default:
 		config.DeliverPolicy, config.OptStartTime = jetstream.DeliverByStartTimePolicy, &f.query.Since
 	}

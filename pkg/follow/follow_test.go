@@ -87,6 +87,60 @@ func (f *fixture) publish(t *testing.T, from, to int) {
 	}
 }
 
+// restart ends the server and starts it again at the same port.
+func (f *fixture) restart(t *testing.T, dir string) *fixture {
+	t.Helper()
+	at, err := url.Parse(f.srv.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	port, err := strconv.Atoi(at.Port())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.srv.Shutdown(); err != nil {
+		t.Fatal(err)
+	}
+	return start(t, natstest.Port(port), natstest.StoreDir(dir))
+}
+
+// TestNoGapBeforeTheFirstEvent follows what is new, restarts the server before there is anything, and expects all that was published
+// while the connection was lost.
+func TestNoGapBeforeTheFirstEvent(t *testing.T) {
+	t.Parallel()
+	for name, before := range map[string]int{"an empty stream": 0, "a stream with events": 3} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			first := start(t, natstest.Listen(), natstest.StoreDir(dir))
+			first.publish(t, 1, before)
+			got := make(chan string)
+			go func() {
+				query := Query{Subjects: []string{wire.FilterEvents}, Log: slog.New(slog.DiscardHandler)}
+				_ = Events(t.Context(), first.nc, query, func(body []byte) error {
+					got <- string(body)
+					return nil
+				})
+			}()
+			for first.consumers(t) == 0 {
+				time.Sleep(10 * time.Millisecond)
+			}
+			second := first.restart(t, dir)
+			second.publish(t, before+1, before+5) // before the follower is back: it pauses longer than that takes
+			expect(t, got, before+1, before+5)
+		})
+	}
+}
+
+func (f *fixture) consumers(t *testing.T) int {
+	t.Helper()
+	stream, err := f.js.Stream(t.Context(), wire.StreamEvents)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stream.CachedInfo().State.Consumers
+}
+
 // TestNoGapAcrossARestart follows from the past on, restarts the server in the middle, and expects every event once.
 func TestNoGapAcrossARestart(t *testing.T) {
 	t.Parallel()
@@ -104,18 +158,7 @@ func TestNoGapAcrossARestart(t *testing.T) {
 		})
 	}()
 	expect(t, got, 1, 50)
-	port, err := url.Parse(first.srv.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	number, err := strconv.Atoi(port.Port())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := first.srv.Shutdown(); err != nil {
-		t.Fatal(err)
-	}
-	second := start(t, natstest.Port(number), natstest.StoreDir(dir))
+	second := first.restart(t, dir)
 	second.publish(t, 51, 90)
 	expect(t, got, 51, 90)
 	cancel()
