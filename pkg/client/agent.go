@@ -23,12 +23,19 @@ type Agent struct {
 
 	mu      sync.Mutex
 	acks    []uint64 // told and not yet acknowledged
-	seen    map[uint64]bool
-	seenLog []uint64
+	seen    map[noticeKey]bool
+	seenLog []noticeKey
 	tasks   map[string]*Task   // by reservation
 	waits   map[string]*Queued // as well
 
 	fetching bool // a question for pending notices is under way
+}
+
+// noticeKey identifies a notice. Its ID alone would not do for a client that outlives the ledger: those of another one begin again.
+type noticeKey struct {
+	id                uint64
+	kind, reservation string
+	at                wire.Time
 }
 
 // Name is the agent's name.
@@ -193,12 +200,13 @@ func (a *Agent) notify(notices []wire.Notice) {
 func (a *Agent) note(n wire.Notice) (task *Task, isNew bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.seen[n.ID] {
+	key := noticeKey{n.ID, n.Kind, n.ReservationID, n.At}
+	if a.seen[key] {
 		return nil, false
 	}
-	a.seen[n.ID] = true
+	a.seen[key] = true
 	a.acks = append(a.acks, n.ID)
-	if a.seenLog = append(a.seenLog, n.ID); len(a.seenLog) > maxSeenNotices {
+	if a.seenLog = append(a.seenLog, key); len(a.seenLog) > maxSeenNotices {
 		delete(a.seen, a.seenLog[0])
 		a.seenLog = slices.Clone(a.seenLog[1:])
 	}

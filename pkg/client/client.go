@@ -185,7 +185,7 @@ func (c *Client) Agent(name string) *Agent {
 	defer c.mu.Unlock()
 	a := c.agents[name]
 	if a == nil {
-		a = &Agent{client: c, name: name, tasks: map[string]*Task{}, waits: map[string]*Queued{}, seen: map[uint64]bool{}}
+		a = &Agent{client: c, name: name, tasks: map[string]*Task{}, waits: map[string]*Queued{}, seen: map[noticeKey]bool{}}
 		subject, err := wire.AgentSubject(c.options.Workspace, c.options.Principal, name, wire.VerbReserve)
 		a.prefix, a.invalid = strings.TrimSuffix(subject, wire.VerbReserve), err
 		if name == "" {
