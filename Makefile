@@ -98,6 +98,12 @@ sim: ## Simulate 100,000 schedules of faults; SEED=n replays one
 simulate: ## Simulate days of many tenants: ours must beat the baseline
 	cd services && $(GO) run ./cli/cmd/bursar simulate --first-seed 1001 --seeds 20 --check
 
+SERVEGEN := $(BURSAR_TEST_DATA)/traces/servegen/m-large_client
+.PHONY: simulate-real
+simulate-real: ## The same with real clients of a week (BURSAR_TEST_DATA)
+	cd services && $(GO) run ./cli/cmd/bursar simulate --clients "$(SERVEGEN)_windows.dev.csv,$(SERVEGEN)_tokens.dev.csv" \
+		--first-seed 2001 --seeds 21 --days 1 --load 0.7,1.0 --check
+
 .PHONY: mutants
 mutants: ## Seed known bugs one at a time; the tests must find each
 	cd tools && GOWORK=off $(GO) run ./mutants

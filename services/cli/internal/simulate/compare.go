@@ -5,6 +5,8 @@ import (
 	"math"
 	"time"
 
+	"gonum.org/v1/gonum/mathext"
+
 	"github.com/bursarhq/bursar/pkg/quota"
 )
 
@@ -16,8 +18,8 @@ const (
 	longestPassed = 10 * time.Minute
 	// evenly is by how much the mean utilisation may be lower and still count as equal: a thousandth of the windows.
 	evenly = 0.001
-	// surely is the quantile of a normal distribution for a one-sided statement that is right 95 times in 100.
-	surely = 1.645
+	// surely is how often in 100 a one-sided statement about a mean is right.
+	surely = 95
 )
 
 // Compare says in what respect a report does not dominate a baseline of the same load and seeds; nothing means that it
@@ -28,7 +30,11 @@ func Compare(baseline, r *Report) (faults []string) {
 	}
 	mean, wide := r.Against(baseline, func(r *Report) float64 { return r.Utilisation })
 	if mean < -evenly {
-		fault("utilisation is %.2f ± %.2f points below the baseline's %.1f %%", -100*mean, 100*wide, 100*baseline.Utilisation)
+		chance := ""
+		if mean+wide >= -evenly { // it fails all the same: nothing is shown either
+			chance = ", which may be chance: take more seeds"
+		}
+		fault("utilisation is %.2f ± %.2f points below the baseline's %.1f %%%s", -100*mean, 100*wide, 100*baseline.Utilisation, chance)
 	}
 	if r.Floors.Broken > 0 {
 		fault("%d of %d grants took what a floor guarantees to others", r.Floors.Broken, r.Floors.Steps)
@@ -64,7 +70,13 @@ func (r *Report) Against(baseline *Report, figure func(*Report) float64) (mean, 
 	for _, d := range differences {
 		squares += (d - mean) * (d - mean)
 	}
-	return mean, surely * math.Sqrt(squares/(n-1)/n)
+	return mean, student(n-1) * math.Sqrt(squares/(n-1)/n)
+}
+
+// student is how many standard errors a mean may surely be off, by Student's distribution with so many degrees of freedom.
+func student(nu float64) float64 {
+	x := mathext.InvRegIncBeta(nu/2, 0.5, 2*(100-surely)/100.0)
+	return math.Sqrt(nu * (1 - x) / x)
 }
 
 // seeds are the reports that one was merged of.

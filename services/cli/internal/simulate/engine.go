@@ -57,9 +57,10 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, j := range jobs {
-		r := &run{Job: j, kind: j.Tenant.kindOf(j.Kind)}
-		e.planAt(r, j.Arrives, (*engine).arrive)
+	runs := make([]*run, len(jobs))
+	for i, j := range jobs {
+		runs[i] = &run{Job: j, kind: j.Tenant.kindOf(j.Kind)}
+		e.planAt(runs[i], j.Arrives, (*engine).arrive)
 	}
 	if err := e.until(ctx, e.end); err != nil {
 		return nil, err
@@ -69,7 +70,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if len(e.broken) > 0 {
 		return nil, fmt.Errorf("%w: %s", ErrBroken, strings.Join(e.broken, "; "))
 	}
-	return e.measure.report(e, &o, jobs), nil
+	return e.measure.report(e, &o, runs), nil
 }
 
 // until lets time pass, and checks the invariants each hour.

@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/bursarhq/bursar/pkg/quota"
@@ -138,7 +139,35 @@ func TestCompare(t *testing.T) {
 		})
 	}
 	mean, wide := Merge([]*Report{{Utilisation: 0.5}, {Utilisation: 0.7}}).Against(Merge([]*Report{{Utilisation: 0.4}, {Utilisation: 0.4}}), func(r *Report) float64 { return r.Utilisation })
-	if mean < 0.199 || mean > 0.201 || wide < 0.16 || wide > 0.17 {
+	if mean < 0.199 || mean > 0.201 || wide < 0.631 || wide > 0.632 { // 0.1 by 6.314 standard errors
 		t.Errorf("%v ± %v", mean, wide)
+	}
+}
+
+// A difference that the seeds do not tell from chance fails like another, and says so.
+func TestCompareTellsOfChance(t *testing.T) {
+	t.Parallel()
+	of := func(utilisation ...float64) *Report {
+		var all []*Report
+		for _, u := range utilisation {
+			all = append(all, &Report{Utilisation: u})
+		}
+		return Merge(all)
+	}
+	base := of(0.6, 0.6, 0.6)
+	for name, tt := range map[string]struct {
+		ours   *Report
+		chance bool
+	}{
+		"seeds differ much":   {of(0.64, 0.55, 0.58), true},
+		"seeds differ little": {of(0.58, 0.57, 0.575), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			faults := Compare(base, tt.ours)
+			if len(faults) != 1 || strings.Contains(faults[0], "chance") != tt.chance {
+				t.Errorf("%q", faults)
+			}
+		})
 	}
 }

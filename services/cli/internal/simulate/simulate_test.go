@@ -54,6 +54,9 @@ func TestOursDominates(t *testing.T) {
 	if ours.Preempting == 0 || ours.Passed == 0 {
 		t.Errorf("%d reservations were preempted and %d heads passed: that was not tried", ours.Preempting, ours.Passed)
 	}
+	if baseline.Left < 0.3 || ours.Left < 0.3 || ours.Left > 0.7 {
+		t.Errorf("%.2f and %.2f of the windows wait at the end of a crowded day", baseline.Left, ours.Left)
+	}
 	if all, asked := ours.AtFirst.Judged, ours.AtHalf.Judged; asked < all/8 || asked > all/2 {
 		t.Errorf("of %d waits %d asked again, not one in four", all, asked)
 	}
