@@ -49,15 +49,15 @@ func (s *State) foresightOf(l *Labels) Foresight {
 }
 
 // foresee predicts the grant of an entry that waits for windows, with what was learned of such predictions.
-func (s *State) foresee(w *Waiting, windows []*Limit, now Instant) (from, at, to Instant) {
+func (s *State) foresee(w *Waiting, windows []waitsFor, now Instant) (from, at, to Instant) {
 	before, f := s.standsBefore(w, windows), s.foresightOf(&w.Labels)
 	opens := s.openings(windows, s.usesInTheMean(w, before, windows), now)
 	left := afresh(nil, opens)
-	if at = s.reach(w, windows, left, before, f.At, false); at == 0 {
+	if at = s.reach(w, windows, left, before, f.At, itsPoint); at == 0 {
 		return 0, 0, 0
 	}
-	from = s.reach(w, windows, afresh(left, opens), before, f.From, false)
-	to = s.reach(w, windows, afresh(left, opens), before, f.To, true)
+	from = s.reach(w, windows, afresh(left, opens), before, f.From, itsBegin)
+	to = s.reach(w, windows, afresh(left, opens), before, f.To, itsEnd)
 	if to == 0 { // farther than is looked ahead
 		to = w.Until
 	}

@@ -35,6 +35,26 @@ func TestGrantsArePredictedAtTheResetThatReachesThem(t *testing.T) {
 	}
 }
 
+// Who waits for a place only is behind those who will have taken of the window by the time that one is free.
+func TestWhatThoseBeforeTakeIsForeseenWhereOnlyAPlaceIsMissing(t *testing.T) {
+	t.Parallel()
+	l := newTwoLimits(t)
+	l.uncorrected(PriorityNormal)
+	l.spends(200)
+	l.reserve(100)
+	l.reserve(100) // both places are taken, and 600 tokens are left
+	reset := t0.Add(5 * Hour)
+	for i := range 4 {
+		r := l.queued(200, func(r *Reserve) { r.MaxWait = Day })
+		if bounds := l.waitsFor(r.Reservation); len(bounds) != 1 || bounds[0].On != "c" {
+			t.Fatalf("entry %d waits for %+v, not for a place", i, bounds)
+		}
+		if q := r.Queue; q == nil || q.GrantAt == 0 || (i < 3) != (q.GrantAt < reset) || i == 3 && q.GrantAt != reset {
+			t.Errorf("entry %d: %+v, the reset is at %d", i, q, reset)
+		}
+	}
+}
+
 // Who waits while something is left, which is kept for others, waits until running work gives back what is missing.
 func TestWhatIsKeptIsNotThereNow(t *testing.T) {
 	t.Parallel()

@@ -55,8 +55,7 @@ func (f *Flow) until(units int64, now Instant) (wait Millis, returns float64, ok
 // the queue yet. Windows are predicted for all choices together, since who stands before may take any of them.
 func (s *State) placeOf(w *Waiting, now Instant) *Place {
 	p := &Place{Position: 1, Until: w.Until, Since: w.Since, Grace: s.Config.Policy.grantGrace()}
-	var windows []*Limit
-	var beside Place // what is in the way beside windows, on the choice where that is over first
+	var windows []waitsFor
 	first := true
 	for bounds := range w.choices() {
 		c := s.placeAt(w, bounds, now)
@@ -65,18 +64,18 @@ func (s *State) placeOf(w *Waiting, now Instant) *Place {
 		}
 		switch {
 		case !c.known:
-		case c.window == nil:
-			p.sooner(&c.Place)
+		case c.window != nil:
+			windows = append(windows, waitsFor{c.window, c.Place, c.places, ""})
+		case c.line != "":
+			windows = append(windows, waitsFor{s.behind(w, c.line), c.Place, c.places, c.line})
 		default:
-			if len(windows) == 0 || c.GrantAt < beside.GrantAt {
-				beside = c.Place
-			}
-			windows = append(windows, c.window)
+			c.later(&c.places)
+			p.sooner(&c.Place)
 		}
 	}
 	if len(windows) > 0 {
 		if from, at, to := s.foresee(w, windows, now); at != 0 {
-			p.sooner(&Place{GrantFrom: max(from, beside.GrantFrom), GrantAt: max(at, beside.GrantAt), GrantTo: max(to, beside.GrantTo)})
+			p.sooner(&Place{GrantFrom: from, GrantAt: at, GrantTo: to})
 		}
 	}
 	return p
@@ -89,9 +88,16 @@ func (p *Place) sooner(o *Place) {
 	}
 }
 
+// later takes over a prediction that is later.
+func (p *Place) later(o *Place) {
+	p.GrantFrom, p.GrantAt, p.GrantTo = max(p.GrantFrom, o.GrantFrom), max(p.GrantAt, o.GrantAt), max(p.GrantTo, o.GrantTo)
+}
+
 // placeOn is an entry's place on one choice, and when what is in the way there beside a window gives way.
 type placeOn struct {
 	Place
+	places Place  // when a place for work at the same time is free, where one is missing
+	line   string // of those places, where a window of the account stands behind them
 	window *Limit // that is in the way, and resets last; nil for none
 	known  bool
 }
@@ -110,19 +116,47 @@ func (s *State) placeAt(w *Waiting, bounds []Bound, now Instant) placeOn {
 			unitsAhead = l.units / max(1, size) * ahead
 		}
 		p.Position = max(p.Position, ahead+1)
-		from, at, to := s.predict(*b, unitsAhead, ahead, now)
 		if back := s.backFor(w, *b, now); back != 0 {
-			from, at, to = now, back, back
-		} else if l := s.windowed(b.On); l != nil {
+			p.later(&Place{GrantFrom: now, GrantAt: back, GrantTo: back})
+			continue
+		}
+		if l := s.windowed(b.On); l != nil {
 			if p.window == nil || s.counters[l.ID].End > s.counters[p.window.ID].End {
 				p.window = l
 			}
 			continue
 		}
+		from, at, to := s.predict(*b, unitsAhead, ahead, now)
 		p.known = p.known && at != 0
-		p.GrantFrom, p.GrantAt, p.GrantTo = max(p.GrantFrom, from), max(p.GrantAt, at), max(p.GrantTo, to)
+		gives := &p.Place
+		if l := s.index.byID[b.On]; l != nil && l.Window.Kind == WindowConcurrent {
+			gives = &p.places
+			if s.behind(w, b.On) != nil {
+				p.line = b.On
+			}
+		}
+		gives.later(&Place{GrantFrom: from, GrantAt: at, GrantTo: to})
 	}
 	return p
+}
+
+// behind is the window that will be in an entry's way where only a place of an account is missing now: by the time that one is
+// free, those before it have taken of the account's windows. It is the one that has least left for such work.
+func (s *State) behind(w *Waiting, places string) (found *Limit) {
+	var most int64
+	labels := w.Labels
+	if labels.Account = s.index.byID[places].Scope.Account; labels.Account == "" {
+		return nil
+	}
+	for _, l := range s.index.byAccount[labels.Account] {
+		if s.windowed(l.ID) == nil || !s.covers(&l.Scope, &labels) {
+			continue
+		}
+		if times := s.counters[l.ID].available(l) / max(1, l.measure(w.Wish.Amount, 0)); found == nil || times < most {
+			found, most = l, times
+		}
+	}
+	return found
 }
 
 // windowed is the limit of that name if it is a window of known capacity; else nil.

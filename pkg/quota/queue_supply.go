@@ -18,6 +18,35 @@ const (
 	standIns = 64
 )
 
+// waitsFor is a window that an entry waits for.
+type waitsFor struct {
+	*Limit
+	beside Place  // when what else is in the way there gives way
+	places Place  // when a place is free; a reset is told to grant to as many as there are places for
+	line   string // of those that wait for a place there; empty for none
+}
+
+// edge is what of a predicted interval is asked for.
+type edge int
+
+const (
+	itsBegin edge = iota
+	itsPoint
+	itsEnd
+)
+
+// edge is that of the interval.
+func (p *Place) edge(of edge) Instant {
+	switch of {
+	case itsBegin:
+		return p.GrantFrom
+	case itsPoint:
+		return p.GrantAt
+	default:
+		return p.GrantTo
+	}
+}
+
 // opening is a window of one limit that has something to grant, now or from its reset on.
 type opening struct {
 	at     Instant
@@ -132,9 +161,10 @@ func (o *opening) take(w *Waiting, units int64) {
 
 // openings lists what the windows that an entry waits for have to grant, soonest first; each is what entries are expected to
 // use of each limit, in the mean.
-func (s *State) openings(limits []*Limit, each []int64, now Instant) []opening {
-	list := make([]opening, 0, len(limits)*(1+resetsAhead))
-	for i, l := range limits {
+func (s *State) openings(windows []waitsFor, each []int64, now Instant) []opening {
+	list := make([]opening, 0, len(windows)*(1+resetsAhead))
+	for i := range windows {
+		l := windows[i].Limit
 		c := s.counters[l.ID]
 		back := c.comesBack(c.Held)
 		period := l.Window.Duration
@@ -269,10 +299,10 @@ type standIn struct {
 }
 
 // standsBefore samples who stands before an entry in any line for these limits, in order.
-func (s *State) standsBefore(w *Waiting, limits []*Limit) []standIn {
-	lanes, all := s.lanesBefore(w, limits)
+func (s *State) standsBefore(w *Waiting, windows []waitsFor) []standIn {
+	lanes, all := s.lanesBefore(w, windows)
 	stride := max(1, (all+standIns-1)/standIns)
-	room, list := make([]int64, 0, (standIns+len(lanes))*len(limits)), make([]standIn, 0, standIns+len(lanes))
+	room, list := make([]int64, 0, (standIns+len(lanes))*len(windows)), make([]standIn, 0, standIns+len(lanes))
 	at, keys := make([]int, len(lanes)), make([]queueKey, len(lanes))
 	for i, p := range lanes {
 		keys[i] = s.queueKey(p.entries[0])
@@ -289,7 +319,7 @@ func (s *State) standsBefore(w *Waiting, limits []*Limit) []standIn {
 		}
 		p, i, from := lanes[first], at[first], len(room)
 		b := standIn{Waiting: p.entries[i], copies: int64(min(stride, p.before-i))}
-		room = s.usesOf(&b, limits, room)
+		room = s.usesOf(&b, windows, room)
 		b.uses = room[from:]
 		list = append(list, b)
 		if at[first] += stride; at[first] < p.before {
@@ -299,8 +329,8 @@ func (s *State) standsBefore(w *Waiting, limits []*Limit) []standIn {
 }
 
 // usesInTheMean is what an entry and those before it are expected to use of each limit, in the mean of those that wait for it.
-func (s *State) usesInTheMean(w *Waiting, before []standIn, limits []*Limit) []int64 {
-	each := s.usesOf(&standIn{Waiting: w, copies: 1}, limits, nil)
+func (s *State) usesInTheMean(w *Waiting, before []standIn, windows []waitsFor) []int64 {
+	each := s.usesOf(&standIn{Waiting: w, copies: 1}, windows, nil)
 	for i := range each {
 		sum, copies := each[i], int64(1)
 		for j := range before {
@@ -313,10 +343,11 @@ func (s *State) usesInTheMean(w *Waiting, before []standIn, limits []*Limit) []i
 	return each
 }
 
-// usesOf appends what a stand-in is expected to use of each limit.
-func (s *State) usesOf(b *standIn, limits []*Limit, to []int64) []int64 {
-	for _, l := range limits {
-		need := b.need(l.ID)
+// usesOf appends what a stand-in is expected to use of each window.
+func (s *State) usesOf(b *standIn, windows []waitsFor, to []int64) []int64 {
+	for i := range windows {
+		l := windows[i].Limit
+		need := s.needs(b.Waiting, l)
 		if need > 0 {
 			need = s.counters[l.ID].uses(min(MaxCapacity/standIns, max(need, l.measure(b.Wish.Amount, 0)))) * b.copies
 		}
@@ -325,22 +356,36 @@ func (s *State) usesOf(b *standIn, limits []*Limit, to []int64) []int64 {
 	return to
 }
 
+// needs is what an entry needs of a window: also where only a place of the window's account is in its way.
+func (s *State) needs(w *Waiting, l *Limit) int64 {
+	if n := w.need(l.ID); n > 0 {
+		return n
+	}
+	for i := range w.Bounds {
+		places := s.index.byID[w.Bounds[i].On]
+		if places != nil && places.Window.Kind == WindowConcurrent && places.Scope.Account == l.Scope.Account {
+			all, least := w.Wish.Amount.Tokens.Total(), w.Wish.MinTokens
+			if least == 0 || least > all {
+				least = all
+			}
+			return partOf(l.measure(w.Wish.Amount, 0), least, max(1, all))
+		}
+	}
+	return 0
+}
+
 // laneBefore is a lane with how many of it stand before an entry.
 type laneBefore struct {
 	*lane
 	before int
 }
 
-// lanesBefore finds them in the lines for some limits. Entries that wait for the same stand in several lines: of each team and priority the longest lane
-// counts.
-func (s *State) lanesBefore(w *Waiting, limits []*Limit) (lanes []laneBefore, all int) {
+// lanesBefore finds them in the lines for some windows and for places beside them. Entries that wait for the same stand in several
+// lines: of each team and priority the longest lane counts.
+func (s *State) lanesBefore(w *Waiting, windows []waitsFor) (lanes []laneBefore, all int) {
 	key := s.queueKey(w)
 	longest := map[lentKey]int{}
-	for _, l := range limits {
-		line := s.queue.lines[l.ID]
-		if line == nil {
-			continue
-		}
+	look := func(line *line) {
 		for _, lane := range line.lanes {
 			n := s.beforeIn(lane, key)
 			work := lentKey{lane.team, lane.priority}
@@ -356,22 +401,36 @@ func (s *State) lanesBefore(w *Waiting, limits []*Limit) (lanes []laneBefore, al
 			}
 		}
 	}
+	for i := range windows {
+		for _, on := range []string{windows[i].ID, windows[i].line} {
+			if line := s.queue.lines[on]; line != nil && on != tryAgain {
+				look(line)
+			}
+		}
+	}
 	return lanes, all
 }
 
-// reach predicts the grant of an entry that waits for windows, with what stands before it multiplied, in thousandths; 0
-// where none is in sight. It takes from the openings.
-func (s *State) reach(w *Waiting, limits []*Limit, opens []opening, before []standIn, times int64, evenly bool) Instant {
+// reach predicts an edge of the grant's interval for an entry that waits for windows, with what stands before it multiplied, in
+// thousandths; 0 where none is in sight. It takes from the openings.
+func (s *State) reach(w *Waiting, windows []waitsFor, opens []opening, before []standIn, times int64, of edge) Instant {
 	for i := range before {
 		serve(opens, &before[i], times)
 	}
 	for i := range opens {
 		o := &opens[i]
-		if need := max(1, partOf(w.need(limits[o.limit].ID), times, 1000)); o.has(w, need) >= need {
-			kept := max(0, o.all-o.taken-o.has(w, need))
-			o.take(w, need)
-			return o.reached(kept, times, evenly)
+		on := &windows[o.limit]
+		need := max(1, partOf(s.needs(w, on.Limit), times, 1000))
+		if o.has(w, need) < need {
+			continue
 		}
+		kept := max(0, o.all-o.taken-o.has(w, need))
+		o.take(w, need)
+		at := max(o.reached(kept, times, of == itsEnd), on.beside.edge(of))
+		if !o.reset {
+			at = max(at, on.places.edge(of))
+		}
+		return at
 	}
 	return 0
 }
