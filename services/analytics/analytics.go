@@ -62,6 +62,8 @@ type Config struct {
 	// Retention is how long ClickHouse keeps events, in whole days, at least 35; 0 is forever. Sums by the
 	// hour are kept forever.
 	Retention time.Duration
+	// Partitions are those that the table of events is to have; no choice takes those that it has, and months for a new one.
+	Partitions Partitions
 	// Failpoints are for tests; nil has none.
 	Failpoints *failpoint.Set
 	// Telemetry takes the service's metrics and its readiness. Required.
@@ -75,6 +77,9 @@ func (c Config) Validate() error {
 		errs = append(errs, err)
 	}
 	if err := CheckRetention(c.Retention); err != nil {
+		errs = append(errs, err)
+	}
+	if _, err := ParsePartitions(string(c.Partitions)); err != nil {
 		errs = append(errs, err)
 	}
 	if c.Telemetry == nil {
@@ -100,6 +105,15 @@ func CheckRetention(keep time.Duration) error {
 	}
 	return nil
 }
+
+// Partitions says of what span of time a partition of the table of events has the commits.
+type Partitions = schema.Partitions
+
+// AllPartitions returns what can be chosen.
+func AllPartitions() []Partitions { return schema.AllPartitions() }
+
+// ParsePartitions reads a choice, for who wants to know what is wrong with it before anything runs; an empty one is none.
+func ParsePartitions(name string) (Partitions, error) { return schema.ParsePartitions(name) }
 
 // options reads the address of a server. The connection is bound to no database, because the service
 // makes them.
@@ -218,7 +232,7 @@ func (s *service) prepare(context.Context) error {
 	}
 	gate := s.cfg.Telemetry.Gate("clickhouse")
 	events := store.New(s.conn)
-	events.Retention = s.cfg.Retention
+	events.Retention, events.Partitions, events.Log = s.cfg.Retention, s.cfg.Partitions, s.log
 	writer := consume.NewWriter(events, s.cfg.Failpoints, metrics, s.log)
 	writer.Progress = s.progress
 	s.consumer = &consume.Consumer{

@@ -34,8 +34,8 @@ func TestUpOnServersElsewhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	makePrivate(t, datadir.Dir(dir).Keys())
-	run := func() *instance {
-		return up(t, dir, "--nats-url", nats.URL, "--clickhouse-url", clickhouse.DSN(chembed.UserWriter), "--keep-events-days", "40")
+	run := func(more ...string) *instance {
+		return up(t, dir, append([]string{"--nats-url", nats.URL, "--clickhouse-url", clickhouse.DSN(chembed.UserWriter), "--keep-events-days", "40"}, more...)...)
 	}
 	verify := func() verifyDocument {
 		// Only the owner of a ClickHouse knows its password: verify has to be told.
@@ -49,8 +49,8 @@ func TestUpOnServersElsewhere(t *testing.T) {
 	if strings.Contains(i.ready.ClickHouse, "@") {
 		t.Error("the address of ClickHouse tells a password")
 	}
-	if definition := definitionOfEvents(t, clickhouse); !strings.Contains(definition, "toIntervalDay(40)") {
-		t.Errorf("events are not kept for 40 days: %s", definition)
+	if definition := definitionOfEvents(t, clickhouse); !strings.Contains(definition, "toIntervalDay(40)") || !strings.Contains(definition, "PARTITION BY toYYYYMM(committed_at)") {
+		t.Errorf("events are not kept for 40 days, by month: %s", definition)
 	}
 	for _, own := range []string{datadir.Dir(dir).NATS(), datadir.Dir(dir).ClickHouse()} {
 		if _, err := os.Stat(own); err == nil {
@@ -65,9 +65,19 @@ func TestUpOnServersElsewhere(t *testing.T) {
 	if status := i.stop(); status != ExitOK {
 		t.Errorf("up ended with %d", status)
 	}
+	i = run("--event-partitions", "day")
+	if doc := verify(); !doc.OK || doc.Reservations != 1 {
+		t.Errorf("after a restart with other partitions: %+v", doc)
+	}
+	if status := i.stop(); status != ExitOK {
+		t.Errorf("up ended with %d", status)
+	}
 	run()
 	if doc := verify(); !doc.OK || doc.Reservations != 1 {
 		t.Errorf("after a restart: %+v", doc)
+	}
+	if definition := definitionOfEvents(t, clickhouse); !strings.Contains(definition, "toIntervalDay(40)") || !strings.Contains(definition, "PARTITION BY toDate(committed_at)") {
+		t.Errorf("events are not kept for 40 days, by day: %s", definition)
 	}
 }
 
@@ -105,6 +115,19 @@ func TestUpRefusesRetentions(t *testing.T) {
 		if _, err := os.Stat(dir); err == nil {
 			t.Errorf("%s days: %s was made", days, dir)
 		}
+	}
+}
+
+// TestUpRefusesPartitions wants a word that is none to be told before anything is started.
+func TestUpRefusesPartitions(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "data")
+	got := bursar(t, nil, "up", "--data-dir", dir, "--event-partitions", "year")
+	if got.status != ExitUsage || !strings.Contains(got.stderr, `--event-partitions: partitions of events are by month, week or day, not "year"`) {
+		t.Errorf("status %d, %q", got.status, got.stderr)
+	}
+	if _, err := os.Stat(dir); err == nil {
+		t.Errorf("%s was made", dir)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/bursarhq/bursar/pkg/natsembed"
 	"github.com/bursarhq/bursar/pkg/runner"
 	"github.com/bursarhq/bursar/services/allocator"
+	"github.com/bursarhq/bursar/services/analytics"
 	"github.com/bursarhq/bursar/services/cli/internal/datadir"
 	"github.com/bursarhq/bursar/services/cli/internal/screen"
 	"github.com/bursarhq/bursar/services/cli/internal/system"
@@ -56,9 +57,11 @@ func (a *app) up() *cobra.Command {
 	flags.StringVar(&c.config.NATSURL, "nats-url", "", "use the NATS server at `URL`, which knows the keys in the data directory")
 	flags.StringVar(&c.config.ClickHouseURL, "clickhouse-url", "", "use the ClickHouse server at `URL`")
 	flags.UintVar(&c.config.KeepEventsDays, "keep-events-days", 0, "`DAYS` for which ClickHouse keeps events, at least 35; 0 is forever")
+	flags.StringVar(&c.config.EventPartitions, "event-partitions", "", "`SPAN` of a partition of events in ClickHouse: month, week or day; default: as they are, a new table by month")
 	flags.StringVar(&c.config.PageListen, "page-listen", "", "`ADDRESS` of the page, or off; other machines have to log in (default "+page.DefaultAddress+" or, if that is taken, any free port)")
 	flags.BoolVar(&c.config.PageLogin, "page-login", false, "demand a login to the page on this machine too: see bursar page")
 	complete(cmd, "sync", []string{string(natsembed.SyncAlways), string(natsembed.SyncSecond), string(natsembed.SyncTwoMinutes)})
+	complete(cmd, "event-partitions", words(analytics.AllPartitions()))
 	return cmd
 }
 

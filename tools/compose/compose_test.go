@@ -11,6 +11,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -43,7 +44,7 @@ var jobs = []string{"provision", "trim"}
 func TestTheComposedBursar(t *testing.T) {
 	t.Parallel()
 	chat := newChannel(t)
-	s := newStack(t, "BURSAR_SLACK_URL="+chat.url, "BURSAR_OPS_SECRET=whsec_"+strings.Repeat("A", 43)+"=")
+	s := newStack(t, "BURSAR_SLACK_URL="+chat.url, "BURSAR_OPS_SECRET=whsec_"+strings.Repeat("A", 43)+"=", "BURSAR_KEEP_EVENTS_DAYS=40", "BURSAR_EVENT_PARTITIONS=week")
 	s.natsIsThePinnedOne()
 	services := s.services()
 	for _, name := range services {
@@ -56,6 +57,7 @@ func TestTheComposedBursar(t *testing.T) {
 	s.exhaustsASession()
 	chat.awaitText(s, "claude-max/session")
 	s.booksAreRight(1)
+	s.eventsAreKeptAsConfigured()
 	s.pageFollowsTheBroker()
 	s.prometheusFindsItsTargets(services)
 	s.trims()
@@ -134,6 +136,16 @@ func (s *stack) exhaustsASession() {
 	}](s, s.agent("reserve", "--account", "claude-max", "--model", "claude-haiku-4-5", "--output", "10000000", "--priority", "high"))
 	s.agent("report", granted.ID, "--output", "2000")
 	s.agent("settle", granted.ID, "--output", "9998000")
+}
+
+// eventsAreKeptAsConfigured asks ClickHouse how the table of events is made.
+func (s *stack) eventsAreKeptAsConfigured() {
+	s.t.Helper()
+	question := url.Values{"user": {chembed.UserAnalyst}, "password": {analystPassword}, "query": {"SELECT engine_full FROM system.tables WHERE database = 'bursar' AND name = 'ledger_events'"}}
+	said := s.get(fmt.Sprintf("http://%s/?%s", s.addresses("", "clickhouse:8123"), question.Encode()), "").body
+	if !strings.Contains(said, "PARTITION BY toMonday(committed_at)") || !strings.Contains(said, "toIntervalDay(40)") {
+		s.t.Errorf("events are not kept for 40 days, by week: %s", said)
+	}
 }
 
 // booksAreRight verifies as the operator.

@@ -1,5 +1,7 @@
 -- The tables of Bursar on a ClickHouse cluster: see docs/analytics.md. Made from the schema by
 -- go test ./services/analytics/internal/schema -run TestClusterFile -update
+-- Partitions of events are months. For weeks or days put toMonday(committed_at) or toDate(committed_at) in the place of
+-- toYYYYMM(committed_at) before you run it.
 
 CREATE DATABASE IF NOT EXISTS bursar ON CLUSTER bursar;
 

@@ -4,10 +4,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	_ "time/tzdata" // time zones of queries, wherever the binary runs
 
@@ -21,9 +23,11 @@ import (
 var version = "unknown"
 
 const (
-	envURL      = "BURSAR_CLICKHOUSE_URL"
-	envPassword = "BURSAR_CLICKHOUSE_WRITER_PASSWORD"
-	envFile     = "BURSAR_CLICKHOUSE_PASSWORD_FILE"
+	envURL        = "BURSAR_CLICKHOUSE_URL"
+	envPassword   = "BURSAR_CLICKHOUSE_WRITER_PASSWORD"
+	envFile       = "BURSAR_CLICKHOUSE_PASSWORD_FILE"
+	envDays       = "BURSAR_KEEP_EVENTS_DAYS"
+	envPartitions = "BURSAR_EVENT_PARTITIONS"
 
 	defaultURL = "http://127.0.0.1:8123"
 )
@@ -31,8 +35,9 @@ const (
 func main() { os.Exit(run(os.Args[1:])) }
 
 func run(args []string) int {
-	var server, file string
+	var server, file, partitions string
 	var days uint
+	var daysErr error
 	return service.Main(service.Spec{
 		Name:    "analytics",
 		Version: version,
@@ -40,11 +45,14 @@ func run(args []string) int {
 		Flags: func(set *flag.FlagSet, env func(variable, otherwise string) string) {
 			set.StringVar(&server, "clickhouse-url", env(envURL, defaultURL), "`URL` of ClickHouse; the user is "+chembed.UserWriter+" unless it names one ($"+envURL+")")
 			set.StringVar(&file, "clickhouse-password-file", env(envFile, ""), "`FILE` with the user's password ($"+envFile+"); or the password in $"+envPassword)
-			set.UintVar(&days, "keep-events-days", 0, "`DAYS` for which ClickHouse keeps events, at least 35; 0 is forever. Sums by the hour stay")
+			days, daysErr = number(env(envDays, "0"))
+			set.UintVar(&days, "keep-events-days", days, "`DAYS` for which ClickHouse keeps events, at least 35; 0 is forever. Sums by the hour stay ($"+envDays+")")
+			set.StringVar(&partitions, "event-partitions", env(envPartitions, ""),
+				"`SPAN` of a partition of events in ClickHouse: month, week or day; default: as they are, a new table by month ($"+envPartitions+")")
 		},
 		Run: func(ctx context.Context, env *service.Env) error {
 			dsn, err := address(server, file, os.Getenv(envPassword))
-			if err != nil {
+			if err := errors.Join(daysErr, err); err != nil {
 				return err
 			}
 			ledger, err := env.Connection(natsauth.RoleAnalytics)
@@ -56,10 +64,20 @@ func run(args []string) int {
 				return err
 			}
 			return analytics.Run(ctx, analytics.Config{
-				NATS: ledger, Front: front, ClickHouse: dsn, Retention: analytics.RetentionOf(days), Failpoints: env.Failpoints, Telemetry: env.Telemetry,
+				NATS: ledger, Front: front, ClickHouse: dsn, Retention: analytics.RetentionOf(days), Partitions: analytics.Partitions(partitions),
+				Failpoints: env.Failpoints, Telemetry: env.Telemetry,
 			}, env.Log)
 		},
 	}, args, os.Stderr, os.Getenv)
+}
+
+// number reads the days that the environment says.
+func number(days string) (uint, error) {
+	n, err := strconv.ParseUint(days, 10, 32)
+	if err != nil {
+		return 0, fmt.Errorf("$%s: %q is no number of days", envDays, days)
+	}
+	return uint(n), nil
 }
 
 // address completes the URL of ClickHouse with the user and the password, which is not an argument so

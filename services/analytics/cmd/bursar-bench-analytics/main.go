@@ -20,6 +20,7 @@ import (
 	"github.com/bursarhq/bursar/services/analytics/internal/bench"
 	"github.com/bursarhq/bursar/services/analytics/internal/dashboards"
 	"github.com/bursarhq/bursar/services/analytics/internal/examples"
+	"github.com/bursarhq/bursar/services/analytics/internal/schema"
 )
 
 const (
@@ -36,7 +37,7 @@ type flags struct {
 	rows, workspaces, parts uint64
 	asked                   int
 	dir, page, dashboards   string
-	only                    string
+	only, partitions        string
 	codecs, scattered, keep bool
 }
 
@@ -52,6 +53,7 @@ func run(args []string) int {
 	set.StringVar(&f.page, "queries", "docs/analytics.md", "`FILE` with the documented queries")
 	set.StringVar(&f.dashboards, "dashboards", "deployments/grafana/dashboards", "`DIR` with the dashboards")
 	set.BoolVar(&f.scattered, "scattered", false, "give each part commits between those of each other, instead of those of a time as the service leaves them")
+	set.StringVar(&f.partitions, "event-partitions", "", "`SPAN` of a partition of events: month, week or day; of data in DIR that has others they are changed")
 	set.BoolVar(&f.keep, "keep", false, "keep the data in DIR, and ask of what is there already")
 	set.BoolVar(&f.codecs, "codecs", false, "measure codecs and types of the table of events instead")
 	if err := set.Parse(args); err != nil {
@@ -82,6 +84,10 @@ func measure(ctx context.Context, f flags) (err error) {
 	if err != nil {
 		return err
 	}
+	partitions, err := schema.ParsePartitions(f.partitions)
+	if err != nil {
+		return fmt.Errorf("-event-partitions: %w", err)
+	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	dir := f.dir
 	if !f.keep {
@@ -108,7 +114,7 @@ func measure(ctx context.Context, f flags) (err error) {
 		return err
 	}
 	options := bench.Options{
-		Shape: bench.Shape{UsageRows: f.rows, Workspaces: f.workspaces, Parts: f.parts, Scattered: f.scattered}, Asked: f.asked, Only: f.only,
+		Shape: bench.Shape{UsageRows: f.rows, Workspaces: f.workspaces, Parts: f.parts, Partitions: partitions, Scattered: f.scattered}, Asked: f.asked, Only: f.only,
 		Examples: documented, Panels: panels, Out: os.Stdout,
 	}
 	b := bench.New(writer, analyst, log)

@@ -16,6 +16,7 @@ import (
 	"github.com/bursarhq/bursar/services/analytics/internal/dashboards"
 	"github.com/bursarhq/bursar/services/analytics/internal/examples"
 	"github.com/bursarhq/bursar/services/analytics/internal/schema"
+	"github.com/bursarhq/bursar/services/analytics/internal/store"
 )
 
 const (
@@ -55,6 +56,8 @@ type Bench struct {
 	// workspace is the one that is asked about, commits the number of commits of each.
 	workspace string
 	commits   uint64
+	// partitions are those of the table of events.
+	partitions schema.Partitions
 }
 
 // New returns a Bench of an empty ClickHouse.
@@ -65,7 +68,7 @@ func New(conn, analyst driver.Conn, log *slog.Logger) *Bench {
 // Run fills ClickHouse, unless it is filled already, and measures. The error is ErrSlow if that is all that is wrong.
 func (b *Bench) Run(ctx context.Context, o Options) error {
 	b.workspace = workspaceOf(min(askedOf, o.Shape.Workspaces-1))
-	if err := schema.Migrate(ctx, b.conn); err != nil {
+	if err := b.prepare(ctx, o.Shape.Partitions); err != nil {
 		return err
 	}
 	filled, err := one[uint64](ctx, b.conn, "SELECT count() FROM bursar.ledger_events")
@@ -81,6 +84,18 @@ func (b *Bench) Run(ctx context.Context, o Options) error {
 		return err
 	}
 	return b.askAll(ctx, o)
+}
+
+// prepare makes the tables. One that is filled keeps its partitions unless others are asked for.
+func (b *Bench) prepare(ctx context.Context, partitions schema.Partitions) error {
+	s := store.New(b.conn)
+	s.Partitions, s.Log = partitions, b.log
+	if err := s.Prepare(ctx); err != nil {
+		return err
+	}
+	var err error
+	b.partitions, err = s.Partition(ctx)
+	return err
 }
 
 // make fills the tables and checks what is in them.

@@ -12,6 +12,8 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/bursarhq/bursar/services/analytics/internal/schema"
 )
 
 const (
@@ -32,6 +34,9 @@ type Shape struct {
 	UsageRows uint64
 	// Workspaces lie between each other, in Parts that are not merged.
 	Workspaces, Parts uint64
+	// Partitions are those of the table of events; no choice is months. A part lies within one, so that where partitions are
+	// shorter than a part's time there are more parts.
+	Partitions schema.Partitions
 	// Scattered says that every part has commits between those of each other, of each workspace. Otherwise each has those of
 	// a time, as they are after the service has stored one batch after the other.
 	Scattered bool
@@ -66,7 +71,7 @@ func (b *Bench) fill(ctx context.Context, s Shape) error {
 			for _, statement := range []string{
 				"ALTER TABLE bursar." + stage + " MODIFY COLUMN data CODEC(ZSTD(1))",
 				"OPTIMIZE TABLE bursar." + stage + " FINAL",
-				"ALTER TABLE bursar.ledger_events ATTACH PARTITION " + partition + " FROM bursar." + stage,
+				"ALTER TABLE bursar.ledger_events ATTACH PARTITION ALL FROM bursar." + stage,
 				"DROP TABLE bursar." + stage + " SYNC",
 			} {
 				if err := b.exec(ctx, statement, nil); err != nil {

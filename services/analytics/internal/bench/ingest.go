@@ -27,6 +27,7 @@ func (b *Bench) ingest(ctx context.Context, o Options) error {
 	}
 	t := newTenant(tenantSeed, o.Shape.UsageRows/o.Shape.Workspaces, begin, end.Sub(begin))
 	in := inserter{store: store.New(b.conn), batch: record.NewBatch()}
+	in.batch.Partitions = b.partitions
 	var took, own, engine time.Duration
 	began := time.Now()
 	for t.now.Time().Before(end) {

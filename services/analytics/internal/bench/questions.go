@@ -12,9 +12,8 @@ import (
 )
 
 const (
-	// partition is the month that all rows are of; they are spread over the time from begins on.
-	partition = "202609"
-	begins    = "2026-09-01 00:00:00"
+	// All rows are spread over the time from begins on, which is within a month.
+	begins = "2026-09-01 00:00:00"
 	// Ends is the end of that time, as ClickHouse reads it, but for beforeEnd: the ends of a timeframe are seldom whole hours.
 	Ends      = "2026-09-29 00:00:00"
 	beforeEnd = 17 * time.Minute

@@ -11,6 +11,7 @@ import (
 	"github.com/bursarhq/bursar/pkg/wire"
 	"github.com/bursarhq/bursar/services/analytics/internal/fleet"
 	"github.com/bursarhq/bursar/services/analytics/internal/record"
+	"github.com/bursarhq/bursar/services/analytics/internal/schema"
 	"github.com/bursarhq/bursar/services/analytics/internal/store"
 )
 
@@ -36,6 +37,9 @@ func (s *slowStorage) Insert(ctx context.Context, _ *record.Batch) error {
 func (s *slowStorage) InsertUnreadable(context.Context, []store.Unreadable) error { return nil }
 func (s *slowStorage) Prepare(context.Context) error                              { return nil }
 func (s *slowStorage) Settle(context.Context) error                               { return nil }
+func (s *slowStorage) Partition(context.Context) (schema.Partitions, error) {
+	return schema.ByMonth, nil
+}
 func (s *slowStorage) Ledgers(context.Context) (map[string]store.Ledger, error) {
 	return map[string]store.Ledger{}, nil
 }

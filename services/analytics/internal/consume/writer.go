@@ -13,6 +13,7 @@ import (
 	"github.com/bursarhq/bursar/pkg/wire"
 	"github.com/bursarhq/bursar/services/analytics/internal/record"
 	"github.com/bursarhq/bursar/services/analytics/internal/rollup"
+	"github.com/bursarhq/bursar/services/analytics/internal/schema"
 	"github.com/bursarhq/bursar/services/analytics/internal/store"
 )
 
@@ -25,6 +26,7 @@ type Storage interface {
 	InsertUnreadable(ctx context.Context, all []store.Unreadable) error
 	Prepare(ctx context.Context) error
 	Settle(ctx context.Context) error
+	Partition(ctx context.Context) (schema.Partitions, error)
 	Ledgers(ctx context.Context) (map[string]store.Ledger, error)
 }
 
@@ -74,7 +76,8 @@ func NewWriter(storage Storage, points *failpoint.Set, metrics *Metrics, log *sl
 }
 
 // Resume asks ClickHouse what it holds, once no insert of ours, or of a process before, runs any more.
-// It makes the tables if they are not there, be it because ClickHouse was replaced by an empty one.
+// It makes the tables if they are not there, be it because ClickHouse was replaced by an empty one, and brings them to what is
+// configured.
 func (w *Writer) Resume(ctx context.Context) error {
 	if err := w.storage.Prepare(ctx); err != nil {
 		return err
@@ -82,10 +85,16 @@ func (w *Writer) Resume(ctx context.Context) error {
 	if err := w.storage.Settle(ctx); err != nil {
 		return err
 	}
+	partitions, err := w.storage.Partition(ctx)
+	if err != nil {
+		return err
+	}
 	ledgers, err := w.storage.Ledgers(ctx)
 	if err != nil {
 		return err
 	}
+	w.batch.Reset()
+	w.batch.Partitions = partitions
 	w.stored = make(map[string]uint64, len(ledgers))
 	w.runs = make(map[string][]store.Run, len(ledgers))
 	w.Progress.Restart()

@@ -7,15 +7,18 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"github.com/bursarhq/bursar/pkg/ledger"
-	"github.com/bursarhq/bursar/pkg/quota"
+	"github.com/bursarhq/bursar/services/analytics/internal/schema"
 )
 
 // Batch gathers rows column by column. The zero value is not ready: use NewBatch. It is not safe for
 // concurrent use.
 type Batch struct {
+	// Partitions are those of the table; the zero value suits every table. Change it between Reset and Add only.
+	Partitions schema.Partitions
+
 	columns   []column
 	rows      int
-	partition int
+	partition int64
 }
 
 // NewBatch returns an empty batch.
@@ -26,11 +29,11 @@ func (b *Batch) Rows() int { return b.rows }
 
 // Fits reports whether a commit belongs to the same partition of the table as what is in the batch.
 // One insert must not span two: it would make two parts, and could then be stored by half.
-func (b *Batch) Fits(c *ledger.Commit) bool { return b.rows == 0 || b.partition == partitionOf(c.At) }
+func (b *Batch) Fits(c *ledger.Commit) bool { return b.rows == 0 || b.partition == b.partitionOf(c) }
 
 // Add appends the rows of a commit.
 func (b *Batch) Add(workspace string, c *ledger.Commit) {
-	b.partition = partitionOf(c.At)
+	b.partition = b.partitionOf(c)
 	EachRow(workspace, c, func(row *Row) {
 		for _, column := range b.columns {
 			column.add(row)
@@ -62,11 +65,7 @@ func (b *Batch) WriteTo(to driver.Batch) error {
 	return nil
 }
 
-// partitionOf is the partition key of the table: the month, as toYYYYMM gives it.
-func partitionOf(at quota.Instant) int {
-	t := at.Time()
-	return t.Year()*100 + int(t.Month())
-}
+func (b *Batch) partitionOf(c *ledger.Commit) int64 { return b.Partitions.Of(c.At.Time()) }
 
 func columnList(columns []column) string {
 	names := make([]string, len(columns))

@@ -27,7 +27,9 @@ func TestClusterFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := "-- The tables of Bursar on a ClickHouse cluster: see docs/analytics.md. Made from the schema by\n" +
-		"-- go test ./services/analytics/internal/schema -run TestClusterFile -update\n\n" + strings.Join(statements, ";\n\n") + ";\n"
+		"-- go test ./services/analytics/internal/schema -run TestClusterFile -update\n" +
+		"-- Partitions of events are months. For weeks or days put toMonday(committed_at) or toDate(committed_at) in the place of\n" +
+		"-- toYYYYMM(committed_at) before you run it.\n\n" + strings.Join(statements, ";\n\n") + ";\n"
 	if *update {
 		if err := os.MkdirAll(strings.TrimSuffix(clusterFile, "/bursar.sql"), 0o755); err != nil {
 			t.Fatal(err)
@@ -52,6 +54,10 @@ func TestClusterFile(t *testing.T) {
 		chtest.Read(t, func(ctx context.Context) error {
 			return conn.QueryRow(ctx, "SELECT formatQuery(?)", statement).Scan(&formatted)
 		})
+	}
+	// docs/analytics.md says that it is there once.
+	if keys := strings.Count(strings.Join(statements, ""), ByMonth.key()); keys != 1 {
+		t.Errorf("%s is there %d times", ByMonth.key(), keys)
 	}
 	if replicated := strings.Count(string(got), "ENGINE = Replicated"); uint64(replicated) != tables {
 		t.Errorf("%d replicated tables of %d", replicated, tables)

@@ -11,6 +11,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
@@ -43,10 +45,17 @@ type Store struct {
 	conn driver.Conn
 	// Retention is how long events are kept after their commit, in whole days; 0 is forever. Set it before Prepare.
 	Retention time.Duration
+	// Partitions are those that the table of events is to have; no choice takes those that it has. Set it before Partition.
+	Partitions schema.Partitions
+	// Log is told what becomes of partitions.
+	Log *slog.Logger
+
+	// keepsPartitions says that the table cannot be brought to Partitions.
+	keepsPartitions atomic.Bool
 }
 
 // New returns a store on a connection of the writer.
-func New(conn driver.Conn) *Store { return &Store{conn: conn} }
+func New(conn driver.Conn) *Store { return &Store{conn: conn, Log: slog.New(slog.DiscardHandler)} }
 
 // Prepare brings the databases to the schema of this binary. It costs little when they are there.
 func (s *Store) Prepare(ctx context.Context) error {
@@ -58,7 +67,36 @@ func (s *Store) Prepare(ctx context.Context) error {
 	return schema.Retain(ctx, s.conn, s.Retention)
 }
 
-// Insert stores a batch. After an error it is not known whether the batch is stored.
+// Partition brings the table of events to Partitions, if they say anything, and returns those that it has then: what is
+// inserted has to be cut by them. Nothing may be inserted meanwhile, so call it after Settle. A table that has rows is made
+// anew; where ClickHouse refuses, the table stays as it is, which is logged, and not tried again. Errors:
+// schema.ErrPartitionKey, for a table into which nothing may be inserted.
+func (s *Store) Partition(ctx context.Context) (schema.Partitions, error) {
+	if err := schema.DropCopies(ctx, s.conn); err != nil {
+		return "", err
+	}
+	has, err := schema.PartitionsOf(ctx, s.conn)
+	if err != nil && !errors.Is(err, schema.ErrPartitionKey) {
+		return "", err
+	}
+	if s.Partitions == "" || has == s.Partitions || s.keepsPartitions.Load() {
+		return has, err
+	}
+	failed := schema.Repartition(ctx, s.conn, s.Partitions, s.Log)
+	exception := (*clickhouse.Exception)(nil)
+	switch {
+	case failed == nil:
+		return s.Partitions, nil
+	case errors.Is(failed, schema.ErrRepartition), errors.As(failed, &exception):
+		s.keepsPartitions.Store(true)
+		s.Log.Error("the table of events keeps the partitions that it has: see docs/analytics.md for how to change them", "partitions_by", has, "wanted", s.Partitions, "error", failed)
+		return has, errors.Join(err, schema.DropCopies(ctx, s.conn))
+	default: // ClickHouse is away, or the time is over
+		return "", failed
+	}
+}
+
+// Insert stores a batch, whose Partitions must be those of the table. After an error it is not known whether the batch is stored.
 func (s *Store) Insert(ctx context.Context, b *record.Batch) error {
 	ctx, cancel := context.WithTimeout(ctx, insertTimeout)
 	defer cancel()
@@ -81,6 +119,9 @@ func insertContext(ctx context.Context) context.Context {
 		"async_insert":          0,
 		"insert_deduplicate":    0,
 		"max_insert_block_size": 1_048_576,
+		// Rows of two partitions would be stored by two steps. Where the table is not what it was when the rows were cut,
+		// ClickHouse refuses all of them.
+		"max_partitions_per_insert_block": 1, "throw_on_max_partitions_per_insert_block": 1,
 		// A block holds no row twice, so there is nothing to collapse in it.
 		"optimize_on_insert": 0,
 	}))

@@ -123,6 +123,22 @@ func TestOneInsertIsOnePart(t *testing.T) {
 	}
 }
 
+// Rows of two partitions would be two parts, of which ClickHouse might store one: it has to refuse both.
+func TestAnInsertOfTwoPartitionsIsRefused(t *testing.T) {
+	t.Parallel()
+	s, conn := newStore(t)
+	batch := record.NewBatch()
+	for _, commit := range commits(t, fleet.New(1, 90*time.Minute), 3, 2) { // over the end of a month
+		batch.Add("acme", commit)
+	}
+	if err := s.Insert(t.Context(), batch); err == nil {
+		t.Error("rows of two months went in at once")
+	}
+	if n, err := queryOne[uint64](t.Context(), conn, "SELECT count() FROM bursar.ledger_events"); err != nil || n != 0 {
+		t.Errorf("%d rows are stored, %v", n, err)
+	}
+}
+
 func TestLedgers(t *testing.T) {
 	t.Parallel()
 	s, conn := newStore(t)

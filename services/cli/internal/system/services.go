@@ -68,7 +68,10 @@ func (s *system) analytics() runner.Part {
 		if err != nil {
 			return err
 		}
-		cfg := analytics.Config{ClickHouse: s.dsn, Retention: analytics.RetentionOf(s.cfg.KeepEventsDays), Failpoints: points, Telemetry: s.telemetry}
+		cfg := analytics.Config{
+			ClickHouse: s.dsn, Retention: analytics.RetentionOf(s.cfg.KeepEventsDays), Partitions: analytics.Partitions(s.cfg.EventPartitions),
+			Failpoints: points, Telemetry: s.telemetry,
+		}
 		if cfg.NATS, err = s.connection(natsauth.Service(natsauth.RoleAnalytics)); err != nil {
 			return err
 		}

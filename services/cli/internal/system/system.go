@@ -56,6 +56,8 @@ type Config struct {
 	NATSURL, ClickHouseURL string
 	// KeepEventsDays is for how many days ClickHouse keeps events; 0 is forever.
 	KeepEventsDays uint
+	// EventPartitions says by what the table of events is partitioned; empty takes what is there, and months for a new one.
+	EventPartitions string
 	// PageListen is the host and port of the page, or PageOff; where it is empty, page.DefaultAddress or, if that is taken, any
 	// free port. PageLogin demands a login on loopback too.
 	PageListen string
@@ -78,6 +80,9 @@ func (c *Config) Validate() error {
 	}
 	if err := analytics.CheckRetention(analytics.RetentionOf(c.KeepEventsDays)); err != nil {
 		errs = append(errs, fmt.Errorf("--keep-events-days %d: %w", c.KeepEventsDays, err))
+	}
+	if _, err := analytics.ParsePartitions(c.EventPartitions); err != nil {
+		errs = append(errs, fmt.Errorf("--event-partitions: %w", err))
 	}
 	if err := c.checkPage(); err != nil {
 		errs = append(errs, err)
