@@ -24,6 +24,7 @@ type measure struct {
 	present map[string]int64 // units used in the present windows, by account
 
 	used     float64 // units on the meters, as a share of what one millisecond of all capacity gives
+	beyond   float64 // of those, what a window had no room for: running work goes on when it is used up
 	idleHeld float64 // held and returned unused: units × milliseconds
 	waits    map[quota.Priority][]waited
 	gave     map[quota.Priority]int
@@ -157,7 +158,9 @@ func (m *measure) saw(event quota.Event) {
 		for _, c := range e.Charges {
 			if one, ok := m.meters[c.Limit]; ok {
 				m.used += float64(c.Amount)
-				m.present[one.limit.Scope.Account] += c.Amount
+				account := one.limit.Scope.Account
+				m.present[account] += c.Amount
+				m.beyond += float64(min(c.Amount, max(0, m.present[account]-one.limit.Capacity)))
 				if t := m.teams[e.Labels.Team]; t != nil {
 					t.had.add(float64(c.Amount)/m.perMS[e.Labels.Provider], e.At)
 				}

@@ -19,6 +19,7 @@ type Report struct {
 	Done   int     `json:"done"`
 
 	Utilisation float64 `json:"utilisation"` // of the windows, without what was lost
+	Beyond      float64 `json:"beyond"`      // of the windows, beyond their capacity: part of Utilisation
 	Left        float64 `json:"left"`        // of the windows: work that had come by the end and was neither done nor given up
 	IdleHeld    float64 `json:"idle_held"`   // of the windows, held and returned unused
 	Returned    float64 `json:"returned"`    // of what was reserved
@@ -115,7 +116,7 @@ func (m *measure) report(e *engine, o *Options, runs []*run) *Report {
 	}
 	r := &Report{
 		Policy: o.Policy.Name, Load: o.Load, Seeds: 1, Days: o.Days, Jobs: len(runs), Done: m.done,
-		Utilisation: (m.used - m.lostHere) / (capacity * length), Left: left / (capacity * length), IdleHeld: m.idleHeld / (capacity * length * length),
+		Utilisation: (m.used - m.lostHere) / (capacity * length), Beyond: m.beyond / (capacity * length), Left: left / (capacity * length), IdleHeld: m.idleHeld / (capacity * length * length),
 		Returned: share(float64(m.returned), float64(m.reserved)), Fairness: average(m.jain),
 		Coverage: share(float64(m.covered), float64(m.done)), Lost: m.lostHere / (capacity * length),
 		Interrupted: m.interrupts, Preempting: m.preempting, Preempted: m.preempted, LostTokens: m.lostTokens, Died: m.died, Extended: m.extended, Stalled: m.stalled,
@@ -178,7 +179,7 @@ func Merge(reports []*Report) *Report {
 
 // sums lists what is averaged over seeds, and what is added up.
 func (r *Report) sums() (shares []*float64, counts []*int) {
-	return []*float64{&r.Utilisation, &r.Left, &r.IdleHeld, &r.Lost, &r.Returned, &r.Fairness, &r.Coverage}, []*int{
+	return []*float64{&r.Utilisation, &r.Beyond, &r.Left, &r.IdleHeld, &r.Lost, &r.Returned, &r.Fairness, &r.Coverage}, []*int{
 		&r.Seeds, &r.Jobs, &r.Done, &r.Interrupted, &r.Preempting, &r.Preempted, &r.Died, &r.Extended, &r.Stalled, &r.ProviderDenied,
 		&r.NeverGranted, &r.Queued, &r.Moved, &r.Passed, &r.Floors.Steps, &r.Floors.Broken, &r.Floors.Asks, &r.Floors.Late, &r.Floors.Overspent,
 	}

@@ -54,6 +54,9 @@ func TestOursDominates(t *testing.T) {
 	if ours.Preempting == 0 || ours.Passed == 0 {
 		t.Errorf("%d reservations were preempted and %d heads passed: that was not tried", ours.Preempting, ours.Passed)
 	}
+	if baseline.Beyond == 0 || baseline.Beyond > 0.2 || ours.Beyond > 0.2 {
+		t.Errorf("%.2f and %.2f of the windows are used beyond them", baseline.Beyond, ours.Beyond)
+	}
 	if baseline.Left < 0.3 || ours.Left < 0.3 || ours.Left > 0.7 {
 		t.Errorf("%.2f and %.2f of the windows wait at the end of a crowded day", baseline.Left, ours.Left)
 	}
