@@ -26,11 +26,11 @@ func calendarBounds(w Window, loc *time.Location, at Instant) (start, end Instan
 		switch w.Period {
 		case PeriodWeek:
 			monday := d - (int(t.Weekday())+6)%7
-			return InstantOf(wallInstant(loc, y, m, monday+w.AnchorDay+7*k, w.AnchorMinute))
+			return InstantOf(WallInstant(loc, y, m, monday+w.AnchorDay+7*k, w.AnchorMinute))
 		case PeriodMonth:
-			return InstantOf(wallInstant(loc, y, m+time.Month(k), 1+w.AnchorDay, w.AnchorMinute))
+			return InstantOf(WallInstant(loc, y, m+time.Month(k), 1+w.AnchorDay, w.AnchorMinute))
 		default:
-			return InstantOf(wallInstant(loc, y, m, d+k, w.AnchorMinute))
+			return InstantOf(WallInstant(loc, y, m, d+k, w.AnchorMinute))
 		}
 	}
 	if first := step(0); at < first {
@@ -39,9 +39,9 @@ func calendarBounds(w Window, loc *time.Location, at Instant) (start, end Instan
 	return step(0), step(1)
 }
 
-// wallInstant is the first instant at which the wall clock of loc shows the date and minute, or, where a transition
+// WallInstant is the first instant at which the wall clock of loc shows the date and minute, or, where a transition
 // skips that minute, the instant of the transition. (time.Date leaves both cases open.)
-func wallInstant(loc *time.Location, y int, m time.Month, d, minute int) time.Time {
+func WallInstant(loc *time.Location, y int, m time.Month, d, minute int) time.Time {
 	t := time.Date(y, m, d, 0, minute, 0, 0, loc)
 	want := time.Date(y, m, d, 0, minute, 0, 0, time.UTC)
 	zoneStart, zoneEnd := t.ZoneBounds()

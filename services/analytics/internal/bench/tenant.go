@@ -29,7 +29,7 @@ const (
 	// stepsOf is how many agents do something in a commit, on the average of a day.
 	stepsOf = 8
 	// usageOf is how many usage rows there are to a step, for the length of a run: the rest are reserves and refusals.
-	usageOf = 0.82
+	usageOf = 0.72
 
 	// leastCapacity is that of a limit of a tenant that does little.
 	leastCapacity = 3 * callsOf * meanTokens

@@ -111,17 +111,9 @@ func spanOf(text string) (time.Duration, bool) {
 	return 0, false
 }
 
-// startOfDay returns the first instant of a day, which may be out of the range of its month. Where the
-// clock jumps over midnight, time.Date may give an hour of the day before.
+// startOfDay returns the first instant of a day, which may be out of the range of its month, as a calendar window has it.
 func startOfDay(year int, month time.Month, day int, zone *time.Location) time.Time {
-	t := time.Date(year, month, day, 0, 0, 0, 0, zone)
-	want := time.Date(year, month, day, 12, 0, 0, 0, zone).Day()
-	if t.Day() == want {
-		return t
-	}
-	_, before := t.Zone()
-	_, after := t.Add(24 * time.Hour).Zone()
-	return t.Add(time.Duration(after-before) * time.Second)
+	return quota.WallInstant(zone, year, month, day, 0)
 }
 
 // intervals returns the starts of the hours or days that cover the period, the first cut off at its

@@ -26,6 +26,8 @@ func TestPeriodOf(t *testing.T) {
 		afterSpring = "2026-03-29T10:00:00Z"
 		// The clocks of Cairo went forward at midnight of Friday, 2026-04-24.
 		cairo = "2026-04-24T10:00:00Z"
+		// Those of Amman went back to midnight at one o'clock of Friday, 2020-10-30.
+		amman = "2020-10-30T10:00:00Z"
 	)
 	for name, c := range map[string]struct {
 		scope    wire.Scope
@@ -42,6 +44,7 @@ func TestPeriodOf(t *testing.T) {
 		"yesterday has 23 hours":  {wire.Scope{Timeframe: "yesterday", Zone: "Europe/Berlin"}, "2026-03-30T10:00:00Z", "2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z"},
 		"today after the jump":    {wire.Scope{Timeframe: "today", Zone: "Europe/Berlin"}, afterSpring, "2026-03-28T23:00:00Z", afterSpring},
 		"no midnight":             {wire.Scope{Timeframe: "today", Zone: "Africa/Cairo"}, cairo, "2026-04-23T22:00:00Z", cairo},
+		"two midnights":           {wire.Scope{Timeframe: "today", Zone: "Asia/Amman"}, amman, "2020-10-29T21:00:00Z", amman},
 		"this week":               {wire.Scope{Timeframe: "this-week"}, wednesday, "2026-03-02T00:00:00Z", wednesday},
 		"this week, on a Monday":  {wire.Scope{Timeframe: "this-week"}, "2026-03-02T00:00:01Z", "2026-03-02T00:00:00Z", "2026-03-02T00:00:01Z"},
 		"this week, on a Sunday":  {wire.Scope{Timeframe: "this-week"}, "2026-03-08T09:00:00Z", "2026-03-02T00:00:00Z", "2026-03-08T09:00:00Z"},
