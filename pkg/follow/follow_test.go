@@ -122,8 +122,10 @@ func TestNoGapBeforeTheFirstEvent(t *testing.T) {
 					return nil
 				})
 			}()
+			every := time.NewTicker(10 * time.Millisecond)
+			defer every.Stop()
 			for first.consumers(t) == 0 {
-				time.Sleep(10 * time.Millisecond)
+				<-every.C
 			}
 			second := first.restart(t, dir)
 			second.publish(t, before+1, before+5) // before the follower is back: it pauses longer than that takes
