@@ -88,7 +88,7 @@ func Events(ctx context.Context, nc *nats.Conn, q Query, handle func(body []byte
 		case errors.Is(err, jetstream.ErrStreamNotFound) && !f.known:
 			return ErrNoStream
 		case errors.Is(err, nats.ErrPermissionViolation):
-			return fmt.Errorf("follow events: %w: use the credentials of an operator", err)
+			return fmt.Errorf("follow events: %w: it takes the credentials of the reader", err)
 		}
 		q.Log.Debug("following events goes on after", "error", err, "sequence", f.last)
 		if f.last != progress {

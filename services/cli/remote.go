@@ -151,10 +151,15 @@ func (t *target) findSeed() error {
 }
 
 // asReader gives the same target with the credentials that read streams: events of the past, suggestions, the
-// ledger. A context's own credentials are used as they are.
+// ledger. A context's own credentials are used as they are, with the inbox that goes with them.
 func (t target) asReader() (*target, error) {
 	if t.context != "" && t.reader == "" {
-		return &t, nil
+		if t.nkey != "" || t.creds != "" {
+			return &t, nil
+		}
+		var err error
+		t.inbox, err = natsconn.ContextInboxPrefix(t.context)
+		return &t, err
 	}
 	if t.reader == "" && t.keys != "" {
 		file, err := natsauth.SeedFile(t.keys, natsauth.Service(natsauth.RoleReader))
@@ -174,7 +179,7 @@ func (t target) asReader() (*target, error) {
 	return &t, nil
 }
 
-// errNoReader: nothing says with which credentials streams may be read.
+// errNoReader: nothing says with which credentials streams may be read, or these may not.
 var errNoReader = errors.New("reading streams takes the reader's credentials: give --reader-nkey FILE")
 
 // connect opens a connection as the target's principal. The caller closes it.
@@ -273,7 +278,28 @@ func (a *app) reading(ctx context.Context, do func(ctx context.Context, workspac
 		return err
 	}
 	defer nc.Close()
-	return do(ctx, t.workspace, nc)
+	ctx, cancel := whilePermitted(ctx, nc)
+	defer cancel()
+	err = do(ctx, t.workspace, nc)
+	if forbidden := context.Cause(ctx); errors.Is(forbidden, errNoReader) {
+		return forbidden
+	}
+	return err
+}
+
+// whilePermitted ends the context, with a cause that is an errNoReader, when the server forbids something on the
+// connection. It says so beside the request, which is never answered: who waits for the answer waits in vain.
+func whilePermitted(ctx context.Context, nc *nats.Conn) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	log := nc.ErrorHandler()
+	nc.SetErrorHandler(func(nc *nats.Conn, sub *nats.Subscription, err error) {
+		if errors.Is(err, nats.ErrPermissionViolation) {
+			cancel(fmt.Errorf("%w (%w)", errNoReader, err))
+			return
+		}
+		log(nc, sub, err)
+	})
+	return ctx, func() { cancel(nil) }
 }
 
 // suggestions reads the current advice; before there was any, the list is empty.
