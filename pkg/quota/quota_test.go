@@ -383,11 +383,15 @@ func TestObservations(t *testing.T) {
 	if r.Effective || !r.Recorded {
 		t.Fatalf("out of order: %+v", r)
 	}
-	l.wait(3*Hour + 54*Minute)
+	l.wait(3*Hour + 53*Minute - Second)
+	if v := l.limit("s"); !v.Fresh {
+		t.Fatalf("more than 5 minutes before the reset it counts: %+v", v)
+	}
+	l.wait(Second)
 	if v := l.limit("s"); v.Fresh {
 		t.Fatalf("5 minutes before the reset it is stale: %+v", v)
 	}
-	l.wait(3*Minute + 30*Second)
+	l.wait(4*Minute + 30*Second)
 	l.must(Observe{Actor: ann, Account: "max-1", Window: "s", PercentMilli: percent(1), ResetAt: t0.Add(9 * Hour)})
 	if v := l.limit("s"); v.Used != 0 || v.Outside != 10 || v.Start != t0.Add(4*Hour) || v.End != t0.Add(9*Hour) {
 		t.Fatalf("a later reset rolls the window over: %+v", v)

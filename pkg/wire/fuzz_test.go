@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -106,6 +108,47 @@ func FuzzRequestID(f *testing.F) {
 		}
 		if again, err := ParseRequestID(id.String()); err != nil || again != id || s[14] != '7' || len(s) != 36 || id.Made() < 0 {
 			t.Fatalf("%q is read as %s, %v", s, id, err)
+		}
+	})
+}
+
+// FuzzEachMany: replies that come together are read as they were sent, whatever else is in the message; numbers and
+// bodies that nobody sent do no harm.
+func FuzzEachMany(f *testing.F) {
+	f.Add([]byte("1 {}\n22 {\"a\":1}\n"), "7", []byte(`{"error":{}}`))
+	f.Add([]byte("\n \n1\n"), "", []byte{})
+	f.Add([]byte("1 cut off"), "9x", []byte("\r"))
+	f.Fuzz(func(t *testing.T, before []byte, number string, body []byte) {
+		if len(before) > 0 && before[len(before)-1] != lineEnd {
+			before = append(before, lineEnd)
+		}
+		type reply struct{ number, body string }
+		all := func(data []byte) (list []reply) {
+			EachMany(data, func(number, body []byte) { list = append(list, reply{string(number), string(body)}) })
+			return list
+		}
+		others := all(before)
+		if strings.ContainsAny(number, " \n") || bytes.IndexByte(body, lineEnd) >= 0 {
+			return // no reply has that: a number is a token of a subject, and JSON is written on one line
+		}
+		got := all(AppendMany(before, number, func(b []byte) []byte { return append(b, body...) }))
+		if want := append(others, reply{number, string(body)}); !slices.Equal(got, want) {
+			t.Fatalf("got %q, want %q", got, want)
+		}
+	})
+}
+
+// FuzzInboxPrefix: a prefix that is read is that of the names that were read from it.
+func FuzzInboxPrefix(f *testing.F) {
+	f.Add("_INBOX.acme.ci")
+	f.Add("_INBOX.=.a=2Eb")
+	f.Fuzz(func(t *testing.T, prefix string) {
+		workspace, principal, err := ParseInboxPrefix(prefix)
+		if err != nil {
+			return
+		}
+		if again, err := InboxPrefix(workspace, principal); err != nil || again != prefix {
+			t.Fatalf("%q is of %q and %q, whose prefix is %q, %v", prefix, workspace, principal, again, err)
 		}
 	})
 }

@@ -233,3 +233,33 @@ func FuzzClaudeCode(f *testing.F) {
 	f.Add(`{"message":{"usage":{"cache_creation":{"ephemeral_5m_input_tokens":9223372036854775807,"ephemeral_1h_input_tokens":9223372036854775807}}}}`)
 	fuzzRead(f, ClaudeCode)
 }
+
+// FuzzCodex: a call of a session has classes within the bounds and a name, whatever the lines say.
+func FuzzCodex(f *testing.F) {
+	f.Add(`{"type":"session_meta","payload":{"id":"s","cwd":"/w"}}
+{"type":"turn_context","payload":{"model":"gpt-5.2-codex"}}
+{"timestamp":"2026-11-20T10:00:00Z","type":"event_msg","payload":{"type":"token_count","info":{"total_token_usage":{"input_tokens":9,"cached_input_tokens":4,"output_tokens":2}}}}
+{"timestamp":"2026-11-20T10:00:01Z","type":"event_msg","payload":{"type":"token_count","info":{"total_token_usage":{"input_tokens":5,"output_tokens":1}}}}`)
+	f.Add(`{"type":"event_msg","payload":{"type":"token_count","info":{"last_token_usage":{"input_tokens":-9223372036854775808,"cached_input_tokens":9223372036854775807}}}}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		var session Codex
+		for line := range strings.SplitSeq(text, "\n") {
+			if line == "" {
+				continue
+			}
+			call, reason := session.Line([]byte(line))
+			if reason != IsCall {
+				continue
+			}
+			k := call.Tokens
+			for _, n := range []int64{k.Input, k.CacheRead, k.CacheWrite5m, k.CacheWrite1h, k.Output} {
+				if checkTokens("class", n) != nil {
+					t.Fatalf("call %+v is beyond the bounds", call)
+				}
+			}
+			if call.ID == "" || call.Model == "" {
+				t.Fatalf("call %+v has no name", call)
+			}
+		}
+	})
+}

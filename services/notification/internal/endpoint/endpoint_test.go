@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"maps"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -124,4 +125,25 @@ func TestWants(t *testing.T) {
 			t.Errorf("%v from %d on wants %s of %d: %v", tc.kinds, tc.min, tc.kind, tc.percent, got)
 		}
 	}
+}
+
+// FuzzParse: a file is refused, or each of its endpoints can be told something.
+func FuzzParse(f *testing.F) {
+	f.Add([]byte("endpoints:\n  - {name: chat, format: slack, url_env: CHAT}\n"))
+	f.Add([]byte("endpoints:\n  - {name: here, url: \"http://127.0.0.1:8080/\", secret_env: KEY, events: [limit.warning], min_percent: 90, workspaces: [a]}\n"))
+	f.Add([]byte("endpoints: [{name: a, url: \"http://[::1\"}, {name: a}]"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		got, err := Parse("f.yaml", data, environment)
+		if err != nil {
+			if strings.Contains(err.Error(), environment("KEY")) || strings.Contains(err.Error(), environment("CHAT")) {
+				t.Fatalf("a fault shows a secret: %v", err)
+			}
+			return
+		}
+		for _, e := range got {
+			if u, err := url.Parse(e.URL); err != nil || u.Host == "" || e.Name == "" || len(e.Subjects()) == 0 {
+				t.Fatalf("%q gives %+v, which cannot be told anything", data, e)
+			}
+		}
+	})
 }
