@@ -168,7 +168,7 @@ func TestRefusals(t *testing.T) {
 		}
 	}
 	err := reserve(task(100_001))
-	if refused, ok := errors.AsType[*wire.Error](err); !ok || refused.Details.LimitID != "api-1/day" || refused.Details.Available != 100_000 || refused.Details.Requested != 100_001 {
+	if refused, ok := errors.AsType[*wire.Error](err); !ok || refused.Details.LimitID != "api-1/day" || *refused.Details.Available != 100_000 || refused.Details.Requested != 100_001 {
 		t.Errorf("details of %v", err)
 	}
 	for range 5 {

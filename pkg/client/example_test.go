@@ -92,7 +92,7 @@ func ExampleAgent_Reserve() {
 			return err
 		case errors.Is(err, wire.ErrInsufficientQuota):
 			d := refused.Details
-			fmt.Printf("%s has %d of the %d asked for; later: %t\n", d.LimitID, d.Available, d.Requested, refused.Retryable)
+			fmt.Printf("%s has %d of the %d asked for; later: %t\n", d.LimitID, *d.Available, d.Requested, refused.Retryable)
 		}
 		return nil
 	})

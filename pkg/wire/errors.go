@@ -100,7 +100,7 @@ type ErrorDetails struct {
 	// concurrent_limit_exceeded: Current reservations are live of Capacity under LimitID.
 	LimitID   string `json:"limit_id,omitzero"`
 	Requested int64  `json:"requested,omitzero"` // allocation_exceeded: the tokens used
-	Available int64  `json:"available,omitzero"`
+	Available *int64 `json:"available,omitzero"` // told by every insufficient_quota, also where it is 0
 	Capacity  int64  `json:"capacity,omitzero"`
 	// HeldBack is what LimitID has left beside Available and keeps for higher priorities or for spending outside.
 	HeldBack int64 `json:"held_back,omitzero"`
@@ -199,7 +199,7 @@ func (d *ErrorDetails) empty() bool {
 	if len(faults) > 0 || len(d.Alternatives) > 0 {
 		return false
 	}
-	return d.LimitID == "" && d.Requested == 0 && d.Available == 0 && d.Capacity == 0 && d.Current == 0 && d.Allocated == 0 &&
+	return d.LimitID == "" && d.Requested == 0 && d.Available == nil && d.Capacity == 0 && d.Current == 0 && d.Allocated == 0 &&
 		d.Provider == "" && d.Account == "" && d.Model == "" && d.Outcome == "" && d.Reservation == nil && d.ConfigVersion == 0 &&
 		d.HeldBack == 0 && d.Reason == ""
 }
@@ -210,7 +210,7 @@ func (d ErrorDetails) IsZero() bool { return d.empty() }
 var detailsObject = object[ErrorDetails]{
 	name("limit_id", MaxTextBytes, func(d *ErrorDetails) *string { return &d.LimitID }),
 	integer("requested", -maxInteger, maxInteger, func(d *ErrorDetails) *int64 { return &d.Requested }),
-	integer("available", -maxInteger, maxInteger, func(d *ErrorDetails) *int64 { return &d.Available }),
+	optional("available", -maxInteger, maxInteger, func(d *ErrorDetails) **int64 { return &d.Available }),
 	integer("capacity", -maxInteger, maxInteger, func(d *ErrorDetails) *int64 { return &d.Capacity }),
 	integer("held_back", 0, maxInteger, func(d *ErrorDetails) *int64 { return &d.HeldBack }),
 	name("reason", MaxNameBytes, func(d *ErrorDetails) *string { return &d.Reason }),

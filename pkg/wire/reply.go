@@ -57,7 +57,10 @@ func ErrorOfResult(r *quota.Result, decided bool) *Error {
 	case quota.CodeConflict:
 		e.Details.ConfigVersion = r.Version
 	default:
-		e.Details.Requested, e.Details.Available, e.Details.Capacity = r.Requested, r.Available, r.Capacity
+		e.Details.Requested, e.Details.Capacity = r.Requested, r.Capacity
+		if available := r.Available; r.Code == quota.CodeInsufficientQuota {
+			e.Details.Available = &available
+		}
 		e.Details.Reason, e.Details.HeldBack = string(r.Reason), r.HeldBack
 	}
 	if r.Code == quota.CodeAllocationExceeded || r.Code == quota.CodeClosed {

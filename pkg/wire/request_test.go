@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"reflect"
@@ -197,6 +198,13 @@ func TestReplies(t *testing.T) {
 	refused, ok := errors.AsType[*Error](err)
 	if !ok || !errors.Is(err, ErrClosed) || !refused.Recorded || refused.Details.Outcome != "settled" || refused.Details.Reservation.ReservationID != "r" || len(pending) != 1 {
 		t.Errorf("%s decodes to %v", body, err)
+	}
+	nothing := quota.Result{Code: quota.CodeInsufficientQuota, Limit: "max-1/session", Requested: 5, Capacity: 10}
+	body = AppendResult(nil, &ReserveRequest{}, &nothing, nil)
+	_, err = DecodeReply(body, &got)
+	refused, ok = errors.AsType[*Error](err)
+	if encoded, _ := json.Marshal(refused); !ok || refused.Details.Available == nil || !bytes.Contains(body, []byte(`"available":0`)) || !bytes.Contains(encoded, []byte(`"available":0`)) {
+		t.Errorf("nothing is available: %s, %s", body, encoded)
 	}
 	var status StatusReply
 	if _, err := DecodeReply([]byte(`{"now":"2026-03-01T09:30:00Z","principal":"p","agent":"a","more":1}`), &status); err != nil || status.Agent != "a" {

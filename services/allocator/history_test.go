@@ -113,7 +113,7 @@ func (h *history) round(ctx context.Context, a *client.Agent, who int, chance *r
 	err := h.record(who, operation{verb: wire.VerbReserve, tokens: amount}, func() (answer, error) {
 		r, err := a.Reserve(ctx, reserveRequest(amount))
 		if refused, ok := errors.AsType[*wire.Error](err); ok && errors.Is(err, wire.ErrInsufficientQuota) {
-			return answer{free: refused.Details.Available, says: true}, nil
+			return answer{free: *refused.Details.Available, says: true}, nil
 		}
 		if err == nil {
 			id = r.ReservationID
