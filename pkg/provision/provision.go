@@ -80,6 +80,9 @@ func apply(ctx context.Context, js jetstream.JetStream, cfg Config, onAbsent abs
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
+	if err := recent(js.Conn().ConnectedServerVersion()); err != nil {
+		return err
+	}
 	var errs []error
 	for _, want := range cfg.Streams() {
 		errs = append(errs, applyStream(ctx, js, want, onAbsent))
