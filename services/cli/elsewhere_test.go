@@ -19,6 +19,7 @@ import (
 	"github.com/bursarhq/bursar/pkg/natsembed/natsproc"
 	"github.com/bursarhq/bursar/pkg/quota"
 	"github.com/bursarhq/bursar/pkg/wire"
+	"github.com/bursarhq/bursar/services/analytics"
 	"github.com/bursarhq/bursar/services/cli/internal/datadir"
 )
 
@@ -305,4 +306,29 @@ func public(t *testing.T, pair nkeys.KeyPair) string {
 		t.Fatal(err)
 	}
 	return key
+}
+
+// TestUpTakesPasswordsFromTheEnvironment: the command line is no place for them.
+func TestUpTakesPasswordsFromTheEnvironment(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		url, want string
+		env       map[string]string
+	}{
+		"a password":           {"http://ann@h:8123", "http://ann:pw@h:8123", map[string]string{analytics.EnvPassword: "pw"}},
+		"none":                 {"http://ann@h:8123", "http://ann@h:8123", nil},
+		"one in the URL":       {"http://ann:own@h:8123", "http://ann:own@h:8123", map[string]string{analytics.EnvPassword: "pw"}},
+		"the embedded server":  {"", "", map[string]string{analytics.EnvPassword: "pw"}},
+		"a file that is there": {"http://h:8123", "http://bursar_writer@h:8123", map[string]string{analytics.EnvPasswordFile: os.DevNull}},
+	} {
+		c := &upCommand{app: &app{process: Process{Getenv: func(key string) string { return tt.env[key] }}}}
+		c.config.ClickHouseURL = tt.url
+		if err := c.completeClickHouse(); err != nil || strings.Replace(c.config.ClickHouseURL, ":@", "@", 1) != tt.want {
+			t.Errorf("%s: %q, %v, want %q", name, c.config.ClickHouseURL, err, tt.want)
+		}
+	}
+	got := bursar(t, map[string]string{analytics.EnvPasswordFile: "/nowhere"}, "up", "--data-dir", filepath.Join(t.TempDir(), "d"), "--clickhouse-url", "http://h:8123")
+	if got.status != ExitUsage || !strings.Contains(got.stderr, "/nowhere") {
+		t.Errorf("a file that is not there: %+v", got)
+	}
 }

@@ -72,6 +72,9 @@ func (c *upCommand) run(ctx context.Context) error {
 	if cfg.Workspace == "" {
 		cfg.Workspace = natsauth.DefaultWorkspace
 	}
+	if err := c.completeClickHouse(); err != nil {
+		return usage(err)
+	}
 	if err := cfg.Validate(); err != nil {
 		return usage(err)
 	}
@@ -79,6 +82,16 @@ func (c *upCommand) run(ctx context.Context) error {
 	defer stop()
 	allocator.TuneGC(ctx, c.process.Getenv)
 	return system.Run(ctx, *cfg, c.log)
+}
+
+// completeClickHouse takes the password of a ClickHouse of one's own from the environment, so that it need not stand in
+// the command line, which others see.
+func (c *upCommand) completeClickHouse() (err error) {
+	file, password := c.process.Getenv(analytics.EnvPasswordFile), c.process.Getenv(analytics.EnvPassword)
+	if c.config.ClickHouseURL != "" && (file != "" || password != "") {
+		c.config.ClickHouseURL, err = analytics.Address(c.config.ClickHouseURL, file, password)
+	}
+	return err
 }
 
 // foundByDefault tells whether commands find this system by themselves.

@@ -7,10 +7,8 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"net/url"
 	"os"
 	"strconv"
-	"strings"
 	_ "time/tzdata" // time zones of queries, wherever the binary runs
 
 	"github.com/bursarhq/bursar/pkg/chembed"
@@ -24,8 +22,6 @@ var version = "unknown"
 
 const (
 	envURL        = "BURSAR_CLICKHOUSE_URL"
-	envPassword   = "BURSAR_CLICKHOUSE_WRITER_PASSWORD"
-	envFile       = "BURSAR_CLICKHOUSE_PASSWORD_FILE"
 	envDays       = "BURSAR_KEEP_EVENTS_DAYS"
 	envPartitions = "BURSAR_EVENT_PARTITIONS"
 
@@ -44,14 +40,14 @@ func run(args []string) int {
 		Summary: "Bring the ledger of every workspace into ClickHouse and answer summary, history and peaks.",
 		Flags: func(set *flag.FlagSet, env func(variable, otherwise string) string) {
 			set.StringVar(&server, "clickhouse-url", env(envURL, defaultURL), "`URL` of ClickHouse; the user is "+chembed.UserWriter+" unless it names one ($"+envURL+")")
-			set.StringVar(&file, "clickhouse-password-file", env(envFile, ""), "`FILE` with the user's password ($"+envFile+"); or the password in $"+envPassword)
+			set.StringVar(&file, "clickhouse-password-file", env(analytics.EnvPasswordFile, ""), "`FILE` with the user's password ($"+analytics.EnvPasswordFile+"); or the password in $"+analytics.EnvPassword)
 			days, daysErr = number(env(envDays, "0"))
 			set.UintVar(&days, "keep-events-days", days, "`DAYS` for which ClickHouse keeps events, at least 35; 0 is forever. Sums by the hour stay ($"+envDays+")")
 			set.StringVar(&partitions, "event-partitions", env(envPartitions, ""),
 				"`SPAN` of a partition of events in ClickHouse: month, week or day; default: as they are, a new table by month ($"+envPartitions+")")
 		},
 		Run: func(ctx context.Context, env *service.Env) error {
-			dsn, err := address(server, file, os.Getenv(envPassword))
+			dsn, err := analytics.Address(server, file, os.Getenv(analytics.EnvPassword))
 			if err := errors.Join(daysErr, err); err != nil {
 				return err
 			}
@@ -78,29 +74,4 @@ func number(days string) (uint, error) {
 		return 0, fmt.Errorf("$%s: %q is no number of days", envDays, days)
 	}
 	return uint(n), nil
-}
-
-// address completes the URL of ClickHouse with the user and the password, which is not an argument so
-// that it shows in no list of processes.
-func address(server, file, password string) (string, error) {
-	u, err := url.Parse(server)
-	if err != nil {
-		return "", fmt.Errorf("--clickhouse-url: %w", err)
-	}
-	if _, given := u.User.Password(); given {
-		return server, nil
-	}
-	if file != "" {
-		raw, err := os.ReadFile(file)
-		if err != nil {
-			return "", fmt.Errorf("--clickhouse-password-file: %w", err)
-		}
-		password = strings.TrimSpace(string(raw))
-	}
-	user := u.User.Username()
-	if user == "" {
-		user = chembed.UserWriter
-	}
-	u.User = url.UserPassword(user, password)
-	return u.String(), nil
 }
