@@ -75,7 +75,7 @@ test: setup ## Run every test with the race detector
 .PHONY: test-fault
 test-fault: setup ## Kill, pause and cut off running processes (minutes)
 	cd services && $(GO) test -tags fault -count 1 -timeout 20m -v ./allocator | (grep -v ' level=' || true)
-	cd services && $(GO) test -tags fault -count 1 -timeout 20m -v -run Killed ./cli
+	cd services && $(GO) test -tags fault -count 1 -timeout 20m -parallel 4 -v -run Killed ./cli
 
 .PHONY: test-page
 test-page: setup ## Run the tests that look at the page in a real Chromium

@@ -4,6 +4,7 @@ package cli
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,15 +26,16 @@ const faultJobs = "600"
 type process struct {
 	*instance
 	cmd *exec.Cmd
+	out io.Reader // tells when it is ready
 }
 
-// launch starts a process on a directory and a port that stay the same across launches.
-func launch(t *testing.T, dir string, port int) *process {
+// begin starts a process on a directory, with more environment and flags.
+func begin(t *testing.T, dir string, env []string, args ...string) *process {
 	t.Helper()
-	cmd := exec.Command(os.Args[0], "up", "--data-dir", dir, "--nats-port", strconv.Itoa(port), "--clickhouse-port", "0", "--page-listen", "off", "--json", "--log-level", "warn")
-	cmd.Env = append(os.Environ(), envRunBursar+"=1")
+	args = append([]string{"up", "--data-dir", dir, "--clickhouse-port", "0", "--page-listen", "off", "--json", "--log-level", "warn"}, args...)
+	cmd := exec.Command(os.Args[0], args...)
+	cmd.Env = append(append(os.Environ(), envRunBursar+"=1"), env...)
 	cmd.Stderr = t.Output()
-	cmd.WaitDelay = 10 * time.Second // its ClickHouse holds the same output and ends a moment later
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -41,9 +43,21 @@ func launch(t *testing.T, dir string, port int) *process {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	p := &process{instance: &instance{t: t, dir: dir, env: map[string]string{datadir.EnvDir: dir}}, cmd: cmd}
+	p := &process{instance: &instance{t: t, dir: dir, env: map[string]string{datadir.EnvDir: dir}}, cmd: cmd, out: out}
 	t.Cleanup(p.end)
-	p.ready = awaitReady(t, out)
+	return p
+}
+
+// launch starts a process on a directory and a port that stay the same across launches, and waits until it serves.
+func launch(t *testing.T, dir string, port int) *process {
+	t.Helper()
+	return begin(t, dir, nil, "--nats-port", strconv.Itoa(port)).serving()
+}
+
+// serving waits until the process serves.
+func (p *process) serving() *process {
+	p.t.Helper()
+	p.ready = awaitReady(p.t, p.out)
 	return p
 }
 
@@ -51,6 +65,17 @@ func launch(t *testing.T, dir string, port int) *process {
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill() // it may be gone
 	_ = p.cmd.Wait()         // its status is that of the kill
+}
+
+// diesItself waits for the process to be killed, which nobody here does.
+func (p *process) diesItself() {
+	p.t.Helper()
+	late := time.AfterFunc(startLimit, func() { _ = p.cmd.Process.Signal(syscall.SIGABRT) }) // it may be gone
+	_ = p.cmd.Wait()                                                                         // its status is looked at
+	late.Stop()
+	if status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || !status.Signaled() || status.Signal() != syscall.SIGKILL {
+		p.t.Fatalf("the process ended with %v, it was to be killed within %s", p.cmd.ProcessState, startLimit)
+	}
 }
 
 // end drains the process, if it lives, so that its ClickHouse is gone when the directory is removed.
