@@ -27,14 +27,8 @@ import (
 // ClickHouse of somebody else. It starts nothing of its own, and both keep what was stored when it ends.
 func TestUpOnServersElsewhere(t *testing.T) {
 	t.Parallel()
-	deployment, dir := t.TempDir(), t.TempDir()
-	nats, _ := natsproc.StartDeployment(t, deployment, natsauth.DefaultIdentities())
+	nats, dir := natsElsewhere(t)
 	clickhouse := startClickHouse(t)
-	// The seeds that the server knows are those that `bursar up` is to use, as docs/nats.md says.
-	if err := os.CopyFS(datadir.Dir(dir).Keys(), os.DirFS(filepath.Join(deployment, "secrets"))); err != nil {
-		t.Fatal(err)
-	}
-	makePrivate(t, datadir.Dir(dir).Keys())
 	run := func(more ...string) *instance {
 		return up(t, dir, append([]string{"--nats-url", nats.URL, "--clickhouse-url", clickhouse.DSN(chembed.UserWriter), "--keep-events-days", "40"}, more...)...)
 	}
@@ -130,6 +124,19 @@ func TestUpRefusesPartitions(t *testing.T) {
 	if _, err := os.Stat(dir); err == nil {
 		t.Errorf("%s was made", dir)
 	}
+}
+
+// natsElsewhere starts a nats-server process with the deployment's configuration, and makes a data directory with the seeds
+// that the server knows: those that `bursar up` is to use, as docs/nats.md says.
+func natsElsewhere(t *testing.T) (nats *natsproc.Server, dir string) {
+	t.Helper()
+	deployment, dir := t.TempDir(), t.TempDir()
+	nats, _ = natsproc.StartDeployment(t, deployment, natsauth.DefaultIdentities())
+	if err := os.CopyFS(datadir.Dir(dir).Keys(), os.DirFS(filepath.Join(deployment, "secrets"))); err != nil {
+		t.Fatal(err)
+	}
+	makePrivate(t, datadir.Dir(dir).Keys())
+	return nats, dir
 }
 
 // definitionOfEvents returns how the table of events is kept.

@@ -171,6 +171,29 @@ func TestClickHouseKilledInTheMiddleOfAReplay(t *testing.T) {
 	}
 }
 
+// TestNATSKilledInTheMiddleOfAReplay kills a nats-server on its own, twice, and starts it again on the same store: the
+// services and the agents go on by themselves.
+func TestNATSKilledInTheMiddleOfAReplay(t *testing.T) {
+	t.Parallel()
+	nats, dir := natsElsewhere(t)
+	p := begin(t, dir, nil, "--nats-url", nats.URL).serving()
+	ended := p.beside("13")
+	for range 2 {
+		p.awaitGrants(60)
+		nats.Kill()
+		if got := bursar(t, p.env, "status"); got.status == ExitOK {
+			t.Error("somebody answers without NATS")
+		}
+		nats.Start()
+	}
+	s := summaryOf(t, <-ended)
+	doc := ask[verifyDocument](p.instance, "verify", "--wait", "60s")
+	if !doc.OK || doc.Reservations != s.Granted || doc.ClickHouse.Events == 0 {
+		t.Errorf("after two kills of NATS: %+v, %d granted", doc, s.Granted)
+	}
+	p.end() // before the server, whose end comes first otherwise
+}
+
 func (p *process) clickhousePID() int {
 	p.t.Helper()
 	pid := p.findClickHouse()

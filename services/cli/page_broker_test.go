@@ -4,8 +4,6 @@ package cli
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -13,21 +11,14 @@ import (
 
 	"github.com/bursarhq/bursar/pkg/client"
 	"github.com/bursarhq/bursar/pkg/natsauth"
-	"github.com/bursarhq/bursar/pkg/natsembed/natsproc"
 	"github.com/bursarhq/bursar/pkg/wire"
-	"github.com/bursarhq/bursar/services/cli/internal/datadir"
 )
 
 // TestThePageWhileTheBrokerIsAway kills the NATS server behind the broker while the page itself is served on: it says that
 // the broker is away, keeps what it knew, and goes on by itself when the server is back.
 func TestThePageWhileTheBrokerIsAway(t *testing.T) {
 	t.Parallel()
-	deployment, dir := t.TempDir(), t.TempDir()
-	nats, _ := natsproc.StartDeployment(t, deployment, natsauth.DefaultIdentities())
-	if err := os.CopyFS(datadir.Dir(dir).Keys(), os.DirFS(filepath.Join(deployment, "secrets"))); err != nil {
-		t.Fatal(err)
-	}
-	makePrivate(t, datadir.Dir(dir).Keys())
+	nats, dir := natsElsewhere(t)
 	i := up(t, dir, "--config", pageConfig(t), "--nats-url", nats.URL, "--clickhouse-port", "0")
 	b := open(t, i.ready.Page)
 	b.await("that it is live", showing("#connection", "Live")+" && document.querySelector('#banner').hidden")
