@@ -17,6 +17,9 @@ import (
 // stderrTail is how many bytes of the engine's last words are kept for the error of its death.
 const stderrTail = 4096
 
+// errInUse: the directory is locked by another engine.
+var errInUse = errors.New("another process uses the data directory")
+
 // child is one run of the engine's process.
 type child struct {
 	cmd    *exec.Cmd
@@ -117,7 +120,7 @@ func (c *child) deathError() error {
 	}
 	words := c.stderr.String()
 	if strings.Contains(words, "Cannot lock file") {
-		return fmt.Errorf("%s: another process uses the data directory: %s", how, words)
+		return fmt.Errorf("%s: %w: %s", how, errInUse, words)
 	}
 	return fmt.Errorf("%s: %s", how, words)
 }

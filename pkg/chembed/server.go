@@ -84,7 +84,8 @@ type Server struct {
 
 // Start starts the engine and returns when it answers. ctx bounds the start only; the server lives
 // until Stop. Errors: ErrNoLibrary if the engine is not installed; otherwise what the engine said,
-// for instance that another process uses the directory.
+// for instance that another process uses the directory: one that goes on doing so for 15 s, since the
+// engine of a process that was killed needs a moment to end.
 func Start(ctx context.Context, opts Options) (*Server, error) {
 	s, err := prepare(opts)
 	if err != nil {
@@ -95,7 +96,7 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 		return nil, fmt.Errorf("listening for ClickHouse: %w", err)
 	}
 	s.address = listener.Addr().String()
-	first, err := s.startChild(ctx)
+	first, err := s.startFirst(ctx)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("starting the embedded ClickHouse: %w", err), listener.Close())
 	}
@@ -238,6 +239,31 @@ func (s *Server) restart(ctx context.Context, backoff *time.Duration) *child {
 		}
 		if ctx.Err() == nil {
 			s.log.Error("starting the embedded ClickHouse again", "error", err)
+		}
+	}
+}
+
+// startFirst starts a child. The engine of a process that was killed ends a moment after it and holds the directory until
+// then: for as long as that may take, a directory in use is tried again.
+func (s *Server) startFirst(ctx context.Context) (*child, error) {
+	var inUse error
+	for deadline := time.Now().Add(stopTimeout); ; {
+		c, err := s.startChild(ctx)
+		switch {
+		case errors.Is(err, errInUse):
+			inUse = err
+		case inUse != nil && ctx.Err() != nil:
+			return nil, inUse // which is why it took so long
+		default:
+			return c, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, inUse
+		case <-time.After(minBackoff):
+		}
+		if time.Now().After(deadline) {
+			return nil, inUse
 		}
 	}
 }
