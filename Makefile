@@ -105,7 +105,7 @@ simulate-real: ## The same with real clients of a week (BURSAR_TEST_DATA)
 		--first-seed 2001 --seeds 21 --days 1 --load 0.7,1.0 --check
 
 .PHONY: mutants
-mutants: ## Seed known bugs one at a time; the tests must find each
+mutants: ## Seed known bugs, each alone; the tests must find each
 	cd tools && GOWORK=off $(GO) run ./mutants
 
 .PHONY: examples

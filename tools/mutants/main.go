@@ -1,4 +1,4 @@
-// Command mutants seeds known bugs, one at a time, and sees that the tests find each.
+// Command mutants seeds known bugs, each alone, and sees that the tests find each.
 //
 // Each file in bugs/ is one bug: what it is, where it goes, and the command that must fail because of it. The bug is
 // put into a copy of the file, which the go command is given by -overlay; the tree is never changed. A bug that does
@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 )
@@ -38,38 +39,63 @@ func run(out io.Writer) int {
 		fmt.Fprintln(os.Stderr, "no bugs found; run this in the tools directory")
 		return 2
 	}
-	var killed, total int
-	fmt.Fprintf(out, "%-30s %-8s %7s  %s\n", "bug", "verdict", "seconds", "found by")
+	var results []chan result
+	at := make(chan struct{}, runtime.NumCPU()) // compiling a bug takes one processor most of the time
 	for _, file := range files {
 		name := strings.TrimSuffix(filepath.Base(file), ".txt")
 		if !strings.Contains(name, *only) {
 			continue
 		}
-		total++
-		began := time.Now()
-		b, err := readBug(file)
-		var found string
-		if err == nil {
-			found, err = b.seed(*root)
-		}
+		told := make(chan result, 1)
+		results = append(results, told)
+		go func() {
+			at <- struct{}{}
+			defer func() { <-at }()
+			told <- try(*root, name, file)
+		}()
+	}
+	killed := 0
+	fmt.Fprintf(out, "%-30s %-8s %7s  %s\n", "bug", "verdict", "seconds", "found by")
+	for _, told := range results {
+		r := <-told
 		verdict := "survived"
 		switch {
-		case err != nil:
+		case r.err != nil:
 			verdict = "error"
-		case found != "":
+		case r.found != "":
 			killed++
 			verdict = "killed"
 		}
-		fmt.Fprintf(out, "%-30s %-8s %7.1f  %s\n", name, verdict, time.Since(began).Seconds(), found)
-		if err != nil {
-			fmt.Fprintf(out, "    %v\n", err)
+		fmt.Fprintf(out, "%-30s %-8s %7.1f  %s\n", r.name, verdict, r.took.Seconds(), r.found)
+		if r.err != nil {
+			fmt.Fprintf(out, "    %v\n", r.err)
 		}
 	}
-	fmt.Fprintf(out, "%d of %d bugs killed\n", killed, total)
-	if killed < total {
+	fmt.Fprintf(out, "%d of %d bugs killed\n", killed, len(results))
+	if killed < len(results) {
 		return 1
 	}
 	return 0
+}
+
+// result is what became of a bug.
+type result struct {
+	name  string
+	found string // by what; empty where it survived
+	err   error
+	took  time.Duration
+}
+
+// try seeds the bug of a file.
+func try(root, name, file string) result {
+	began := time.Now()
+	r := result{name: name}
+	b, err := readBug(file)
+	if err == nil {
+		r.found, err = b.seed(root)
+	}
+	r.err, r.took = err, time.Since(began)
+	return r
 }
 
 // mutant is one file of bugs/.
@@ -134,9 +160,6 @@ func (b *mutant) seed(root string) (found string, err error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), timeLimit)
 	defer cancel()
-	if out, err := goCommand(ctx, filepath.Join(root, b.module), overlay, "vet "+b.target()); err != nil {
-		return "", fmt.Errorf("the bug does not compile:\n%s", out)
-	}
 	out, err := goCommand(ctx, filepath.Join(root, b.module), overlay, b.command)
 	switch {
 	case err == nil:
@@ -150,17 +173,7 @@ func (b *mutant) seed(root string) (found string, err error) {
 			return strings.ToValidUTF8(line[:min(len(line), maxFinding)], ""), nil
 		}
 	}
-	return "", fmt.Errorf("the command failed for another reason: %w:\n%s", err, out)
-}
-
-// target is the package that the command is about.
-func (b *mutant) target() string {
-	for word := range strings.FieldsSeq(b.command) {
-		if strings.HasPrefix(word, "./") {
-			return word
-		}
-	}
-	return "./..."
+	return "", fmt.Errorf("no test failed, does it compile?: %w:\n%s", err, out)
 }
 
 // overlay writes the files with the bug in them and the list that the go command reads.
@@ -198,7 +211,11 @@ func (b *mutant) overlay(root, dir string) (string, error) {
 // goCommand runs "go verb -overlay … rest".
 func goCommand(ctx context.Context, dir, overlay, command string) (string, error) {
 	words := strings.Fields(command)
-	args := append([]string{words[0], "-overlay", overlay}, words[1:]...)
+	args := []string{words[0], "-overlay", overlay}
+	if words[0] == "test" {
+		args = append(args, "-failfast") // one that fails is enough
+	}
+	args = append(args, words[1:]...)
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "GOWORK=") // the workspace of the repository, also when this tool runs without one

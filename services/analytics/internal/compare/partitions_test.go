@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +22,9 @@ import (
 	"github.com/bursarhq/bursar/services/analytics/internal/schema"
 	"github.com/bursarhq/bursar/services/analytics/internal/store"
 )
+
+// archived is how many commits of each workspace an archive begins with, over one month and a half or two.
+const archived = 125
 
 // retention is one that nothing has reached.
 const retention = 9999 * 24 * time.Hour
@@ -39,10 +43,10 @@ func newArchive(t *testing.T, partitions schema.Partitions) *archive {
 	server := chtest.Start(t)
 	a := &archive{
 		t: t, server: server, conn: chtest.Open(t, server, chembed.UserWriter), commits: map[string][]*ledger.Commit{},
-		fleets: map[string]*fleet.Fleet{"acme": fleet.New(3, 2*time.Hour), "beta": fleet.New(4, 3*time.Hour)},
+		fleets: map[string]*fleet.Fleet{"acme": fleet.New(3, 8*time.Hour), "beta": fleet.New(4, 12*time.Hour)},
 	}
 	a.partition(partitions)
-	a.grow(500)
+	a.grow(archived)
 	return a
 }
 
@@ -173,7 +177,7 @@ func TestRepartition(t *testing.T) {
 			t.Errorf("to %s: a materialized view saw %d of the %d rows that came after", to, told, stored)
 		}
 	}
-	if seen := a.one(own); seen >= a.one("SELECT count() FROM bursar.ledger_events WHERE commit <= 500") {
+	if seen := a.one(own); seen >= a.one("SELECT count() FROM bursar.ledger_events WHERE commit <= "+strconv.Itoa(archived)) {
 		t.Errorf("a materialized view saw %d rows, and so what was copied", seen)
 	}
 	const kept = "SELECT count() FROM system.tables WHERE database = 'bursar' AND name = 'ledger_events' AND engine_full LIKE '%toIntervalDay(9999)%old_parts_lifetime = 77%' AND NOT engine_full LIKE '%fsync%'"
@@ -205,8 +209,8 @@ func TestRepartitionThatIsInterrupted(t *testing.T) {
 			}
 			cancel()
 			t.Logf("%s, killed: %v: %v", moment, kill, <-done)
-			for look := time.NewTicker(10 * time.Millisecond); a.conn.Ping(t.Context()) != nil; <-look.C {
-				t.Log("ClickHouse is being started again")
+			for again := time.NewTicker(10 * time.Millisecond); a.conn.Ping(t.Context()) != nil; {
+				<-again.C // it is being started again
 			}
 			a.verify()
 			a.partition(next)
