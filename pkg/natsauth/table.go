@@ -101,7 +101,8 @@ func serviceRow(role Role, inbox string) Permissions {
 			scans(wire.StreamLedger).scans(wire.StreamKeyframes).
 			reads(wire.StreamEstimates).scans(wire.StreamEstimates)
 	case RoleRelay:
-		return Permissions{Subscribe: []string{inbox}}.follows(wire.ConsumerRelay).publishes(wire.FilterEvents)
+		return Permissions{Subscribe: []string{inbox}}.follows(wire.ConsumerRelay).publishes(wire.FilterEvents).
+			reads(wire.StreamLedger) // to see whether a commit is gone
 	case RoleAnalytics:
 		return Permissions{Subscribe: []string{inbox}}.follows(wire.ConsumerAnalytics).
 			reads(wire.StreamLedger).     // to find what ClickHouse lacks

@@ -3,7 +3,8 @@
 // It guarantees that every event of every readable commit is published at least once and, within the stream's duplicate
 // window, stored once: the id of an event follows from the ledger, the commit's number and the event's index. A commit
 // is acknowledged only after all its events are stored. Events of one ledger are in the order of its commits, but for
-// those that a failure held up: they are stored late, behind others of their range.
+// those that a failure held up: they are stored late, behind others of their range. Where commits are gone from the ledger
+// that it cannot prove to be relayed, it says so in its log and in a metric; see chain.
 //
 // Consumers must tolerate repeats, know an event again by its id, and sort by commit and index where order matters.
 package relay
@@ -48,6 +49,7 @@ type Metrics struct {
 	events     prometheus.Counter
 	unreadable prometheus.Counter
 	oversized  prometheus.Counter
+	gaps       prometheus.Counter
 	position   prometheus.Gauge
 	lag        prometheus.Gauge
 }
@@ -58,10 +60,11 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		events:     prometheus.NewCounter(prometheus.CounterOpts{Name: "bursar_relay_events_total", Help: "Events published, repeats included."}),
 		unreadable: prometheus.NewCounter(prometheus.CounterOpts{Name: "bursar_relay_unreadable_total", Help: "Commits that could not be read and have no public events."}),
 		oversized:  prometheus.NewCounter(prometheus.CounterOpts{Name: "bursar_relay_oversized_total", Help: "Events that do not fit a message and were left out."}),
+		gaps:       prometheus.NewCounter(prometheus.CounterOpts{Name: "bursar_relay_gaps_total", Help: "Places where commits are gone from the ledger that nothing shows to be relayed."}),
 		position:   prometheus.NewGauge(prometheus.GaugeOpts{Name: "bursar_relay_position", Help: "Stream position of the last commit relayed."}),
 		lag:        prometheus.NewGauge(prometheus.GaugeOpts{Name: "bursar_relay_lag_commits", Help: "Commits of all workspaces that are not relayed yet; only where this process relays."}),
 	}
-	r.MustRegister(m.events, m.unreadable, m.oversized, m.position, m.lag)
+	r.MustRegister(m.events, m.unreadable, m.oversized, m.gaps, m.position, m.lag)
 	return m
 }
 
@@ -100,7 +103,7 @@ func run(ctx context.Context, opt Options, publisher message.Publisher) error {
 	if err != nil {
 		return err
 	}
-	h := handler{opt, publisher, newSubjects()}
+	h := handler{opt, publisher, newSubjects(), newChain(opt)}
 	router.AddConsumerHandler("relay", topic, subscriber, h.handle)
 	watched, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -133,6 +136,7 @@ type handler struct {
 	opt       Options
 	publisher message.Publisher
 	subjects  *subjects
+	chain     *chain
 }
 
 // handle relays a range of commits. Its error leaves the range unacknowledged, and it comes again.
@@ -143,7 +147,10 @@ func (h handler) handle(msg *message.Message) error {
 	}
 	var events []*message.Message
 	for i, record := range commits.Messages {
-		made, err := h.events(msg.Context(), record)
+		commit, made, err := h.events(msg.Context(), record)
+		if gap := h.chain.follow(msg.Context(), record, commit); gap != nil {
+			return gap
+		}
 		if err != nil {
 			// Nobody can make events of bytes that are not a commit. Analytics keeps them, and verify fails.
 			h.opt.Metrics.unreadable.Inc()
@@ -165,19 +172,24 @@ func (h handler) handle(msg *message.Message) error {
 	return nil
 }
 
-// events makes the messages of one commit.
-func (h handler) events(ctx context.Context, record bus.Record) ([]*message.Message, error) {
+// events reads a commit, if it can be read, and makes the messages of its events.
+func (h handler) events(ctx context.Context, record bus.Record) (*ledger.Commit, []*message.Message, error) {
 	workspace, err := wire.WorkspaceOfLedgerSubject(record.Subject)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	commit, err := ledger.DecodeEvents(record.Data)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	messages, err := h.messages(ctx, workspace, commit, record.Time)
+	return commit, messages, err
+}
+
+func (h handler) messages(ctx context.Context, workspace string, commit *ledger.Commit, stored time.Time) ([]*message.Message, error) {
 	at := commit.At
 	if at == 0 { // the first claim of a ledger: its writer's clock was not compared with anything yet
-		at = quota.InstantOf(record.Time)
+		at = quota.InstantOf(stored)
 	}
 	messages := make([]*message.Message, 0, len(commit.Events))
 	for i, e := range commit.Events {

@@ -29,6 +29,7 @@ type bench struct {
 	metrics *Metrics
 	stop    func()
 	numbers map[string]uint64 // commits written, by workspace
+	ledger  byte              // another one is another ledger
 }
 
 func newBench(t *testing.T) *bench {
@@ -65,7 +66,7 @@ func (b *bench) commit(workspace string, events ...quota.Event) {
 	b.numbers[workspace]++
 	n := b.numbers[workspace]
 	data, err := ledger.Encode(&ledger.Commit{
-		Ledger: ledger.ID{byte(len(workspace))}, Epoch: 1, Number: n, ID: ledger.ID{1}, At: quota.Instant(1_700_000_000_000 + n), Events: events,
+		Ledger: ledger.ID{byte(len(workspace)), b.ledger}, Epoch: 1, Number: n, ID: ledger.ID{1}, At: quota.Instant(1_700_000_000_000 + n), Events: events,
 	})
 	if err != nil {
 		b.t.Fatal(err)
