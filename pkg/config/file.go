@@ -28,10 +28,12 @@ type rawPolicy struct {
 	DriftHoldBack *int64       `json:"drift_hold_back"`
 }
 
-// rawHoldBack is the last part of a window and the priority from which it may be used.
+// rawHoldBack is the last part of a window, the priority from which it may be used, and after how much of the window's time it
+// is let go.
 type rawHoldBack struct {
-	Percent  int64  `json:"percent"`
-	Priority string `json:"priority"`
+	Percent      int64  `json:"percent"`
+	Priority     string `json:"priority"`
+	UntilPercent *int64 `json:"until_percent"`
 }
 
 type rawProvider struct {

@@ -15,7 +15,7 @@ func TestHoldBack(t *testing.T) {
 		limits[l.ID] = l
 	}
 	for id, want := range map[string]*quota.HoldBack{
-		"max-1/session": {Percent: 10, Priority: quota.PriorityCritical}, "max-1/weekly": nil,
+		"max-1/session": {Percent: 10, Priority: quota.PriorityCritical, Until: 90}, "max-1/weekly": nil,
 		"max-1/weekly_opus": {Percent: 20, Priority: quota.PriorityHigh}, "max-2/session": nil,
 	} {
 		if got := limits[id].HoldBack; (got == nil) != (want == nil) || got != nil && *got != *want {

@@ -60,8 +60,15 @@ func (h *rawHoldBack) limit() *quota.HoldBack {
 	if !ok {
 		priority = quota.PriorityHigh
 	}
-	return &quota.HoldBack{Percent: h.Percent, Priority: priority}
+	limit := &quota.HoldBack{Percent: h.Percent, Priority: priority}
+	if h.UntilPercent != nil && *h.UntilPercent < toTheReset {
+		limit.Until = *h.UntilPercent
+	}
+	return limit
 }
+
+// toTheReset is all of a window's time, in percent.
+const toTheReset = 100
 
 // keeps sets what a limit holds back and whether it learns.
 func (b *builder) keeps(l *quota.Limit, raw rawLimit, at pointer, learn bool) {

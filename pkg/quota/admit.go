@@ -108,10 +108,11 @@ func (s *State) shortShare(a *ask, room int64, now Instant) *refusal {
 		retryable: true, retryAfter: a.counter.untilReset(now),
 	}
 	if a.limit.countsSpending() && capacity > 0 {
-		if kept := s.parts(a); kept.kept() > 0 {
+		if kept := s.parts(a, now); kept.kept() > 0 {
 			r.heldBack += kept.kept()
 			r.message += "; besides, " + kept.text(a.limit)
 		}
+		s.sooner(r, a, now)
 	}
 	if a.limit.Window.Kind == WindowConcurrent {
 		r.retryAfter = s.untilExpiry(now)
@@ -150,7 +151,7 @@ func (s *State) shortWindow(a *ask, now Instant) *refusal {
 			reason: ReasonDepleted, retryable: true, retryAfter: a.counter.untilReset(now),
 		}
 	}
-	return s.refuseWindow(a, s.parts(a), now)
+	return s.refuseWindow(a, s.parts(a, now), now)
 }
 
 // untilReset is how long the counter's window still lasts.

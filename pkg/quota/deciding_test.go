@@ -314,6 +314,37 @@ func TestThePagesHoldBack(t *testing.T) {
 	}
 }
 
+func TestThePagesLettingGo(t *testing.T) {
+	t.Parallel()
+	says(t, "`hold_back: {percent: 15, priority: high, until_percent: 80}`", "Of a window from 10:00 to 15:00 it is let go at 14:00.",
+		"Of its 10,000,000 tokens let 9,000,000 be used and held all the time:", "A request for more than 85 % is refused for good all the same")
+	l := newPage(t, 10_000_000, func(c *Config) { c.Limits[0].HoldBack = &HoldBack{Percent: 15, Priority: PriorityHigh, Until: 80} })
+	if r := l.reserve(8_500_001); r.Retryable {
+		t.Errorf("%+v", r)
+	}
+	l.reserve(9_000_000, priority(PriorityHigh))
+	l.must(Settle{Actor: ann, Reservation: "r2", Items: out(9_000_000)})
+	for _, row := range tableOf(t, "| time | left | `normal` work is granted up to | `high` work | `normal` work that asks for 800,000 |") {
+		clock, err := time.Parse("15:04", row[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.at(clock.Hour(), clock.Minute())
+		for i, n := range []int64{l.limit("sub-1/session").Available, l.most(ann), l.most(ann, priority(PriorityHigh))} {
+			if n != number(t, row[i+1]) {
+				t.Errorf("%s: column %d is %d, the page says %s", row[0], i+1, n, row[i+1])
+			}
+		}
+		r, said := l.reserve(800_000), "is granted"
+		if !r.OK() {
+			said = fmt.Sprintf("is told to ask again in %d min", r.RetryAfter/Minute)
+		}
+		if said != row[4] {
+			t.Errorf("%s: it %s, the page says that it %s", row[0], said, row[4])
+		}
+	}
+}
+
 func TestThePagesDrift(t *testing.T) {
 	t.Parallel()
 	says(t, "A session of 10,000,000 tokens, two hours old, is observed at 45 %; our books say 3,000,000. So 1,500,000 were spent outside.",

@@ -37,7 +37,7 @@ func TestWindowParts(t *testing.T) {
 			l.must(Observe{Actor: ann, Account: "max-1", Window: "s", PercentMilli: &p, ResetAt: t0.Add(5 * Hour)})
 		}
 		counter := l.state.counters["s"]
-		got := l.state.parts(&ask{labels: &Labels{Priority: c.priority}, limit: l.state.index.byID["s"], counter: counter})
+		got := l.state.parts(&ask{labels: &Labels{Priority: c.priority}, limit: l.state.index.byID["s"], counter: counter}, l.now)
 		if got != c.want || got.Grantable() != c.granted {
 			t.Errorf("%s: %+v grants %d, want %+v and %d", name, got, got.Grantable(), c.want, c.granted)
 		}

@@ -103,7 +103,7 @@ func (s *State) missing(a *ask, before int64, now Instant) int64 {
 	if a.limit.Window.Kind == WindowConcurrent {
 		return wanted - (capacity - a.counter.Held)
 	}
-	wanted += s.heldBack(a)
+	wanted += s.heldBack(a, now)
 	forecast := s.forecastKept(a.limit, a.counter, MaxCapacity)
 	wanted += min(forecast, wanted) // it never keeps more than half of what is free
 	return wanted - (capacity - a.counter.spent(a.limit) - a.counter.Held)

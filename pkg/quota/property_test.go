@@ -2,6 +2,7 @@ package quota
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"testing"
 
@@ -27,8 +28,13 @@ func TestAnyCommandsKeepTheBooks(t *testing.T) {
 			for _, e := range append(events, l.tick(Env{Now: l.now, Prices: testPrices})...) {
 				Apply(replay, e)
 			}
-			if w := couldBeGranted(l); w != nil {
+			if w := couldBeGranted(l, l.now); w != nil {
 				rt.Fatalf("after %T and all ticks this waits and could be granted: %+v", cmd, w)
+			}
+			if due := l.state.NextDue(); due > l.now {
+				if w := couldBeGranted(l, due-1); w != nil {
+					rt.Fatalf("after %T nothing is due before %d, and this waits and could be granted before: %+v", cmd, due, w)
+				}
 			}
 		}
 		want := l.state.Snapshot()
@@ -57,8 +63,15 @@ func remembered(s *State) map[string]any {
 	return map[string]any{
 		"blocks": s.blocks, "notices": s.notices, "calls": s.calls, "their order": s.callOrder.all(), "closed": s.closedOrder.all(),
 		"queue": s.queue.inOrder(), "sticky": s.sticky, "sticky in order": s.stickyOrder.all(), "uses": s.uses, "pacers": s.pacers,
-		"watches": s.watches, "learners": s.learners, "by agent": s.liveByAgent, "by team": s.liveByTeam, "held by team": s.heldByTeam,
+		"watches": s.watches, "learners": s.learners, "by agent": s.liveByAgent, "by team": s.liveByTeam, "held by team": tokensOf(s.heldByTeam),
 	}
+}
+
+// tokensOf leaves out the teams that hold none: whether one with reservations of no tokens is listed depends on what was before.
+func tokensOf(held map[string]int64) map[string]int64 {
+	held = maps.Clone(held)
+	maps.DeleteFunc(held, func(_ string, tokens int64) bool { return tokens == 0 })
+	return held
 }
 
 // equal compares what snapshots hold; where a reservation stands in its heap is not part of it.
@@ -74,10 +87,10 @@ func equal(a, b *Snapshot) bool {
 	return reflect.DeepEqual(a, b)
 }
 
-// couldBeGranted finds an entry of the queue that the ladder grants now, when nothing is due: a wake-up was missed. The
-// entries of a test are fewer than are looked at.
-func couldBeGranted(l *ledger) *Waiting {
-	d := decider{l.state, Env{Now: l.now, Prices: testPrices}}
+// couldBeGranted finds an entry of the queue that the ladder grants at a time before which nothing is due: a wake-up was missed.
+// The entries of a test are fewer than are looked at.
+func couldBeGranted(l *ledger, at Instant) *Waiting {
+	d := decider{l.state, Env{Now: at, Prices: testPrices}}
 	for _, w := range l.state.queue.inOrder() {
 		if up, r := d.climbAgain(w); r == nil && up.run(l.state.Config.Policy.beforeQueue()) != nil {
 			return w
@@ -214,6 +227,9 @@ func drawConfig(t *rapid.T) Config {
 		{ID: "m", Unit: UnitMicroUSD, Capacity: 50_000, Window: Window{Kind: WindowCalendar, Period: PeriodMonth}},
 		{ID: "b", Name: "b", Scope: Scope{Account: "api-1"}, Unit: UnitInputTokens, Capacity: 600, Window: Window{Kind: WindowBucket, Duration: Minute}},
 		{ID: "c", Scope: Scope{Agent: "a1"}, Unit: UnitRequests, Capacity: 2, Window: Window{Kind: WindowConcurrent}},
+	}
+	if until := rapid.SampledFrom([]int64{-1, 0, 20, 80}).Draw(t, "held until"); until >= 0 {
+		all[0].HoldBack = &HoldBack{Percent: rapid.SampledFrom([]int64{30, 90}).Draw(t, "held back"), Priority: PriorityHigh, Until: until}
 	}
 	var limits []Limit
 	for i, l := range all {

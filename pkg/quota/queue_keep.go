@@ -63,12 +63,15 @@ func (s *State) helpedBefore(w *Waiting, b *Bound) bool {
 	if !a.limit.countsSpending() {
 		return true
 	}
-	if a.counter.capacity(a.limit) == 0 {
-		return false
-	}
-	idle := a.counter.idle()
-	a.counter = &idle
-	return a.units <= s.shareRoom(&a, s.windowRoom(&a, s.Now), s.Now)
+	return a.counter.capacity(a.limit) > 0 && s.fitsIdle(&a, s.Now)
+}
+
+// fitsIdle tells whether an ask has room on its window at a time if all that is held there comes back by then.
+func (s *State) fitsIdle(a *ask, at Instant) bool {
+	counter := a.counter.idle()
+	idle := *a
+	idle.counter = &counter
+	return idle.units <= s.shareRoom(&idle, s.windowRoom(&idle, at), at)
 }
 
 // idle is the counter as if nothing were held.

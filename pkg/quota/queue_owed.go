@@ -69,7 +69,7 @@ func newWalk(s *State, l *line, now Instant) *walk {
 	}
 	if len(s.index.shares[l.on]) > 0 {
 		k.ahead = map[string]int64{}
-	} else if w := s.keeper(l); w != nil && !s.leaves(l, w, 1, now) {
+	} else if w := s.keeper(l); w != nil && !s.leaves(l, w, 1, max(now, s.counters[l.on].heldUntil(s.index.byID[l.on]))) {
 		k.keeper = w // but what floors guarantee is not kept from anybody
 	}
 	return k

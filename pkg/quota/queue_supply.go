@@ -60,6 +60,10 @@ type opening struct {
 	floors []openFloor
 	most   []teamPart // ceilings
 	reset  bool       // else what there is now
+	// letsGo marks the instant from which on the window of another opening holds back nothing any more: that of the same number.
+	// In a list in order the number is its index.
+	letsGo bool
+	of     int
 }
 
 // fillsIn is in what time a window is granted to the end at most, where there are enough that wait for it; of a short window
@@ -106,9 +110,17 @@ type teamPart struct {
 	left int64
 }
 
-// has is what an opening has for an entry that needs so much: the rules are those of room, of what is kept for floors and held
-// back.
-func (o *opening) has(w *Waiting, need int64) int64 {
+// whole gives an opening with what is held back of it; where something is let go, that of which it is.
+func whole(opens []opening, i int) (o *opening, high int64) {
+	if o = &opens[i]; o.letsGo {
+		return &opens[o.of], 0
+	}
+	return o, o.high
+}
+
+// has is what an opening has for an entry that needs so much, with so much held back: the rules are those of room, of what is
+// kept for floors and held back.
+func (o *opening) has(w *Waiting, need, high int64) int64 {
 	left := o.all - o.taken
 	if left <= 0 {
 		return 0
@@ -130,7 +142,7 @@ func (o *opening) has(w *Waiting, need int64) int64 {
 	case own > 0 && need <= own: // promised, without what floors lend
 		left -= unlent
 	case w.Labels.Priority < o.from:
-		left -= kept + o.high
+		left -= kept + high
 	default:
 		left -= kept
 	}
@@ -167,13 +179,14 @@ func (s *State) openings(windows []waitsFor, each []int64, now Instant) []openin
 		l := windows[i].Limit
 		c := s.counters[l.ID]
 		back := c.comesBack(c.Held)
-		period := l.Window.Duration
-		if l.Window.Kind != WindowSession {
-			period = c.End.Sub(c.Start)
-		}
+		period := c.length(l)
 		over := min(fillsIn, max(1, period/8))
 		present, first, later := s.ceilings(l, c)
 		here := s.opens(l, c)
+		if c.letGo(l, now) {
+			here.high = 0
+		}
+		here.of = len(list)
 		here.at, here.over, here.limit, here.all, here.soon, here.most = now, over, i, c.available(l)+back, c.available(l), present
 		for i := range here.floors {
 			f := &here.floors[i]
@@ -183,6 +196,7 @@ func (s *State) openings(windows []waitsFor, each []int64, now Instant) []openin
 		if c.End == 0 || period <= 0 {
 			continue
 		}
+		list = letsGo(list, l, c.End, period)
 		then := s.opens(l, &Counter{Limit: l.ID, Learned: c.Learned, Estimate: c.Estimate})
 		all := c.capacity(l)
 		then.over, then.limit, then.reset = over, i, true
@@ -194,11 +208,27 @@ func (s *State) openings(windows []waitsFor, each []int64, now Instant) []openin
 			if n < 2 {
 				then.soon = s.atOnce(l, c.uses(then.all), each[i])
 			}
-			list = append(list, then)
+			then.of = len(list)
+			list = letsGo(append(list, then), l, c.End.Add(Millis(n+1)*period), period)
 		}
 	}
 	slices.SortStableFunc(list, func(a, b opening) int { return cmp.Compare(a.at, b.at) })
+	for i := range list {
+		if o := &list[i]; o.letsGo {
+			o.of = slices.IndexFunc(list, func(whose opening) bool { return !whose.letsGo && whose.of == o.of })
+		}
+	}
 	return list
+}
+
+// letsGo adds when the window of the last opening, which ends at a time, lets go what it holds back.
+func letsGo(list []opening, l *Limit, ends Instant, period Millis) []opening {
+	whose := &list[len(list)-1]
+	if whose.high == 0 || l.HoldBack.Until == 0 {
+		return list
+	}
+	at := max(whose.at, ends.Add(-l.HoldBack.last(period)))
+	return append(list, opening{at: at, limit: whose.limit, from: whose.from, letsGo: true, of: whose.of})
 }
 
 // atOnce is how much of what a window has at its reset is granted in that instant: what goes with the places that its account
@@ -418,15 +448,16 @@ func (s *State) reach(w *Waiting, windows []waitsFor, opens []opening, before []
 		serve(opens, &before[i], times)
 	}
 	for i := range opens {
-		o := &opens[i]
+		o, high := whole(opens, i)
 		on := &windows[o.limit]
 		need := max(1, partOf(s.needs(w, on.Limit), times, 1000))
-		if o.has(w, need) < need {
+		has := o.has(w, need, high)
+		if has < need {
 			continue
 		}
-		kept := max(0, o.all-o.taken-o.has(w, need))
+		kept := max(0, o.all-o.taken-has)
 		o.take(w, need)
-		at := max(o.reached(kept, times, of == itsEnd), on.beside.edge(of))
+		at := max(opens[i].at, o.reached(kept, times, of == itsEnd), on.beside.edge(of))
 		if !o.reset {
 			at = max(at, on.places.edge(of))
 		}
@@ -443,13 +474,14 @@ func serve(opens []opening, b *standIn, times int64) {
 		if o.at >= b.Until {
 			return
 		}
-		if b.uses[o.limit] == 0 {
+		if b.uses[o.limit] == 0 || o.letsGo && b.Labels.Priority >= o.from {
 			continue
 		}
 		if left < 0 {
 			left = partOf(b.uses[o.limit], times, 1000)
 		}
-		n := min(left, o.has(b.Waiting, left))
+		o, high := whole(opens, i)
+		n := min(left, o.has(b.Waiting, left, high))
 		if n == 0 {
 			continue
 		}

@@ -69,11 +69,12 @@ func (s *State) askOf(w *Waiting, limit *Limit, counter *Counter) ask {
 	return ask{labels: &w.Labels, limit: limit, counter: counter, units: w.need(limit.ID), priced: true, waiting: w.Reservation, preemptible: w.Wish.Preemptible}
 }
 
-// roomAt is when time alone may make room for an ask: a refusal of the provider ends, a bucket refills, an observation
-// becomes stale. Windows are rolled over by events.
+// roomAt is when time alone may make room for an ask: a refusal of the provider ends, a bucket refills, what is held back is
+// let go, an observation becomes stale. Windows are rolled over by events.
 func (s *State) roomAt(a *ask) Instant {
+	letGo := s.letGoAt(a)
 	if s.keptFor(a, s.Now) != nil {
-		return 0
+		return letGo // by then the limit may have enough for who it is kept for, and for the ask
 	}
 	if a.closed(s.Now) {
 		return a.counter.ClosedUntil
@@ -81,8 +82,11 @@ func (s *State) roomAt(a *ask) Instant {
 	if a.limit.Window.Kind == WindowBucket {
 		return s.Now.Add(a.counter.bucketWait(a.limit, s.Now, min(a.units, a.counter.burst(a.limit))))
 	}
-	if at := s.lendsAgainAt(a); at != 0 {
+	if at := s.lendsAgainAt(a); at != 0 && (letGo == 0 || at < letGo) {
 		return at
+	}
+	if letGo != 0 {
+		return letGo
 	}
 	if o := a.counter.Observed; o != nil && o.ResetAt != 0 && a.limit.countsSpending() && a.counter.capacity(a.limit) == 0 {
 		return max(s.Now, o.ResetAt.Add(-s.Config.Policy.ObservationLead))

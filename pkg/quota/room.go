@@ -57,7 +57,7 @@ func (c *Counter) bucketRoom(l *Limit, now Instant) int64 {
 // known by percentage only has no bound until a fresh observation says that it is full.
 func (s *State) windowRoom(a *ask, now Instant) int64 {
 	if a.counter.capacity(a.limit) > 0 {
-		return s.parts(a).Grantable()
+		return s.parts(a, now).Grantable()
 	}
 	if a.counter.fresh(now, s.Config.Policy.ObservationLead) && a.counter.Observed.PercentMilli >= 100_000 {
 		return noRoom

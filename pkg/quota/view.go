@@ -28,6 +28,7 @@ type LimitView struct {
 	Forecast     int64
 	ForecastKept int64
 	HeldBack     int64
+	HeldUntil    Instant   // when HeldBack is let go; 0 for not before the reset
 	Learned      *Estimate // of the capacity; nil where nothing was learned
 	// Told is what the provider told of a limit per minute, nil for nothing; ToldStale says that it was long ago.
 	Told      *ToldLimit
@@ -68,8 +69,11 @@ func (s *State) viewLimit(l *Limit, now Instant) LimitView {
 		v.Capacity, v.Outside = c.burst(l), 0
 	default:
 		v.Available = c.available(l)
-		room := s.parts(&ask{labels: &Labels{}, limit: l, counter: c})
+		room := s.parts(&ask{labels: &Labels{}, limit: l, counter: c}, now)
 		v.Forecast, v.ForecastKept, v.HeldBack = c.forecast(l), room.Forecast, min(room.HeldBack, v.Available)
+		if v.HeldBack > 0 {
+			v.HeldUntil = room.Until
+		}
 		if v.Capacity > 0 {
 			v.Over = max(0, v.Used+v.Outside+v.Held-v.Capacity)
 		}

@@ -91,6 +91,14 @@ func (s *State) following(l *Limit, ended WindowSpan, now Instant) WindowSpan {
 	return next
 }
 
+// length is how long the counter's present window lasts.
+func (c *Counter) length(l *Limit) Millis {
+	if l.Window.Kind == WindowSession {
+		return l.Window.Duration
+	}
+	return c.End.Sub(c.Start)
+}
+
 // span is the counter's present window.
 func (c *Counter) span() WindowSpan { return WindowSpan{c.Limit, c.Start, c.End} }
 

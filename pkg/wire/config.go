@@ -81,8 +81,9 @@ type LimitSpec struct {
 
 // HoldBack keeps the last part of a window for work of a priority and above.
 type HoldBack struct {
-	Percent  int64  `json:"percent"`
-	Priority string `json:"priority"`
+	Percent      int64  `json:"percent"`
+	Priority     string `json:"priority"`
+	UntilPercent int64  `json:"until_percent,omitzero"` // of the window's time; absent: to the reset
 }
 
 // WindowSpec is how a limit counts.
@@ -200,7 +201,7 @@ func limitSpecOf(l *quota.Limit) LimitSpec {
 		v.ThresholdsPercent = []int64{}
 	}
 	if l.HoldBack != nil {
-		v.HoldBack = &HoldBack{l.HoldBack.Percent, l.HoldBack.Priority.String()}
+		v.HoldBack = &HoldBack{l.HoldBack.Percent, l.HoldBack.Priority.String(), l.HoldBack.Until}
 	}
 	if l.Weights != (quota.Weights{}) {
 		weights := Tokens(l.Weights)

@@ -27,9 +27,10 @@ type Limit struct {
 	Fresh       bool         `json:"fresh,omitzero"`    // the observation may be relied on
 	// ClosedUntil is until when the provider refuses.
 	ClosedUntil Time `json:"closed_until,omitzero"`
-	// HeldBack of what is available is kept for work of HeldFor and above.
-	HeldBack int64  `json:"held_back,omitzero"`
-	HeldFor  string `json:"held_for,omitzero"`
+	// HeldBack of what is available is kept for work of HeldFor and above, until HeldUntil where that is before the reset.
+	HeldBack  int64  `json:"held_back,omitzero"`
+	HeldFor   string `json:"held_for,omitzero"`
+	HeldUntil Time   `json:"held_until,omitzero"`
 	// Forecast is the spending outside that is expected until the reset; ForecastKept of what is available is kept for it.
 	Forecast     int64    `json:"forecast,omitzero"`
 	ForecastKept int64    `json:"forecast_kept,omitzero"`
@@ -183,7 +184,7 @@ func LimitOf(v *quota.LimitView) Limit {
 		l.UsedPercent = percentOf(v.Held, v.Capacity)
 	}
 	if l.HeldBack, l.Forecast, l.ForecastKept = v.HeldBack, v.Forecast, v.ForecastKept; l.HeldBack > 0 && v.Limit.HoldBack != nil {
-		l.HeldFor = v.Limit.HoldBack.Priority.String()
+		l.HeldFor, l.HeldUntil = v.Limit.HoldBack.Priority.String(), TimeOf(v.HeldUntil)
 	}
 	if e := v.Learned; e != nil {
 		l.Learned = learnedOf(e)

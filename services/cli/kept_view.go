@@ -3,16 +3,21 @@ package cli
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/bursarhq/bursar/pkg/wire"
 	"github.com/bursarhq/bursar/services/cli/internal/screen"
 )
 
 // showKept tells what a window keeps back and what was learned of it, below the table.
-func (c *statusCommand) showKept(l *wire.Limit) {
+func (c *statusCommand) showKept(l *wire.Limit, now time.Time) {
 	var parts []string
 	if l.HeldBack > 0 {
-		parts = append(parts, amount(l.HeldBack, l.Unit)+" is kept for priority "+l.HeldFor+" and above")
+		kept := amount(l.HeldBack, l.Unit) + " is kept for priority " + l.HeldFor + " and above"
+		if l.HeldUntil != 0 {
+			kept += " until " + clock(l.HeldUntil, now)
+		}
+		parts = append(parts, kept)
 	}
 	if l.Forecast > 0 {
 		parts = append(parts, fmt.Sprintf("%s more are expected outside until the reset, %s kept for them", amount(l.Forecast, l.Unit), amount(l.ForecastKept, l.Unit)))

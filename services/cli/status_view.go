@@ -146,7 +146,7 @@ func (c *statusCommand) showLimits(title string, limits []wire.Limit, now time.T
 		s.Table(t)
 	}
 	for i := range limits {
-		c.showKept(&limits[i])
+		c.showKept(&limits[i], now)
 	}
 	if untouched > 0 {
 		s.Printf("%s\n", s.Paint(screen.Faint, fmt.Sprintf("%d %s untouched (--all shows them)", untouched, plural(int64(untouched), "limit", "limits"))))

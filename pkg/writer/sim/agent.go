@@ -49,7 +49,7 @@ func (a *agent) waitsFor() string {
 
 // simConfig has a limit of every kind, small enough to be reached. The capacity of the session is configured, or 0: then
 // only the provider tells it.
-func simConfig(sharedUnits int64) quota.Config {
+func simConfig(sharedUnits int64, stints bool) quota.Config {
 	policy := quota.DefaultPolicy()
 	policy.MaxLifetime, policy.MinLease, policy.RequestHorizon = 25*quota.Second, 4*quota.Second, horizon
 	policy.ExpiringNotice, policy.ClosedKept = 2*quota.Second, 20
@@ -58,7 +58,7 @@ func simConfig(sharedUnits int64) quota.Config {
 	tokens := func(id string, capacity int64, w quota.Window) quota.Limit {
 		return quota.Limit{ID: id, Name: id, Scope: quota.Scope{Account: "acc"}, Unit: quota.UnitTokens, Capacity: capacity, Window: w}
 	}
-	return quota.Config{
+	c := quota.Config{
 		Providers: []quota.Provider{{Name: "openai"}},
 		Accounts:  []quota.Account{{ID: "acc", Provider: "openai", Kind: quota.KindAPI}},
 		Limits: []quota.Limit{
@@ -72,11 +72,17 @@ func simConfig(sharedUnits int64) quota.Config {
 		Policy:     policy,
 		Teams:      simTeams(),
 	}
+	if stints {
+		held := tokens(stint, stintUnits, quota.Window{Kind: quota.WindowSession, Duration: stintLasts})
+		held.HoldBack = &quota.HoldBack{Percent: stintHeldBack, Priority: quota.PriorityHigh, Until: stintUntil}
+		c.Limits = append(c.Limits, held)
+	}
+	return c
 }
 
 // configure is the first request of all; the others begin when it is answered.
 func (a *agent) configure() {
-	a.do("apply", quota.ApplyConfig{Actor: quota.Actor{Principal: "op"}, Config: simConfig(a.world.sharedUnits)}, func(r quota.Result) {
+	a.do("apply", quota.ApplyConfig{Actor: quota.Actor{Principal: "op"}, Config: simConfig(a.world.sharedUnits, a.world.stints)}, func(r quota.Result) {
 		if !r.OK() && a.world.oracle.ledger.State().Config.Version == 0 {
 			a.world.violate("the configuration was refused: %s", r.Message)
 		}

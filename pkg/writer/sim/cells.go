@@ -113,6 +113,8 @@ const (
 	ShrunkForFloor   // gave a part back and went on
 	ReclaimedLater   // for an owner that had waited before
 	KeptForFloor     // refused what is left, which a floor keeps
+	KeptForHigh      // refused what is left, which is held back for high priority
+	LetGo            // granted from what was held back, in the window's last part
 	FannedOut        // refused for having too many at once
 	TooQuick         // refused for asking for too many in a minute
 	outcomes
@@ -126,7 +128,7 @@ var outcomeNames = [outcomes]string{
 	"granted from the queue", "cancelled in the queue", "timed out in the queue", "line kept for its head", "observed",
 	"observed, not configured", "closed by the provider", "window told", "window told less than held",
 	"stricter limit told", "looser limit told", "told late", "floor of a told window", "refused by a told limit", "preempting", "preempted", "part taken", "shrunk for a floor", "reclaimed later",
-	"refused for a floor", "refused by fan-out", "refused as too quick",
+	"refused for a floor", "refused for high priority", "granted what was let go", "refused by fan-out", "refused as too quick",
 }
 
 // String names the outcome.

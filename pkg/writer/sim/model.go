@@ -29,6 +29,7 @@ type counted struct {
 	configured int64
 	toldAt     quota.Instant // when the provider said the capacity that counts; 0 for never
 	bucket     bucket
+	letGo      quota.Instant // when what it holds back is let go; 0 while it is not open
 }
 
 func newModel(w *world) model {
@@ -50,7 +51,7 @@ func (m *model) fold(e quota.Event) {
 			m.limits[l.ID] = c
 		}
 		for _, span := range e.Opened {
-			m.limits[span.Limit].start = span.Start
+			m.open(span)
 		}
 	case *quota.ReservationGranted:
 		if m.reservations[e.Reservation] != nil || m.closed[e.Reservation] {
@@ -79,14 +80,15 @@ func (m *model) fold(e quota.Event) {
 	case *quota.ReservationClosed:
 		m.close(e)
 	case *quota.WindowOpened:
-		m.limits[e.Span.Limit].start = e.Span.Start
+		m.open(e.Span)
 	case *quota.WindowRolled:
 		m.rolled++
 		l := m.limits[e.Next.Limit]
 		if l.used != e.Used {
 			m.world.violate("limit %s rolls over with %d used, charged were %d", e.Next.Limit, e.Used, l.used)
 		}
-		l.used, l.start, l.shut = 0, e.Next.Start, 0
+		l.used, l.shut = 0, 0
+		m.open(e.Next)
 		if e.Next.Limit == shared {
 			m.team(owners).used, m.team(guests).used = 0, 0
 		}
@@ -113,6 +115,9 @@ func (m *model) hold(reservation, team string, at quota.Instant, holds []quota.L
 		m.moveTeam(h.Limit, team, 0, h.Amount)
 		if h.Limit == shared {
 			m.keepsFloors(reservation, team, h.Amount)
+		}
+		if h.Limit == stint {
+			m.holdsBack(reservation, h.Amount, at)
 		}
 	}
 }

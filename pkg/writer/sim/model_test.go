@@ -24,7 +24,7 @@ func TestWhatComesBack(t *testing.T) {
 			w := newWorld(1, false)
 			m := &w.oracle.model
 			for _, e := range []quota.Event{
-				&quota.ConfigApplied{Config: simConfig(sessionUnits)},
+				&quota.ConfigApplied{Config: simConfig(sessionUnits, false)},
 				borrows("first", 524), borrows("second", 868),
 				takesBack("second", 577), takesBack("second", 291), takesBack("first", 149),
 				&quota.UsageRecorded{Reservation: "second", Labels: guestLabels(), Charges: []quota.Charge{{Limit: shared, Amount: 12, Within: 12}}},

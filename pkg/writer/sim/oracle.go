@@ -203,6 +203,8 @@ func (o *oracle) tally(c *call, r *quota.Result) {
 			if o.model.limits["rpm"].toldAt != 0 {
 				w.reach(DeniedByTold)
 			}
+		case r.Limit == stint && r.Reason == quota.ReasonHeldBack:
+			w.reach(KeptForHigh)
 		case r.Reason == quota.ReasonHeldBack:
 			w.reach(KeptForFloor)
 		case strings.HasPrefix(r.Limit, "fan-out of "):

@@ -85,6 +85,7 @@ type world struct {
 	holder *node         // of the lease: the last one that was elected
 	// sharedUnits is the configured capacity of the session; 0 where only the provider tells it.
 	sharedUnits int64
+	stints      bool // there is a window with a part that is held back
 }
 
 // rates are how often things go wrong in this schedule.
@@ -102,6 +103,7 @@ func newWorld(seed uint64, trace bool) *world {
 	if w.sharedUnits = sessionUnits; w.rand.IntN(4) == 0 {
 		w.sharedUnits = 0
 	}
+	w.stints = seed%stintsIn == 1
 	w.store = &store{world: w}
 	w.oracle = newOracle(w)
 	for i := range processes {

@@ -111,7 +111,8 @@ function fillRow(row, limit, outlook) {
   figure(used, limit.used);
   figure(held, limit.held);
   figure(back, limit.held_back);
-  mark(back, "title", limit.held_back ? `${f.exact(limit.held_back, unit)}, for work of priority ${limit.held_for} and above` : "");
+  const until = limit.held_until ? ` until ${f.inFull(limit.held_until)}` : "";
+  mark(back, "title", limit.held_back ? `${f.exact(limit.held_back, unit)}, for work of priority ${limit.held_for} and above${until}` : "");
   figure(drift, limit.outside);
   cell(left, known ? f.amount(limit.available, unit) : "", known ? f.exact(limit.available, unit) : "");
   text(row.reset, resetText(limit));
