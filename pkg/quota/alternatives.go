@@ -41,7 +41,7 @@ func (c *climb) alternatives(p *Principal) (list []Alternative) {
 	}
 	list = c.elsewhere(p)
 	for _, choice := range c.own[:min(smallerTried, len(c.own))] {
-		if part := c.largestPart(choice); part > 0 {
+		if part := c.largestPart(choice); part >= max(1, c.wish.MinTokens) { // less is of no use to who asks
 			list = append(list, Alternative{Kind: AlternativeSmaller, Provider: choice.account.Provider, Account: choice.account.ID, Model: choice.model, Tokens: part})
 		}
 	}
@@ -73,14 +73,14 @@ func (c *climb) elsewhere(p *Principal) (list []Alternative) {
 	return list
 }
 
-// later tells when what was refused for now may be granted in full.
+// later tells when what was refused for now may be granted in full. That a part may be says nothing about all of it.
 func (c *climb) later() (list []Alternative) {
 	seen := map[choice]bool{}
 	for _, r := range c.refusals {
-		if !r.retryable || r.account == nil || seen[r.choice] {
+		if !r.retryable || r.account == nil || r.part || seen[r.choice] {
 			continue
 		}
-		seen[r.choice] = true // the first is the one in full
+		seen[r.choice] = true
 		list = append(list, Alternative{
 			Kind: AlternativeLater, Provider: r.account.Provider, Account: r.account.ID, Model: r.model, Tokens: c.wish.Amount.Tokens.Total(),
 			At: c.env.Now.Add(r.retryAfter),

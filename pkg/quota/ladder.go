@@ -98,6 +98,7 @@ type refused struct {
 	*refusal
 	labels Labels
 	asks   []ask // where a limit refused
+	part   bool  // and what it refused is a part of what was asked for
 }
 
 // offer is what a rung found.
@@ -200,7 +201,7 @@ func (c *climb) amount(on choice, amount Amount) (*offer, *refused) {
 		r = c.state.admitAll(o.asks, c.env.Now)
 	}
 	if r != nil {
-		return nil, &refused{on, r, o.labels, o.asks}
+		return nil, &refused{on, r, o.labels, o.asks, amount != c.wish.Amount}
 	}
 	return o, nil
 }

@@ -1,6 +1,9 @@
 package quota
 
-import "testing"
+import (
+	"fmt"
+	"testing"
+)
 
 // pool is a configuration with three subscriptions of one provider, one of another, and a window on each.
 func pool(policy Policy) Config {
@@ -74,19 +77,26 @@ func TestTheLadder(t *testing.T) {
 		queued  bool
 		code    Code
 	}{
-		"full on the first":            {nil, func(*ledger) {}, nil, "m1", "opus-4", 600, false, CodeOK},
-		"another account":              {nil, func(l *ledger) { l.fill("m1", 500) }, nil, "m2", "opus-4", 600, false, CodeOK},
-		"smaller":                      {nil, func(l *ledger) { l.fill("m1", 500); l.fill("m2", 600); l.fill("m3", 800) }, func(r *Reserve) { r.MinTokens = 100 }, "m1", "opus-4", 500, false, CodeOK},
-		"not smaller than of use":      {nil, func(l *ledger) { l.fill("m1", 500); l.fill("m2", 600); l.fill("m3", 800) }, func(r *Reserve) { r.MinTokens = 501 }, "", "", 0, false, CodeInsufficientQuota},
-		"another model":                {nil, func(l *ledger) { l.spendOpus(1000) }, func(r *Reserve) { r.Account, r.AcceptModels = "m1", []string{"haiku"} }, "", "", 0, false, CodeInsufficientQuota},
-		"another provider":             {nil, full, func(r *Reserve) { r.AcceptProviders, r.AcceptModels = []string{"openai"}, []string{"gpt-5"} }, "o1", "gpt-5", 600, false, CodeOK},
-		"a model of a provider":        {nil, full, func(r *Reserve) { r.AcceptProviders, r.AcceptModels = []string{"openai"}, []string{"openai/o9"} }, "o1", "o9", 600, false, CodeOK},
-		"not a model it does not have": {nil, full, func(r *Reserve) { r.AcceptProviders, r.AcceptModels = []string{"openai"}, []string{"o9"} }, "", "", 0, false, CodeInsufficientQuota},
-		"only acceptable accounts":     {nil, func(l *ledger) { l.fill("m1", 500) }, func(r *Reserve) { r.AcceptAccounts = []string{"m3"} }, "m3", "opus-4", 600, false, CodeOK},
-		"an account besides":           {nil, func(l *ledger) { l.fill("m1", 500) }, func(r *Reserve) { r.Account, r.AcceptAccounts = "m1", []string{"m3"} }, "m3", "opus-4", 600, false, CodeOK},
-		"the queue":                    {nil, full, func(r *Reserve) { r.MaxWait = Hour }, "", "", 0, true, CodeOK},
-		"the queue is not asked for":   {nil, full, nil, "", "", 0, false, CodeInsufficientQuota},
-		"no queue by configuration":    {[]Rung{RungFull, RungAccount}, full, func(r *Reserve) { r.MaxWait = Hour }, "", "", 0, false, CodeInsufficientQuota},
+		"full on the first":       {nil, func(*ledger) {}, nil, "m1", "opus-4", 600, false, CodeOK},
+		"another account":         {nil, func(l *ledger) { l.fill("m1", 500) }, nil, "m2", "opus-4", 600, false, CodeOK},
+		"smaller":                 {nil, func(l *ledger) { l.fill("m1", 500); l.fill("m2", 600); l.fill("m3", 800) }, func(r *Reserve) { r.MinTokens = 100 }, "m1", "opus-4", 500, false, CodeOK},
+		"not smaller than of use": {nil, func(l *ledger) { l.fill("m1", 500); l.fill("m2", 600); l.fill("m3", 800) }, func(r *Reserve) { r.MinTokens = 501 }, "", "", 0, false, CodeInsufficientQuota},
+		"another model":           {nil, func(l *ledger) { l.spend("m1", 1000); l.wait(6 * Hour) }, func(r *Reserve) { r.Account, r.AcceptModels = "m1", []string{"haiku"} }, "m1", "haiku", 600, false, CodeOK},
+		"smaller before another model": {nil, func(l *ledger) { l.spend("m1", 900); l.wait(6 * Hour) }, func(r *Reserve) {
+			r.Account, r.AcceptModels, r.MinTokens = "m1", []string{"haiku"}, 50
+		}, "m1", "opus-4", 100, false, CodeOK},
+		"part of another model": {nil, func(l *ledger) { l.spend("m1", 1000); l.wait(6 * Hour); l.haiku(700) }, func(r *Reserve) {
+			r.Account, r.AcceptModels, r.MinTokens = "m1", []string{"haiku"}, 50
+		}, "m1", "haiku", 300, false, CodeOK},
+		"not a model of a spent account": {nil, func(l *ledger) { l.spend("m1", 1000) }, func(r *Reserve) { r.Account, r.AcceptModels = "m1", []string{"haiku"} }, "", "", 0, false, CodeInsufficientQuota},
+		"another provider":               {nil, full, func(r *Reserve) { r.AcceptProviders, r.AcceptModels = []string{"openai"}, []string{"gpt-5"} }, "o1", "gpt-5", 600, false, CodeOK},
+		"a model of a provider":          {nil, full, func(r *Reserve) { r.AcceptProviders, r.AcceptModels = []string{"openai"}, []string{"openai/o9"} }, "o1", "o9", 600, false, CodeOK},
+		"not a model it does not have":   {nil, full, func(r *Reserve) { r.AcceptProviders, r.AcceptModels = []string{"openai"}, []string{"o9"} }, "", "", 0, false, CodeInsufficientQuota},
+		"only acceptable accounts":       {nil, func(l *ledger) { l.fill("m1", 500) }, func(r *Reserve) { r.AcceptAccounts = []string{"m3"} }, "m3", "opus-4", 600, false, CodeOK},
+		"an account besides":             {nil, func(l *ledger) { l.fill("m1", 500) }, func(r *Reserve) { r.Account, r.AcceptAccounts = "m1", []string{"m3"} }, "m3", "opus-4", 600, false, CodeOK},
+		"the queue":                      {nil, full, func(r *Reserve) { r.MaxWait = Hour }, "", "", 0, true, CodeOK},
+		"the queue is not asked for":     {nil, full, nil, "", "", 0, false, CodeInsufficientQuota},
+		"no queue by configuration":      {[]Rung{RungFull, RungAccount}, full, func(r *Reserve) { r.MaxWait = Hour }, "", "", 0, false, CodeInsufficientQuota},
 		"the queue before a provider": {[]Rung{RungFull, RungAccount, RungQueue, RungModel}, full, func(r *Reserve) {
 			r.MaxWait, r.AcceptProviders, r.AcceptModels = Hour, []string{"openai"}, []string{"gpt-5"}
 		}, "", "", 0, true, CodeOK},
@@ -112,8 +122,13 @@ func TestTheLadder(t *testing.T) {
 	}
 }
 
-// spendOpus uses up the window of the opus models, and of the account.
-func (l *ledger) spendOpus(tokens int64) { l.spend("m1", tokens) }
+// haiku holds units of m1 for another model than opus.
+func (l *ledger) haiku(tokens int64) {
+	l.t.Helper()
+	if r := l.reserve(tokens, on("m1"), func(r *Reserve) { r.Actor, r.Model = Actor{"bob", "b"}, "haiku" }); !r.OK() {
+		l.t.Fatalf("haiku: %+v", r)
+	}
+}
 
 func TestWhatIsAfterTheQueueIsTriedAtItsEnd(t *testing.T) {
 	t.Parallel()
@@ -215,5 +230,32 @@ func TestARefusalNamesAlternatives(t *testing.T) {
 	}
 	if last.Kind != AlternativeLater || last.Account != "m2" || last.At != t0.Add(5*Hour) {
 		t.Errorf("the last is %+v", last)
+	}
+}
+
+// What is of no use is no alternative: less than min_tokens, and all of it on a window that never holds as much, though that
+// may give the least that was asked for.
+func TestAnAlternativeIsOfUse(t *testing.T) {
+	t.Parallel()
+	l := newLedger(t)
+	config := pool(DefaultPolicy())
+	for i := range config.Limits {
+		if config.Limits[i].ID == "m2/s" {
+			config.Limits[i].Capacity = 100
+		}
+	}
+	l.must(ApplyConfig{Config: config})
+	l.fill("m1", 950)
+	l.fill("m2", 90)
+	r := l.reserve(600, func(r *Reserve) { r.AcceptAccounts, r.MinTokens = []string{"m1", "m2"}, 60 })
+	if r.Code != CodeInsufficientQuota || !r.Retryable {
+		t.Fatalf("got %+v", r)
+	}
+	got := ""
+	for _, a := range r.Alternatives {
+		got += fmt.Sprintf("%s %s %d, ", a.Kind, a.Account, a.Tokens)
+	}
+	if want := "account m3 600, provider o1 600, later m1 600, "; got != want {
+		t.Errorf("the alternatives are %q, want %q", got, want)
 	}
 }
