@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/bursarhq/bursar/pkg/ledger"
 	"github.com/bursarhq/bursar/pkg/quota"
+	"github.com/bursarhq/bursar/pkg/wire"
 	"github.com/bursarhq/bursar/services/allocator"
 	"github.com/bursarhq/bursar/services/cli/internal/ledgerlog"
 	"github.com/bursarhq/bursar/services/cli/internal/screen"
@@ -26,7 +28,12 @@ func (a *app) explain() *cobra.Command {
 			"has no reservation: name its request id.",
 		Example: "  bursar explain 01936f3e-9d7c-7e5a-8a1b-3c4d5e6f7081",
 		Args:    exactly("RESERVATION|REQUEST"),
-		RunE:    func(cmd *cobra.Command, args []string) error { return a.tellStory(cmd.Context(), args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if args[0] == "" {
+				return usagef("give RESERVATION|REQUEST, not an empty one")
+			}
+			return a.tellStory(cmd.Context(), args[0])
+		},
 	}
 }
 
@@ -46,7 +53,7 @@ func (a *app) tellStory(ctx context.Context, id string) error {
 		} else {
 			a.log.Warn("where the log begins cannot be read: amounts of money may be shown in micro-USD", "error", err)
 		}
-		reader := story.NewReader(id, config)
+		reader := story.NewReader(id, config, a.zoneOfTexts())
 		unreadable := 0
 		err = log.Each(ctx, func(e ledger.Entry) error {
 			c, err := ledger.Decode(e.Data)
@@ -65,10 +72,18 @@ func (a *app) tellStory(ctx context.Context, id string) error {
 		}
 		told := reader.Story()
 		if len(told.Lines) == 0 {
-			return fmt.Errorf("nothing in the kept log is about %q: it is no reservation or request of workspace %s, or older than the log", id, workspace)
+			return wire.NewError(quota.CodeAllocationNotFound, "nothing in the kept log is about %q: it is no reservation or request of workspace %s, or older than the log", id, workspace)
 		}
 		return a.show(told, func() { a.showStory(told) })
 	})
+}
+
+// zoneOfTexts is UTC for scripts, and for people that of the clock on the wall, as in the column beside the texts.
+func (a *app) zoneOfTexts() *time.Location {
+	if a.options.json {
+		return time.UTC
+	}
+	return time.Local
 }
 
 func (a *app) showStory(told *story.Story) {

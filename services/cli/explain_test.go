@@ -6,6 +6,7 @@ import (
 
 	"github.com/jedib0t/go-pretty/v6/text"
 
+	"github.com/bursarhq/bursar/pkg/quota"
 	"github.com/bursarhq/bursar/pkg/wire"
 	"github.com/bursarhq/bursar/services/cli/internal/screen"
 	"github.com/bursarhq/bursar/services/cli/internal/story"
@@ -34,7 +35,7 @@ func (i *instance) explainedRefusal() {
 		i.t.Errorf("explain %+v, want why it was refused and what would have helped", told)
 	}
 	fits(i.t, i.do(ExitOK, "explain", request))
-	if got := document[failure](i.t, i.do(ExitFailure, "explain", "no-such-id", "--json")); !strings.Contains(got.Error.Message, "no-such-id") {
+	if got := document[failure](i.t, i.do(ExitFailure, "explain", "no-such-id", "--json")); got.Error.Code != quota.CodeAllocationNotFound || !strings.Contains(got.Error.Message, "no-such-id") {
 		i.t.Errorf("nothing to explain: %+v", got.Error)
 	}
 }

@@ -33,11 +33,11 @@ func (s *Story) tell(event quota.Event) {
 	case *quota.ReservationExtended:
 		if e.Reservation == s.ID {
 			s.Granted += e.Amount.Tokens.Total()
-			s.say(e.At, nil, "extended by %s tokens, until %s", screen.Count(e.Amount.Tokens.Total()), clock(e.Expires))
+			s.say(e.At, nil, "extended by %s tokens, until %s", screen.Count(e.Amount.Tokens.Total()), s.clock(e.Expires))
 		}
 	case *quota.ReservationExpiring:
 		if e.Reservation == s.ID {
-			s.say(e.At, nil, "warned that it ends at %s unless there is a sign of life", clock(e.Expires))
+			s.say(e.At, nil, "warned that it ends at %s unless there is a sign of life", s.clock(e.Expires))
 		}
 	case *quota.ReservationPreempting:
 		if e.Reservation == s.ID {
@@ -84,7 +84,7 @@ func (s *Story) granted(e *quota.ReservationGranted) {
 	if len(e.Passed) > 0 {
 		why = append(why, fmt.Sprintf("passed %d in the queue that it was smaller than", len(e.Passed)))
 	}
-	s.say(e.At, why, "granted %s tokens on %s for %s, %s priority, until %s", screen.Count(s.Granted), e.Labels.Account, e.Labels.Model, e.Labels.Priority, clock(e.Expires))
+	s.say(e.At, why, "granted %s tokens on %s for %s, %s priority, until %s", screen.Count(s.Granted), e.Labels.Account, e.Labels.Model, e.Labels.Priority, s.clock(e.Expires))
 }
 
 func (s *Story) queued(e *quota.ReservationQueued) {
@@ -96,9 +96,9 @@ func (s *Story) queued(e *quota.ReservationQueued) {
 	}
 	why = append(why, s.owed(e.Bounds)...)
 	if e.GrantAt != 0 {
-		why = append(why, fmt.Sprintf("a grant was predicted for %s to %s", clock(e.GrantFrom), clock(e.GrantTo)))
+		why = append(why, "a grant was predicted for "+s.between(e.GrantFrom, e.GrantTo))
 	}
-	s.say(e.At, why, "%s tokens of %s priority were queued at place %d, until %s", screen.Count(s.asked), e.Labels.Priority, e.Position, clock(e.Until))
+	s.say(e.At, why, "%s tokens of %s priority were queued at place %d, until %s", screen.Count(s.asked), e.Labels.Priority, e.Position, s.clock(e.Until))
 	if e.Available > 0 && e.Available < e.Requested && e.Wish.MinTokens == 0 {
 		s.Helpful = append(s.Helpful, fmt.Sprintf("min_tokens: %s of %s was free on %s at once", s.of(e.Limit, e.Available), s.of(e.Limit, e.Requested), e.Limit))
 	}
@@ -158,7 +158,7 @@ func (s *Story) closed(e *quota.ReservationClosed) {
 	why = append(why, s.returned(e.Returned)...)
 	switch e.Outcome {
 	case quota.OutcomeExpired:
-		why = append([]string{"no report, extension or settlement came before " + clock(e.Expires)}, why...)
+		why = append([]string{"no report, extension or settlement came before " + s.clock(e.Expires)}, why...)
 		s.Helpful = append(s.Helpful, "a report before the lease ended: also an empty one is a sign of life")
 	case quota.OutcomeRevoked:
 		why = append([]string{"taken back" + by(e.By) + reason(e.Reason)}, why...)
@@ -189,4 +189,14 @@ func reason(text string) string {
 }
 
 // clock writes a time of the ledger.
-func clock(at quota.Instant) string { return at.Time().Format("2006-01-02 15:04:05Z") }
+func (s *Story) clock(at quota.Instant) string {
+	return at.Time().In(s.zone).Format("2006-01-02 15:04:05Z07:00")
+}
+
+// between writes a span of the ledger's time, which may be within a second.
+func (s *Story) between(from, to quota.Instant) string {
+	if first, last := s.clock(from), s.clock(to); first != last {
+		return first + " to " + last
+	}
+	return s.clock(to)
+}

@@ -15,11 +15,11 @@ func (s *Story) preempting(e *quota.ReservationPreempting) {
 		s.Helpful = append(s.Helpful, advice)
 	}
 	if e.Units == 0 {
-		s.say(e.At, why, "told that it is preempted at %s", clock(e.Expires))
+		s.say(e.At, why, "told that it is preempted at %s", s.clock(e.Expires))
 		return
 	}
 	why = append(why, fmt.Sprintf("%s of %s are needed there, and no more is taken", s.of(e.Limit, e.Units), e.Limit))
-	s.say(e.At, why, "told that it gives %s tokens back at %s and keeps the rest", screen.Count(e.Amount.Tokens.Total()), clock(e.Expires))
+	s.say(e.At, why, "told that it gives %s tokens back at %s and keeps the rest", screen.Count(e.Amount.Tokens.Total()), s.clock(e.Expires))
 }
 
 // owed tells of who waits what a floor guarantees to it.

@@ -10,6 +10,7 @@ import (
 	"cmp"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/bursarhq/bursar/pkg/ledger"
 	"github.com/bursarhq/bursar/pkg/quota"
@@ -30,7 +31,8 @@ type Story struct {
 	Commits  []uint64      `json:"commits"`
 	asked    int64         // of a queued one
 	queuedAt quota.Instant // 0 for never
-	units    map[string]quota.Unit
+	zone     *time.Location
+	limits   map[string]known
 }
 
 // Line is one thing that happened.
@@ -47,9 +49,10 @@ type Reader struct {
 	principals map[string]ledger.Key // of the wanted request, by principal
 }
 
-// NewReader looks for a reservation or a request by its id. config is the one that held where the log begins.
-func NewReader(id string, config *quota.Config) *Reader {
-	r := &Reader{story: Story{ID: id, Lines: []Line{}, Helpful: []string{}, Commits: []uint64{}, units: map[string]quota.Unit{}}, principals: map[string]ledger.Key{}}
+// NewReader looks for a reservation or a request by its id. config is the one that held where the log begins; times in the
+// texts are of a zone.
+func NewReader(id string, config *quota.Config, zone *time.Location) *Reader {
+	r := &Reader{story: Story{ID: id, Lines: []Line{}, Helpful: []string{}, Commits: []uint64{}, zone: zone, limits: map[string]known{}}, principals: map[string]ledger.Key{}}
 	if request, err := wire.ParseRequestID(id); err == nil {
 		r.request = string(request[:])
 	}
@@ -95,7 +98,7 @@ func (r *Reader) meetConfig(c *quota.Config) {
 	for _, p := range c.Principals {
 		r.know(p.Name)
 	}
-	r.story.knowLimits(c.Limits)
+	r.story.know(c)
 }
 
 func (r *Reader) know(principal string) {
@@ -152,36 +155,6 @@ func (s *Story) answered(c *ledger.Commit, a *ledger.Answer) {
 	s.refusal(&a.Result, c.At)
 }
 
-// refusal says what would have helped.
-func (s *Story) refusal(r *quota.Result, at quota.Instant) {
-	for _, o := range r.Alternatives {
-		s.Helpful = append(s.Helpful, alternative(&o, at))
-	}
-	if len(r.Alternatives) == 0 && r.Available > 0 && r.Available < r.Requested {
-		s.Helpful = append(s.Helpful, fmt.Sprintf("asking for at most %s on %s", s.of(r.Limit, r.Available), r.Limit))
-	}
-	switch {
-	case !r.Retryable:
-		s.Helpful = append(s.Helpful, "waiting would not have helped: ask for less, or raise the limit")
-	case r.RetryAfter > 0:
-		s.Helpful = append(s.Helpful, fmt.Sprintf("asking again %s later, or a max_wait of as long", r.RetryAfter.Duration()))
-	}
-	if r.HeldBack > 0 {
-		s.Helpful = append(s.Helpful, fmt.Sprintf("a higher priority: %s of %s is left and kept for those", s.of(r.Limit, r.HeldBack), r.Limit))
-	}
-}
-
-func alternative(o *quota.Alternative, at quota.Instant) string {
-	switch o.Kind {
-	case quota.AlternativeSmaller:
-		return fmt.Sprintf("min_tokens: %s were free on %s", screen.Count(o.Tokens), o.Account)
-	case quota.AlternativeLater:
-		return fmt.Sprintf("a max_wait of %s: then %s has room", o.At.Sub(at).Duration(), cmp.Or(o.Account, o.Provider))
-	default:
-		return fmt.Sprintf("accepting %s: all of it was free there", strings.TrimSpace(strings.Join([]string{o.Provider, o.Account, o.Model}, " ")))
-	}
-}
-
 // tried words the rungs of the ladder.
 func (s *Story) tried(steps []quota.Step) (why []string) {
 	for _, t := range steps {
@@ -211,15 +184,8 @@ func (s *Story) returned(list []quota.LimitAmount) (why []string) {
 
 // of writes units of a limit: money as money.
 func (s *Story) of(limit string, n int64) string {
-	if s.units[limit] == quota.UnitMicroUSD {
+	if s.limits[limit].unit == quota.UnitMicroUSD {
 		return quota.Dollars(n)
 	}
 	return screen.Count(n)
-}
-
-// knowLimits remembers in what units limits count.
-func (s *Story) knowLimits(limits []quota.Limit) {
-	for i := range limits {
-		s.units[limits[i].ID] = limits[i].Unit
-	}
 }

@@ -3,6 +3,7 @@ package story
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/bursarhq/bursar/pkg/ledger"
 	"github.com/bursarhq/bursar/pkg/quota"
@@ -79,7 +80,7 @@ func (b *books) story(id string) *Story {
 	if request, ok := b.ids[id]; ok {
 		id = request
 	}
-	r := NewReader(id, &quota.Config{})
+	r := NewReader(id, &quota.Config{}, time.UTC)
 	for _, c := range b.commits {
 		r.Add(c)
 	}
@@ -148,7 +149,7 @@ func TestStories(t *testing.T) {
 func TestMoneyIsToldInDollars(t *testing.T) {
 	t.Parallel()
 	config := &quota.Config{Limits: []quota.Limit{{ID: "api/month", Unit: quota.UnitMicroUSD}}}
-	r := NewReader("r1", config)
+	r := NewReader("r1", config, time.UTC)
 	r.Add(&ledger.Commit{Number: 7, At: t0, Events: []quota.Event{
 		&quota.ReservationGranted{
 			At: t0, Reservation: "r1", Amount: quota.Amount{Tokens: quota.Tokens{Output: 500}},
