@@ -96,7 +96,7 @@ func faultyFlag(err error) error {
 	if !ok {
 		return err
 	}
-	wants := map[string]string{"int": "a whole number", "int64": "a whole number", "uint": "a whole number from 0 on", "duration": "a span of time such as 90s or 2h", "bool": "true or false"}
+	wants := map[string]string{"int": "a whole number", "int64": "a whole number", "uint": "a whole number from 0 on", "duration": "a span of time such as 90s or 2h", "bool": "true or false", "float64": "a number"}
 	want := wants[invalid.GetFlag().Value.Type()]
 	switch {
 	case errors.Is(err, strconv.ErrRange):

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -184,9 +185,7 @@ func observed(request *wire.ObserveRequest, reply *wire.ObserveReply) *observeVi
 	for _, p := range reply.Problems {
 		told.Problems = append(told.Problems, observeProblem(p))
 	}
-	if reply.Terminal {
-		told.Problems = append(told.Problems, observeProblem{"refusal", reply.Reason, "a limit of a window: this one is no matter of waiting"})
-	}
+	told.Terminal, told.Reason = reply.Terminal, reply.Reason
 	return told
 }
 
@@ -277,6 +276,8 @@ type observeView struct {
 	Account  string           `json:"account"`
 	Windows  []observedWindow `json:"windows"`
 	Problems []observeProblem `json:"problems"`
+	Terminal bool             `json:"terminal,omitempty"` // a refusal that no wait cures
+	Reason   string           `json:"reason,omitempty"`   // in the provider's words
 }
 
 type observedWindow struct {
@@ -293,9 +294,13 @@ type observeProblem struct {
 // showObserved tells a person what was understood, what it changed, and what was not understood.
 func (c *observeCommand) showObserved(told *observeView, now time.Time) {
 	s := c.screen
-	if len(told.Windows) == 0 {
+	switch {
+	case told.Terminal:
+		s.Note(screen.Caution, screen.Clean(fmt.Sprintf("Refused by the provider (%s), and no wait cures it: that is no window that closes.", cmp.Or(told.Reason, "no reason told"))))
+	case len(told.Windows) == 0:
 		s.Note(screen.Caution, "Nothing that tells of a window was understood.")
-	} else {
+	}
+	if len(told.Windows) > 0 {
 		t := &screen.Table{Columns: []screen.Column{
 			{Title: "window"}, {Title: "used", Right: true}, {Title: "resets"}, {Title: "effect"},
 		}}
@@ -304,6 +309,11 @@ func (c *observeCommand) showObserved(told *observeView, now time.Time) {
 			t.Add(screen.Text(screen.Clean(windowOr(w.Said.Window))), screen.Text(usedText(&w.Said)), screen.Text(observedReset(w.Said.ResetsAt, now)), effect(w, now))
 		}
 		s.Table(t)
+	}
+	for i := range told.Windows {
+		if w := &told.Windows[i]; w.Reply.Message != "" && !w.Reply.Effective && !w.Reply.Unknown {
+			s.Note(screen.Caution, screen.Clean(windowOr(w.Said.Window)+": "+w.Reply.Message))
+		}
 	}
 	for _, p := range told.Problems {
 		s.Note(screen.Caution, screen.Clean(fmt.Sprintf("Not understood: %s %q; wanted is %s.", p.Field, p.Value, p.Want)))
@@ -331,13 +341,16 @@ func observedReset(at wire.Time, now time.Time) string {
 	if at == 0 {
 		return "–"
 	}
+	if at.Time().Before(now) {
+		return screen.When(at.Time(), now)
+	}
 	return screen.Until(at.Time(), now)
 }
 
 func effect(w *observedWindow, now time.Time) screen.Cell {
 	switch r := &w.Reply; {
 	case r.ClosedUntil != 0:
-		return screen.Toned(screen.Bad, "closed until "+screen.When(r.ClosedUntil.Time().Local(), now))
+		return screen.Toned(screen.Bad, "closed, opens "+screen.When(r.ClosedUntil.Time().Local(), now))
 	case !r.Recorded:
 		return screen.Toned(screen.Bad, "not taken")
 	case r.Unknown:

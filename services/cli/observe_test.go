@@ -1,10 +1,14 @@
 package cli
 
 import (
+	"bytes"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/bursarhq/bursar/pkg/wire"
+	"github.com/bursarhq/bursar/services/cli/internal/screen"
 )
 
 func TestParseHeaders(t *testing.T) {
@@ -42,6 +46,7 @@ func TestObserveUsage(t *testing.T) {
 		"--account a --headers nowhere.txt":      "nowhere.txt",
 		"--account a --status-line observe.go":   "is not a JSON object",
 		"--account a --body observe.go":          "--status",
+		"--account a --window w --percent much":  `--percent "much" is not a number`,
 	} {
 		got := bursar(t, nil, append([]string{"observe"}, strings.Fields(args)...)...)
 		if got.status != ExitUsage || !strings.Contains(got.stderr, want) {
@@ -78,6 +83,40 @@ func TestObserve(t *testing.T) {
 	}
 	if text := i.do(ExitOK, "observe", "--account", demoAccount, "--window", "session", "--percent", "13"); !strings.Contains(text, "counts") {
 		t.Errorf("by hand: %q", text)
+	}
+}
+
+// TestWhatAnObservationDid: what is told to a person of each kind of reply.
+func TestWhatAnObservationDid(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
+	past, open := wireTime(now.Add(-300*time.Hour)), wireTime(now.Add(10*time.Second))
+	for name, c := range map[string]struct {
+		request wire.ObserveRequest
+		reply   wire.ObserveReply
+		want    string
+		not     string
+	}{
+		"a reset that is past": {
+			wire.ObserveRequest{Raw: &wire.RawObservation{}},
+			wire.ObserveReply{Windows: []wire.ObservedWindow{{Window: "session", LimitID: "a/session", Said: wire.Observation{ResetsAt: past}, Message: "it is older"}}},
+			"session: it is older", " -",
+		},
+		"a window that closes": {wire.ObserveRequest{}, wire.ObserveReply{Recorded: true, Effective: true, ClosedUntil: open}, "closed, opens in 10s, ", "until in"},
+		"what no wait cures":   {wire.ObserveRequest{Raw: &wire.RawObservation{}}, wire.ObserveReply{Terminal: true, Reason: "insufficient_quota"}, "Refused by the provider (insufficient_quota), and no wait cures it", "understood"},
+		"an unconfigured one":  {wire.ObserveRequest{}, wire.ObserveReply{Recorded: true, Unknown: true, Message: "it has many"}, "no limit of this name", "it has many"},
+		"nothing":              {wire.ObserveRequest{Raw: &wire.RawObservation{}}, wire.ObserveReply{}, "Nothing that tells of a window was understood.", "cures"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var out bytes.Buffer
+			command := &observeCommand{app: &app{screen: screen.New(&out, narrow)}}
+			command.showObserved(observed(&c.request, &c.reply), now)
+			text := strings.Join(strings.Fields(out.String()), " ")
+			if !strings.Contains(text, c.want) || strings.Contains(text, c.not) {
+				t.Errorf("says %q, want %q and not %q", text, c.want, c.not)
+			}
+		})
 	}
 }
 

@@ -204,7 +204,7 @@ func alternativesText(list []wire.Alternative, now time.Time) []string {
 	var lines []string
 	for _, a := range list {
 		where := strings.Join(nonEmpty(a.Model, a.Account), " on ")
-		text := screen.Count(a.Tokens) + " tokens, " + where
+		text := counted(a.Tokens, "token") + ", " + where
 		if a.At != 0 {
 			text += ", in " + screen.Span(max(0, a.At.Time().Sub(now)))
 		} else {

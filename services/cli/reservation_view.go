@@ -85,7 +85,7 @@ func amountText(a wire.Amount) string {
 			parts = append(parts, screen.Count(class.n)+" "+class.name)
 		}
 	}
-	text := screen.Count(totalTokens(a.Tokens)) + " tokens"
+	text := counted(totalTokens(a.Tokens), "token")
 	if len(parts) > 1 {
 		text += " (" + strings.Join(parts, ", ") + ")"
 	}

@@ -146,6 +146,7 @@ func (c *statusCommand) showLimits(title string, limits []wire.Limit, now time.T
 		s.Table(t)
 	}
 	for i := range limits {
+		c.showClosed(&limits[i], now)
 		c.showKept(&limits[i], now)
 	}
 	if untouched > 0 {
@@ -172,7 +173,7 @@ func (c *statusCommand) showByAccount(limits []wire.Limit, now time.Time) {
 
 // idle tells whether a limit is full and closed: a limit per minute or a model's window that nobody uses.
 func idle(l *wire.Limit) bool {
-	return l.Used == 0 && l.Held == 0 && l.Outside == 0 && l.Observed == nil && (l.Window == "bucket" || l.ModelGroup != "")
+	return l.Used == 0 && l.Held == 0 && l.Outside == 0 && l.Observed == nil && l.ClosedUntil == 0 && (l.Window == "bucket" || l.ModelGroup != "")
 }
 
 func (c *statusCommand) limitRow(l *wire.Limit, now time.Time) []screen.Cell {
@@ -187,6 +188,9 @@ func (c *statusCommand) limitRow(l *wire.Limit, now time.Time) []screen.Cell {
 	capacity, available := amount(l.Capacity, l.Unit), amount(l.Available, l.Unit)
 	if l.Capacity == 0 {
 		capacity, available = screen.None, screen.None
+	}
+	if l.ClosedUntil.Time().After(now) {
+		tone, available = screen.Bad, "closed"
 	}
 	use := screen.None
 	if l.UsedPercent != nil {

@@ -42,7 +42,7 @@ func (c *statusCommand) showTold(a *wire.Account, now time.Time) {
 	}
 	if until := a.ClosedUntil.Time(); until.After(now) {
 		said = true
-		s.Note(screen.Bad, "refused by the provider (429) until "+screen.When(until.Local(), now))
+		s.Note(screen.Bad, "refused by the provider (429), opens "+screen.When(until.Local(), now))
 	}
 	if a.Overloads > 0 {
 		said = true
@@ -50,6 +50,13 @@ func (c *statusCommand) showTold(a *wire.Account, now time.Time) {
 	}
 	if said {
 		s.Printf("\n")
+	}
+}
+
+// showClosed tells of a window that the provider refuses, whatever is left of it by the books.
+func (c *statusCommand) showClosed(l *wire.Limit, now time.Time) {
+	if until := l.ClosedUntil.Time(); until.After(now) {
+		c.screen.Note(screen.Bad, limitName(l)+": refused by the provider (429), opens "+screen.When(until.Local(), now))
 	}
 }
 
@@ -76,9 +83,9 @@ func toldLimits(limits []wire.Limit, now time.Time) (string, screen.Tone) {
 	if told == 0 {
 		return "", screen.Plain
 	}
-	text := counted(told, "limit") + " told by the provider, the last " + screen.When(last.Local(), now) + "; " + screen.Count(stricter) + " of them decide"
+	text := counted(told, "limit") + " told by the provider, the last " + screen.When(last.Local(), now) + "; " + screen.Count(stricter) + " of them " + plural(stricter, "decides", "decide")
 	if stale > 0 {
-		return text + "; " + screen.Count(stale) + " are stale: the source is away, and what it told last stands", screen.Caution
+		return text + "; " + screen.Count(stale) + " " + plural(stale, "is", "are") + " stale: the source is away, and what it told last stands", screen.Caution
 	}
 	return text, screen.Faint
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -18,11 +19,11 @@ func TestToldLimits(t *testing.T) {
 		return wire.Limit{Capacity: capacity, Told: &wire.Told{Capacity: told, ToldAt: wireTime(now.Add(-ago)), Stale: stale}}
 	}
 	text, _ := toldLimits([]wire.Limit{{}, limit(10, 10, time.Minute, false), limit(10, 90, 2*time.Minute, false)}, now)
-	if !strings.HasPrefix(text, "2 limits told by the provider, the last 1m ago") || !strings.HasSuffix(text, "; 1 of them decide") {
+	if !strings.HasPrefix(text, "2 limits told by the provider, the last 1m ago") || !strings.HasSuffix(text, "; 1 of them decides") {
 		t.Errorf("%q", text)
 	}
 	text, tone := toldLimits([]wire.Limit{limit(10, 10, 3*time.Hour, true)}, now)
-	if !strings.Contains(text, "1 are stale: the source is away") || tone != screen.Caution {
+	if !strings.Contains(text, "1 is stale: the source is away") || tone != screen.Caution {
 		t.Errorf("%q", text)
 	}
 	if text, _ = toldLimits([]wire.Limit{{}}, now); text != "" {
@@ -42,7 +43,7 @@ func TestUnknownWindowsAreShown(t *testing.T) {
 	i.do(ExitOK, "observe", "--account", "openai-api", "--status", "529")
 	for _, command := range []string{"accounts", "status"} {
 		text := i.do(ExitOK, command)
-		for _, want := range []string{"not configured, without effect", "30d_everything", "50%", "fast_output_per_minute", "300k", "400k", "by headers", "refused by the provider (429) until", "overloaded (529)"} {
+		for _, want := range []string{"not configured, without effect", "30d_everything", "50%", "fast_output_per_minute", "300k", "400k", "by headers", "refused by the provider (429), opens in", "overloaded (529)"} {
 			if !strings.Contains(text, want) {
 				t.Errorf("%s does not say %q:\n%s", command, want, text)
 			}
@@ -51,6 +52,47 @@ func TestUnknownWindowsAreShown(t *testing.T) {
 			if n := len([]rune(strings.TrimRight(line, "\n"))); n > 80 {
 				t.Errorf("%s: %d columns: %s", command, n, line)
 			}
+		}
+	}
+}
+
+// TestAClosedWindowIsShown: a window that the provider refuses says so, whatever is left of it, also where nobody has used it.
+func TestAClosedWindowIsShown(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	limit := wire.Limit{LimitID: "m/weekly_opus", Name: "weekly_opus", Account: "m", ModelGroup: "opus", Unit: "tokens", Window: "session", Capacity: 7_000_000, Available: 7_000_000}
+	shown := func(closed wire.Time) string {
+		var out bytes.Buffer
+		l := limit
+		l.ClosedUntil = closed
+		c := &statusCommand{app: &app{screen: screen.New(&out, narrow)}}
+		c.showLimits("m", []wire.Limit{l}, now)
+		return out.String()
+	}
+	text := shown(wireTime(now.Add(90*time.Minute + time.Second)))
+	if !strings.Contains(text, "weekly_opus: refused by the provider (429), opens in 1h 30m, ") || !strings.Contains(text, " closed ") || strings.Count(text, "7M") != 1 {
+		t.Errorf("closed:\n%s", text)
+	}
+	if text := shown(0); strings.Contains(text, "refused") || !strings.Contains(text, "1 limit untouched") {
+		t.Errorf("open:\n%s", text)
+	}
+}
+
+// TestWhatIsLearnedIsShown: the interval, from how much, and whether it decides.
+func TestWhatIsLearnedIsShown(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		learned wire.Learned
+		want    string
+	}{
+		{wire.Learned{Likely: 1_000_000, Low: 940_000, High: 1_100_000, Observations: 34, Decides: true}, "session: learned from 34 observations: it holds 1M (940k to 1.1M)\n"},
+		{wire.Learned{Likely: 1_000_000, Low: 300_000, Observations: 1}, "session: learned from 1 observation: it holds 1M (300k to more), not enough to\ngo by yet\n"},
+	} {
+		var out bytes.Buffer
+		command := &statusCommand{app: &app{screen: screen.New(&out, func(string) string { return "" })}}
+		command.showLimits("", []wire.Limit{{Name: "session", Account: "m", Unit: "tokens", Window: "session", Capacity: 940_000, Learned: &c.learned}}, time.Now())
+		if !strings.Contains(out.String(), c.want) {
+			t.Errorf("does not say %q:\n%s", c.want, out.String())
 		}
 	}
 }
