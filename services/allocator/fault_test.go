@@ -63,35 +63,20 @@ func (p *plant) killedAt(point failpoint.Name, times string) *tally {
 	return y
 }
 
-// twice runs a measurement again if its figure is out of bounds once: a machine that is busy with something else may
-// spoil one, but not both.
-func twice(t *testing.T, measure func() error) {
-	t.Helper()
-	err := measure()
-	if err == nil {
-		return
-	}
-	t.Logf("%v; measuring again", err)
-	if err := measure(); err != nil {
-		t.Error(err)
-	}
-}
-
 //nolint:paralleltest // what is measured needs the machine for itself
 func TestKillInTheMiddleOfAKeyframe(t *testing.T) {
 	newPlant(t, amplyConfig).killedAt(failpoint.MidKeyframe, "")
 }
 
-// A leader that dies is replaced within two seconds, 99 times of 100.
+// A leader that dies is replaced within two seconds, 49 times of 50. The fiftieth may meet a machine that is busy with
+// something else; it takes at most twice as long.
 //
 //nolint:paralleltest // what is measured needs the machine for itself
 func TestTakeover(t *testing.T) {
-	twice(t, func() error { return takeover(t) })
-}
-
-func takeover(t *testing.T) error {
-	t.Helper()
-	const kills = 50
+	const (
+		kills = 50
+		most  = 2 * time.Second
+	)
 	p := newPlant(t, amplyConfig)
 	leader := p.startAllocator("")
 	p.served()
@@ -115,13 +100,11 @@ func takeover(t *testing.T) error {
 	loaded.Wait()
 	y.check(t, p.verify())
 	slices.Sort(took)
-	p99 := took[len(took)*99/100]
-	t.Logf("takeover over %d kills: p50 %s, p90 %s, p99 %s, max %s; %d grants, slowest answer %s",
-		kills, took[kills/2], took[kills*90/100], p99, took[kills-1], y.granted.Load(), y.slowest)
-	if p99 > 2*time.Second {
-		return fmt.Errorf("p99 of a takeover is %s, more than 2 s", p99)
+	t.Logf("takeover over %d kills: p50 %s, p90 %s, p98 %s, max %s; %d grants, slowest answer %s",
+		kills, took[kills/2], took[kills*90/100], took[kills-2], took[kills-1], y.granted.Load(), y.slowest)
+	if took[kills-2] > most || took[kills-1] > 2*most {
+		t.Errorf("the slowest takeovers took %s, want one of them above %s at most, and none above %s", took[kills-5:], most, 2*most)
 	}
-	return nil
 }
 
 // epoch is the epoch of the last commit.
@@ -163,11 +146,6 @@ func (p *plant) servedAfter(probe *client.Client, epoch uint64) uint64 {
 //
 //nolint:paralleltest // what is measured needs the machine for itself
 func TestPausedLeader(t *testing.T) {
-	twice(t, func() error { return pausedLeader(t) })
-}
-
-func pausedLeader(t *testing.T) error {
-	t.Helper()
 	p := newPlant(t, amplyConfig)
 	paused := p.startAllocator("")
 	p.served()
@@ -189,13 +167,12 @@ func pausedLeader(t *testing.T) error {
 	r := p.verify()
 	y.check(t, r)
 	t.Logf("%d grants, slowest answer %s", y.granted.Load(), y.slowest)
-	if r.Epoch != after { // or the other one lost its lease to a busy machine
-		return fmt.Errorf("the returned process wrote: epoch %d after %d", r.Epoch, after)
+	if r.Epoch != after {
+		t.Errorf("the returned process wrote: epoch %d after %d", r.Epoch, after)
 	}
 	if y.slowest > 15*time.Second {
-		return fmt.Errorf("the slowest answer took %s", y.slowest)
+		t.Errorf("the slowest answer took %s", y.slowest)
 	}
-	return nil
 }
 
 // returns lets a paused leader go on and gives it three seconds to do harm. It was asked before it noticed that it was
@@ -250,11 +227,6 @@ func TestKillNATSUnderLoad(t *testing.T) {
 //
 //nolint:paralleltest // what is measured needs the machine for itself
 func TestExpiryIsPunctual(t *testing.T) {
-	twice(t, func() error { return expiry(t) })
-}
-
-func expiry(t *testing.T) error {
-	t.Helper()
 	const reservations = 500
 	p := newPlant(t, amplyConfig)
 	p.startAllocator("")
@@ -275,9 +247,8 @@ func expiry(t *testing.T) error {
 	p99 := late[len(late)*99/100]
 	t.Logf("expiry of %d: p50 %s, p99 %s, max %s after its time", len(late), late[len(late)/2], p99, late[len(late)-1])
 	if late[0] < 0 || p99 > time.Second {
-		return fmt.Errorf("from %s to p99 %s, want from 0 to 1 s", late[0], p99)
+		t.Errorf("from %s to p99 %s, want from 0 to 1 s", late[0], p99)
 	}
-	return nil
 }
 
 // lateness waits for all reservations to be closed and tells how long after its time each was.
