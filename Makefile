@@ -76,6 +76,7 @@ test: setup ## Run every test with the race detector
 test-fault: setup ## Kill, pause and cut off running processes (minutes)
 	cd services && $(GO) test -tags fault -count 1 -timeout 20m -v ./allocator | (grep -v ' level=' || true)
 	cd services && $(GO) test -tags fault -count 1 -timeout 20m -parallel 4 -v -run Killed ./cli
+	cd services && $(GO) test -tags fault -count 1 -timeout 20m -v -run FarBehind ./analytics
 
 .PHONY: test-page
 test-page: setup ## Run the tests that look at the page in a real Chromium

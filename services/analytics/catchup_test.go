@@ -31,7 +31,7 @@ const (
 
 // BenchmarkCatchUp lets a process of its own catch up with a ledger that it has seen nothing of, and
 // reports its pace and its greatest memory. Run it with -benchtime 1x; BURSAR_BENCH_COMMITS=1000000 is
-// the promise of docs/analytics.md.
+// the promise of docs/analytics.md, of which TestMemoryFarBehind checks the beginning.
 func BenchmarkCatchUp(b *testing.B) {
 	behind := defaultBehind
 	if text := os.Getenv(envBehind); text != "" {
@@ -122,7 +122,7 @@ func (s *site) process(points string) *exec.Cmd {
 }
 
 // peakMemory reads the greatest resident memory of a process, in bytes.
-func peakMemory(b *testing.B, pid int) uint64 {
+func peakMemory(b testing.TB, pid int) uint64 {
 	b.Helper()
 	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
