@@ -65,6 +65,8 @@ type Waiting struct {
 	SaidFrom Instant `cbor:"130,keyasint,omitempty"`
 	SaidAt   Instant `cbor:"131,keyasint,omitempty"`
 	SaidTo   Instant `cbor:"132,keyasint,omitempty"`
+	// SaidBy is how that was corrected; empty where an older version said it.
+	SaidBy Correction `cbor:"133,keyasint,omitempty"`
 }
 
 func (w *Waiting) actor() Actor { return Actor{w.Labels.Principal, w.Labels.Agent} }

@@ -61,6 +61,9 @@ func (d decider) wait(c *Reserve, up *climb, reclaimed []Event) (events []Event,
 		Requested: r.requested, Available: r.available, Position: place.Position, GrantFrom: place.GrantFrom, GrantAt: place.GrantAt,
 		GrantTo: place.GrantTo, Config: s.Config.Version, Steps: up.steps,
 	}
+	if place.GrantAt != 0 && s.foreseeable(w) {
+		e.By = s.foresightOf(&w.Labels).correction()
+	}
 	return []Event{e}, Result{
 		Reservation: w.Reservation, Provider: w.Labels.Provider, Account: w.Labels.Account, Model: w.Labels.Model, Priority: w.Labels.Priority,
 		Limit: r.limit, Requested: r.requested, Available: r.available, Capacity: r.capacity, Version: s.Config.Version, Queue: place,

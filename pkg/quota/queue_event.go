@@ -25,6 +25,8 @@ type ReservationQueued struct {
 	GrantTo     Instant `cbor:"14,keyasint,omitempty"`
 	Config      uint64  `cbor:"15,keyasint,omitempty"`
 	Steps       []Step  `cbor:"16,keyasint,omitempty"`
+	// By is how what is predicted was corrected, where windows alone decide about it; empty in older ledgers.
+	By Correction `cbor:"130,keyasint,omitempty"`
 }
 
 // ReservationWaiting says that a queued reservation waits for something else than before, or that its line is kept for it
@@ -93,7 +95,7 @@ func (s *State) applyQueued(e *ReservationQueued) {
 	}
 	w := &Waiting{Reservation: e.Reservation, Labels: e.Labels, Wish: e.Wish, Since: e.At, Until: e.Until, Bounds: e.Bounds}
 	if s.foreseeable(w) {
-		w.SaidFrom, w.SaidAt, w.SaidTo = e.GrantFrom, e.GrantAt, e.GrantTo
+		w.SaidFrom, w.SaidAt, w.SaidTo, w.SaidBy = e.GrantFrom, e.GrantAt, e.GrantTo, e.By
 	}
 	s.enqueue(w)
 	s.totals.Queued++

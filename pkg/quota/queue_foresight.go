@@ -9,7 +9,8 @@ import (
 // all that is corrected by what came of the predictions before, by provider and priority. Three multipliers of what stands
 // before an entry are kept: with the first 10 % of the grants come sooner than predicted, with the second one half, with the third 90 %.
 // After each grant each is moved a little, up where the grant came later than it said and down where it came sooner, in such
-// steps that it stays where it is when it is right so often. So the interval from the first to the third holds four grants of five in the long run, whatever
+// steps that it stays where it is when it is right so often. Predictions of a burst are said with the same multipliers, and what comes of them
+// moves these no farther than a bound. So the interval from the first to the third holds four grants of five in the long run, whatever
 // the reasons why predictions are off.
 
 // Foresight is how predictions of grants are corrected for one provider and priority; multipliers are in thousandths.
@@ -25,6 +26,9 @@ type Foresight struct {
 const (
 	mostTimes   = 8000
 	foreseeStep = 10
+	// mostTaught is how far what was said with one multiplier moves it: hundreds of grants of one burst, all said with the same
+	// and all wrong for the same reason, teach one lesson and not hundreds.
+	mostTaught  = 50
 	leastLesson = Minute // a shorter wait teaches nothing
 	// leastWide is the part of the predicted wait by which the interval goes on after the point at least: a window that resets
 	// grants to those that it reaches one after the other, and not in the instant of the reset.
@@ -35,6 +39,15 @@ const (
 func unlearned(provider string, p Priority) Foresight {
 	return Foresight{Provider: provider, Priority: p, From: 400, At: 800, To: 1200}
 }
+
+// Correction are the multipliers that a prediction was said with, in thousandths.
+type Correction struct {
+	From int64 `cbor:"1,keyasint,omitempty"`
+	At   int64 `cbor:"2,keyasint,omitempty"`
+	To   int64 `cbor:"3,keyasint,omitempty"`
+}
+
+func (f Foresight) correction() Correction { return Correction{f.From, f.At, f.To} }
 
 type foresightKey struct {
 	provider string
@@ -76,10 +89,23 @@ func (s *State) foresaw(w *Waiting, granted Instant) {
 		f = &fresh
 		s.foresight[key] = f
 	}
-	f.From = stepped(f.From, 10, granted > w.SaidFrom)
-	f.At = stepped(f.At, 40, granted > w.SaidAt)
-	f.To = stepped(f.To, 90, granted > w.SaidTo)
+	by := w.SaidBy
+	if by == (Correction{}) { // said by a version that counted every lesson
+		by = f.correction()
+	}
+	f.From = taught(f.From, by.From, 10, granted > w.SaidFrom)
+	f.At = taught(f.At, by.At, 40, granted > w.SaidAt)
+	f.To = taught(f.To, by.To, 90, granted > w.SaidTo)
 	f.From, f.To = min(f.From, f.At), max(f.To, f.At)
+}
+
+// taught moves a multiplier by what came of a prediction that was said with the multiplier as it was then. Where it has gone far
+// enough from that in the same direction, the lesson is known already.
+func taught(times, said, percent int64, later bool) int64 {
+	if later && times-said >= mostTaught || !later && said-times >= mostTaught {
+		return times
+	}
+	return stepped(times, percent, later)
 }
 
 // stepped moves a multiplier that is to be late in so many percent of the grants.

@@ -206,6 +206,40 @@ func TestACorrectionSettles(t *testing.T) {
 	}
 }
 
+// Grants of one burst were all said with the same multipliers: what comes of them moves these no farther than a bound, and what
+// is said with the new ones moves them on. Lessons of an older ledger count each.
+func TestABurstTeachesOneLesson(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		old    bool // said by an older version
+		bursts int
+		want   Foresight // after grants that came later than all that was said
+	}{
+		"one burst":              {false, 1, Foresight{From: 450, At: 852, To: 1254}},
+		"another one after it":   {false, 2, Foresight{From: 500, At: 904, To: 1308}},
+		"one of an older ledger": {true, 1, Foresight{From: 600, At: 1600, To: 3000}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := NewState()
+			labels := Labels{Provider: "claude", Priority: PriorityNormal}
+			for range c.bursts {
+				w := Waiting{Labels: labels, SaidFrom: t0, SaidAt: t0, SaidTo: t0, Since: t0, SaidBy: s.foresightOf(&labels).correction()}
+				if c.old {
+					w.SaidBy = Correction{}
+				}
+				for range 200 {
+					s.foresaw(&w, t0.Add(Hour))
+				}
+			}
+			c.want.Provider, c.want.Priority = labels.Provider, labels.Priority
+			if got := s.foresightOf(&labels); got != c.want {
+				t.Errorf("%+v, want %+v", got, c.want)
+			}
+		})
+	}
+}
+
 // What came of a prediction moves the next ones, and is in the snapshot.
 func TestPredictionsLearn(t *testing.T) {
 	t.Parallel()
@@ -216,8 +250,8 @@ func TestPredictionsLearn(t *testing.T) {
 	}
 	before := l.state.foresightOf(&Labels{Provider: "claude", Priority: PriorityNormal})
 	l.wait(5*Hour - 1)
-	if w := l.state.queue.entries["r2"]; w == nil || w.SaidAt != t0.Add(5*Hour) {
-		t.Fatalf("what was said is not kept: %+v", w)
+	if w := l.state.queue.entries["r2"]; w == nil || w.SaidAt != t0.Add(5*Hour) || w.SaidBy != before.correction() {
+		t.Fatalf("what was said, and how it was corrected, is not kept: %+v", w)
 	}
 	l.wait(1) // the first two are granted when it was said, the third waits on
 	after := l.state.foresightOf(&Labels{Provider: "claude", Priority: PriorityNormal})
