@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bursarhq/bursar/pkg/quota"
 	"github.com/bursarhq/bursar/pkg/wire"
 	"github.com/bursarhq/bursar/services/internal/site"
 )
@@ -80,5 +81,39 @@ principals:
 	}
 	if v, err := s.operator.Verify(ctx); err != nil || !v.OK {
 		t.Errorf("verify: %+v, %v", v, err)
+	}
+}
+
+// TestResetsOfAccounts: a source is asked before the windows of its account reset, of which the view tells those that have an
+// end; without a source nothing is looked up.
+func TestResetsOfAccounts(t *testing.T) {
+	t.Parallel()
+	state, now := quota.NewState(), quota.InstantOf(time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC))
+	config := quota.Config{
+		Accounts: []quota.Account{{ID: "api", Provider: "claude", Kind: quota.KindAPI, LimitsSource: &quota.LimitsSource{Type: "anthropic_rate_limits", KeyEnv: "K"}}},
+		Limits: []quota.Limit{
+			{ID: "api/month", Name: "month", Scope: quota.Scope{Account: "api"}, Unit: quota.UnitTokens, Capacity: 9, Window: quota.Window{Kind: quota.WindowCalendar, Period: quota.PeriodMonth}},
+			{ID: "api/minute", Name: "minute", Scope: quota.Scope{Account: "api"}, Unit: quota.UnitTokens, Capacity: 9, Window: quota.Window{Kind: quota.WindowBucket, Duration: quota.Minute}},
+			{ID: "team/day", Unit: quota.UnitTokens, Capacity: 9, Window: quota.Window{Kind: quota.WindowCalendar, Period: quota.PeriodDay}},
+		},
+		Policy: quota.DefaultPolicy(),
+	}
+	apply := func() {
+		events, r := quota.Decide(state, quota.ApplyConfig{Config: config}, quota.Env{Now: now})
+		if !r.OK() {
+			t.Fatal(r.Message)
+		}
+		for _, e := range events {
+			quota.Apply(state, e)
+		}
+	}
+	apply()
+	if got := viewOf(state, now).Resets; len(got) != 1 || len(got["api"]) != 1 || !got["api"][0].Equal(time.Date(2026, 8, 1, 0, 0, 0, 0, time.UTC)) {
+		t.Errorf("resets %v", got)
+	}
+	config.Accounts[0].LimitsSource = nil
+	apply()
+	if got := viewOf(state, now).Resets; len(got) != 0 {
+		t.Errorf("without a source %v", got)
 	}
 }

@@ -27,10 +27,16 @@ func queue(ctx context.Context, t *testing.T, agent *client.Agent, r wire.Reserv
 	return queued
 }
 
-// TestAPlaceInTheQueueSurvivesARestart: the grant finds the agent under another leader, and the same request id is
-// answered the same.
-func TestAPlaceInTheQueueSurvivesARestart(t *testing.T) {
+// TestAPlaceInTheQueueSurvives: the grant finds the agent under another leader, one that is started when the first has ended or
+// one that stands by, and the same request id is answered the same.
+func TestAPlaceInTheQueueSurvives(t *testing.T) {
 	t.Parallel()
+	t.Run("a restart", func(t *testing.T) { t.Parallel(); aPlaceSurvives(t, false) })
+	t.Run("a takeover", func(t *testing.T) { t.Parallel(); aPlaceSurvives(t, true) })
+}
+
+func aPlaceSurvives(t *testing.T, standby bool) {
+	t.Helper()
 	s := site.Start(t, []string{"ann"})
 	stop := start(t, serviceConfig(t, s, nil))
 	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
@@ -48,8 +54,13 @@ func TestAPlaceInTheQueueSurvivesARestart(t *testing.T) {
 	if p := queued.Place(); p.Position != 1 || p.WaitUntil == 0 || p.GraceMS != 60_000 {
 		t.Errorf("the place is %+v", p)
 	}
-	stop()
-	start(t, serviceConfig(t, s, nil))
+	if standby {
+		start(t, serviceConfig(t, s, nil))
+		stop()
+	} else {
+		stop()
+		start(t, serviceConfig(t, s, nil))
+	}
 	again, err := agent.Reserve(ctx, r)
 	if err != nil || again.State != wire.StateQueued || again.ReservationID != queued.ID() {
 		t.Fatalf("the same request id is answered %+v, %v", again, err)

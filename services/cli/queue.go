@@ -78,8 +78,8 @@ func grantText(p *wire.QueuePlace, now time.Time) string {
 		return ""
 	}
 	span := func(t wire.Time) string { return screen.Span(max(0, t.Time().Sub(now))) }
-	if p.GrantFrom == p.GrantTo {
-		return "expected in " + span(p.GrantAt)
+	if p.GrantFrom == p.GrantTo || !p.GrantFrom.Time().After(now) {
+		return "expected " + expectedText(p, now)
 	}
 	return fmt.Sprintf("expected in %s (from %s to %s)", span(p.GrantAt), span(p.GrantFrom), span(p.GrantTo))
 }
@@ -146,10 +146,22 @@ func (a *app) showQueue(waiting []wire.WaitingView, total int64, now time.Time) 
 			screen.Text(screen.Span(max(0, now.Sub(w.Queue.QueuedAt.Time())))), screen.Text(expectedText(&w.Queue, now)))
 	}
 	s.Table(t)
+	for i := range waiting {
+		a.showOwed(&waiting[i])
+	}
 	if more := total - int64(len(waiting)); more > 0 {
 		s.Printf("%s\n", s.Paint(screen.Faint, fmt.Sprintf("and %d more (`bursar queue --limit %d` shows more)", more, total)))
 	}
 	s.Printf("\n")
+}
+
+// showOwed tells what floors guarantee to who waits: others have it, and are to give it back.
+func (a *app) showOwed(w *wire.WaitingView) {
+	for _, on := range w.WaitsFor {
+		if on.Owed > 0 {
+			a.screen.Note(screen.Faint, screen.Clean(fmt.Sprintf("%s: the floor of team %s on %s guarantees %s of it, and others give that back", w.Agent, w.Team, on.LimitID, screen.Short(on.Owed))))
+		}
+	}
 }
 
 // byWhatFor puts those that wait for the same beside one another, in the order of their places.
@@ -192,11 +204,19 @@ func waitsForText(list []wire.WaitsFor) (text string) {
 	return cmp.Or(text, "its turn")
 }
 
+// expectedText is the interval within which a grant is predicted: that is promised, and a point is not.
 func expectedText(p *wire.QueuePlace, now time.Time) string {
-	if p.GrantAt == 0 {
+	in := func(t wire.Time) time.Duration { return max(0, t.Time().Sub(now)).Truncate(time.Second) }
+	switch from, to := in(p.GrantFrom), max(time.Second, in(p.GrantTo)); {
+	case p.GrantAt == 0:
 		return "unknown"
+	case from == to:
+		return "in " + screen.Span(to)
+	case from == 0:
+		return "within " + screen.Span(to)
+	default:
+		return screen.Span(from) + "–" + screen.Span(to)
 	}
-	return "in " + screen.Span(max(0, p.GrantAt.Time().Sub(now)))
 }
 
 // alternativesText words what would be granted instead of what was refused, best first.

@@ -1,0 +1,43 @@
+package cli
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bursarhq/bursar/pkg/wire"
+	"github.com/bursarhq/bursar/services/cli/internal/screen"
+)
+
+// TestTheQueueIsShown: the interval that is promised, what a floor owes, and all of it within a screen.
+func TestTheQueueIsShown(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 26, 22, 0, 0, 0, time.UTC)
+	place := func(n int64, from, at, to time.Duration) wire.QueuePlace {
+		p := wire.QueuePlace{Position: n, QueuedAt: wireTime(now.Add(-25 * time.Hour)), WaitUntil: wireTime(now.Add(time.Hour))}
+		if at != 0 {
+			p.GrantFrom, p.GrantAt, p.GrantTo = wireTime(now.Add(from)), wireTime(now.Add(at)), wireTime(now.Add(to))
+		}
+		return p
+	}
+	on := func(limit string, owed int64) []wire.WaitsFor {
+		return []wire.WaitsFor{{LimitID: limit, Units: 900_000, Owed: owed}}
+	}
+	var out bytes.Buffer
+	a := &app{screen: screen.New(&out, narrow)}
+	a.showQueue([]wire.WaitingView{
+		{Agent: "a-long-name-of-an-agent-1", Team: "platform-engineering", Priority: "critical", Queue: place(1, 67*time.Second, 2*time.Minute, 1801*time.Second), WaitsFor: on("anthropic-api/output_per_minute/sonnet-5", 0), MinTokens: 180_000, Wanted: wire.Amount{Tokens: wire.Tokens{Output: 677_000}}},
+		{Agent: "b", Team: "core", Queue: place(2, -time.Minute, 9*time.Second, 9500*time.Millisecond), WaitsFor: on("sub/session", 350_000)},
+		{Agent: "c", Queue: place(3, 7*time.Second, 7*time.Second, 7*time.Second), WaitsFor: on("sub/session", 0)},
+		{Agent: "d", Queue: place(4, -9*time.Second, -8*time.Second, -7*time.Second), WaitsFor: on("sub/session", 0)},
+		{Agent: "e", Queue: place(5, 0, 0, 0), WaitsFor: on("sub/session", 0)},
+	}, 7, now)
+	text := out.String()
+	for _, want := range []string{"  1m 7s–30m 1s\n", "  within 9s\n", "  in 7s\n", "  within 1s\n", "  unknown\n", "b: the floor of team core on sub/session guarantees 350k of it, and others give\nthat back\n", "and 2 more"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("does not say %q:\n%s", want, text)
+		}
+	}
+	fits(t, text)
+}
