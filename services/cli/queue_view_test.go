@@ -41,3 +41,26 @@ func TestTheQueueIsShown(t *testing.T) {
 	}
 	fits(t, text)
 }
+
+// TestNoticesTellTheirTerms: who is preempted reads how much goes back, and when.
+func TestNoticesTellTheirTerms(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 26, 22, 0, 0, 0, time.UTC)
+	soon, part := wireTime(now.Add(45*time.Second)), &wire.Amount{Tokens: wire.Tokens{Output: 250_000}}
+	for _, c := range []struct {
+		notice wire.Notice
+		want   string
+	}{
+		{wire.Notice{Kind: "preempting", ExpiresAt: soon, Amount: part}, ", gives 250,000 tokens back in 45s"},
+		{wire.Notice{Kind: "preempting", ExpiresAt: soon}, ", is closed in 45s"},
+		{wire.Notice{Kind: "preempting", ExpiresAt: wireTime(now.Add(-time.Second)), Amount: part}, ", gives 250,000 tokens back"},
+		{wire.Notice{Kind: "shrunk", ExpiresAt: soon, Amount: part}, ", gave 250,000 tokens back"},
+		{wire.Notice{Kind: "expiring", ExpiresAt: soon}, " in 45s"},
+		{wire.Notice{Kind: "granted", ExpiresAt: soon}, ""},
+		{wire.Notice{Kind: "revoked"}, ""},
+	} {
+		if got := noticeTerms(&c.notice, now); got != c.want {
+			t.Errorf("%s tells %q, want %q", c.notice.Kind, got, c.want)
+		}
+	}
+}

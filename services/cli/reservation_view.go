@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bursarhq/bursar/pkg/quota"
 	"github.com/bursarhq/bursar/pkg/wire"
 	"github.com/bursarhq/bursar/services/cli/internal/screen"
 )
@@ -98,11 +99,29 @@ func amountText(a wire.Amount) string {
 func (a *app) showNotices(notices []wire.Notice) {
 	for _, n := range notices {
 		text := fmt.Sprintf("notice: reservation %s: %s", screen.Clean(n.ReservationID), screen.Clean(strings.ReplaceAll(n.Kind, "_", " ")))
+		text += noticeTerms(&n, time.Now())
 		if n.Reason != "" {
 			text += ": " + screen.Clean(n.Reason)
 		}
 		a.screen.Note(screen.Caution, text)
 	}
+}
+
+// noticeTerms tells what is to be given back, or was, and until when something can be done about it.
+func noticeTerms(n *wire.Notice, now time.Time) (text string) {
+	kind := quota.NoticeKind(n.Kind)
+	switch {
+	case n.Amount != nil && kind == quota.NoticeShrunk:
+		return ", gave " + counted(totalTokens(n.Amount.Tokens), "token") + " back"
+	case n.Amount != nil:
+		text = ", gives " + counted(totalTokens(n.Amount.Tokens), "token") + " back"
+	case kind == quota.NoticePreempting:
+		text = ", is closed"
+	}
+	if n.ExpiresAt.Time().After(now) && (kind == quota.NoticePreempting || kind == quota.NoticeExpiring) {
+		text += " in " + screen.Span(n.ExpiresAt.Time().Sub(now))
+	}
+	return text
 }
 
 func (a *app) showEstimate(e *wire.EstimateReply) {
