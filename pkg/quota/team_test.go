@@ -327,6 +327,28 @@ func TestFanOut(t *testing.T) {
 	})
 }
 
+// The rate of a team is that of all its agents together, and of no other team.
+func TestTheRateOfATeam(t *testing.T) {
+	t.Parallel()
+	l := newTeams(t, Team{Name: "core", FanOut: FanOut{PerMinute: 3}})
+	agent := func(n int) func(*Reserve) { return by(Actor{"ann", fmt.Sprint("a", n)}) }
+	for n := range 3 {
+		if r := l.reserve(1, agent(n)); !r.OK() {
+			t.Fatalf("within the burst: %+v", r)
+		}
+	}
+	if r := l.reserve(1, agent(3)); r.Code != CodeConcurrentLimitExceeded || r.RetryAfter != 20*Second || !r.Retryable {
+		t.Fatalf("a fourth of the team at once: %+v", r)
+	}
+	if r := l.reserve(1, by(bob)); !r.OK() {
+		t.Fatalf("another team: %+v", r)
+	}
+	l.wait(20 * Second)
+	if r := l.reserve(1, agent(3)); !r.OK() {
+		t.Fatalf("when the rate allows it: %+v", r)
+	}
+}
+
 // TestFloorsAreKept lets everybody ask at random: whoever is within a floor that is not lent is never refused.
 func TestFloorsAreKept(t *testing.T) {
 	t.Parallel()
