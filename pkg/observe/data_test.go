@@ -5,6 +5,7 @@ package observe
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"strings"
@@ -98,16 +99,23 @@ func TestRecordedWindows(t *testing.T) {
 		said *Said
 		want string
 	}{
-		"allowed":     {headers("unified_headers_allowed"), "session weekly weekly_sonnet"},
-		"rejected":    {headers("unified_headers_weekly_rejected"), "weekly"},
-		"status line": {StatusLine(samples["statusline_rate_limits"]), "session weekly"},
-		"codex":       {CodexLimits(samples["codex_token_count_rate_limits"], testAt), "session weekly"},
+		"allowed":     {headers("unified_headers_allowed"), "session 20000m% until 1781973000, weekly 6000m% until 1782414000, weekly_sonnet 1000m%"},
+		"rejected":    {headers("unified_headers_weekly_rejected"), "weekly exhausted"},
+		"status line": {StatusLine(samples["statusline_rate_limits"]), "session 23500m% until 1738425600, weekly 41200m% until 1738857600"},
+		"codex":       {CodexLimits(samples["codex_token_count_rate_limits"], testAt), "session 7000m% until 1763483205, weekly 77000m% until 1763606387"},
 	} {
-		names := []string{}
+		var windows []string
 		for _, w := range c.said.Windows {
-			names = append(names, w.Name)
+			told := w.Name
+			if w.PercentMilli != nil {
+				told += fmt.Sprintf(" %dm%%", *w.PercentMilli)
+			}
+			if !w.ResetAt.IsZero() {
+				told += fmt.Sprintf(" until %d", w.ResetAt.Unix())
+			}
+			windows = append(windows, strings.TrimSpace(told+" "+string(w.Signal)))
 		}
-		if got := strings.Join(names, " "); got != c.want {
+		if got := strings.Join(windows, ", "); got != c.want {
 			t.Errorf("%s: windows %q, want %q", name, got, c.want)
 		}
 	}
