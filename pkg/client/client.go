@@ -11,6 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/bursarhq/bursar/pkg/quota"
 	"github.com/bursarhq/bursar/pkg/wire"
 )
 
@@ -37,6 +38,9 @@ type Options struct {
 	Patience time.Duration
 	// Lease is the lease of a reservation made by [Agent.Do] that asks for none; 0 means the default.
 	Lease time.Duration
+	// PreemptGrace is the operator's policy.preempt_grace; 0 means its default. A preemptible reservation of [Agent.Do]
+	// shows life three times within it, so that it learns in time of its preemption if the pushed notice gets lost.
+	PreemptGrace time.Duration
 	// OnNotice is told once of each notice to an agent of this client, in the goroutine that received it; it must not
 	// block. The notice is acknowledged with the agent's next request. Nil acknowledges without telling anyone.
 	OnNotice func(agent string, notice wire.Notice)
@@ -50,8 +54,8 @@ func (o *Options) Validate() error {
 	if o.Workspace == "" || o.Principal == "" {
 		errs = append(errs, errors.New("workspace and principal must not be empty"))
 	}
-	if o.Timeout < 0 || o.Patience < 0 || o.Lease < 0 {
-		errs = append(errs, errors.New("timeout, patience and lease must not be negative"))
+	if o.Timeout < 0 || o.Patience < 0 || o.Lease < 0 || o.PreemptGrace < 0 {
+		errs = append(errs, errors.New("timeout, patience, lease and grace must not be negative"))
 	}
 	if _, err := wire.InboxPrefix(o.Workspace, o.Principal); err != nil {
 		errs = append(errs, err)
@@ -95,6 +99,9 @@ func New(nc *nats.Conn, o Options) (*Client, error) {
 	}
 	if o.Lease == 0 {
 		o.Lease = DefaultLease
+	}
+	if o.PreemptGrace == 0 {
+		o.PreemptGrace = quota.DefaultPreemptGrace.Duration()
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

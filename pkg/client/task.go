@@ -17,7 +17,7 @@ const (
 	reasonPanicked = "the work panicked before it used anything"
 )
 
-// renewals is how often a lease is renewed within its length.
+// renewals is how often a lease is renewed within its length, and a preemptible one within the grace of a preemption.
 const renewals = 3
 
 // Task is a reservation while the work runs; see [Agent.Do]. It is safe for concurrent use.
@@ -55,7 +55,7 @@ func (a *Agent) Do(ctx context.Context, r wire.ReserveRequest, work func(context
 	t := &Task{agent: a, id: granted.ReservationID, cancel: cancel, preempted: newPreemptions()}
 	t.update(granted.Reservation, granted.RetryAfterMS)
 	a.adopt(t)
-	renewing := t.renew(working, time.Duration(r.LeaseMS)*time.Millisecond/renewals)
+	renewing := t.renew(working, a.renewEvery(&r))
 	returned := false
 	defer func() {
 		// 1. Nothing renews any more. 2. Nothing is to be learned of notices. 3. Close, also when ctx has ended.
@@ -71,6 +71,15 @@ func (a *Agent) Do(ctx context.Context, r wire.ReserveRequest, work func(context
 	err = work(working, t)
 	returned = true
 	return err
+}
+
+// renewEvery is how often a task shows life: with the answer it learns of its preemption, too.
+func (a *Agent) renewEvery(r *wire.ReserveRequest) time.Duration {
+	within := time.Duration(r.LeaseMS) * time.Millisecond
+	if r.Preemptible {
+		within = min(within, a.client.options.PreemptGrace)
+	}
+	return within / renewals
 }
 
 func (a *Agent) adopt(t *Task) {

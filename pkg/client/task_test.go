@@ -217,3 +217,42 @@ func TestATaskKeepsThePaceOfItsLimitsPerMinute(t *testing.T) {
 		})
 	}
 }
+
+// TestAPreemptionIsFoundWithoutAPush: nothing is pushed, and work that lasts long without a report is told of its preemption
+// within the grace.
+func TestAPreemptionIsFoundWithoutAPush(t *testing.T) {
+	t.Parallel()
+	const grace = 3 * quota.Second
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	f := start(t, client.Options{Lease: time.Hour, PreemptGrace: grace.Duration()}, nil)
+	owner := quota.Actor{Principal: "owner", Agent: "o"}
+	config := clienttest.Config()
+	config.Policy.PreemptGrace = grace
+	config.Unlisted.Team = "guests"
+	config.Principals = []quota.Principal{{Name: owner.Principal, Team: "core", MaxPriority: quota.PriorityHigh}}
+	config.Teams = []quota.Team{{Name: "core", Shares: []quota.Share{{Limit: "api-1/day", FloorPart: 60_000, LendPart: 100_000}}}}
+	if r := f.desk.Do(quota.ApplyConfig{Actor: quota.Actor{Principal: "root"}, Config: config}); !r.OK() {
+		t.Fatal(r.Message)
+	}
+	loan := task(100_000)
+	loan.Preemptible = true
+	err := f.Agent("borrower").Do(ctx, loan, func(ctx context.Context, task *client.Task) error {
+		r := f.desk.Do(quota.Reserve{Actor: owner, Reservation: "back", Provider: "claude", Model: clienttest.PricedModel, MaxWait: quota.Hour, Amount: quota.Amount{Tokens: quota.Tokens{Input: 50_000}}})
+		if r.Queue == nil {
+			t.Errorf("the owner does not wait: %+v", r)
+		}
+		select {
+		case p := <-task.Preempted():
+			if left := time.Until(p.At); left <= 0 || p.Ends() || p.Amount.Tokens.Input != 50_000 {
+				t.Errorf("told %+v with %s left", p, left)
+			}
+		case <-ctx.Done():
+			t.Error("told nothing")
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
