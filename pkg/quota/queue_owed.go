@@ -27,30 +27,34 @@ type walk struct {
 	hopeless map[lentKey]bool
 	heldUp   bool // the last entry has room on the line's limit, and not on another
 	shut     []shutLimit
+	soonest  Instant // at which one of those so far is to be tried again; 0 for none
 }
 
-// shutLimit is a limit that has no room for so many units of some work, and that time alone does not open. Entries of the same
-// work that come after need not be asked about: there is no more room for more units, nor for who comes later.
+// shutLimit is a limit that has no room for so many units of some work, and that time alone does not open before at; 0 is for
+// never. Entries of the same work that come after need not be asked about: there is no more room for more units, nor for who
+// comes later, nor sooner.
 type shutLimit struct {
 	on          string
 	work        lentKey
 	preemptible bool
 	units       int64
+	at          Instant
 }
 
-// shuts tells whether it is known that a bound keeps an entry waiting.
+// shuts tells whether it is known that a bound keeps an entry waiting, and no less long than until another one is tried.
 func (k *walk) shuts(w *Waiting, b *Bound) bool {
 	return b.Owed == 0 && slices.ContainsFunc(k.shut, func(s shutLimit) bool {
 		return s.on == b.On && s.units <= b.Units &&
-			s.work.team == w.Labels.Team && s.work.priority == w.Labels.Priority && s.preemptible == w.Wish.Preemptible
+			s.work.team == w.Labels.Team && s.work.priority == w.Labels.Priority && s.preemptible == w.Wish.Preemptible &&
+			(s.at == 0 || b.On == k.line.on && k.soonest != 0 && k.soonest <= s.at)
 	})
 }
 
-// shuttingOut remembers that an entry has no room on a limit. What a bucket has no room for it has at a time that depends on how
-// much is asked.
-func (k *walk) shuttingOut(w *Waiting, b *Bound, limit *Limit) {
+// shuttingOut remembers that an entry has no room on a limit before a time. What a bucket has no room for it has at a time that
+// depends on how much is asked.
+func (k *walk) shuttingOut(w *Waiting, b *Bound, limit *Limit, at Instant) {
 	if limit.Window.Kind != WindowBucket {
-		k.shut = append(k.shut, shutLimit{b.On, lentKey{w.Labels.Team, w.Labels.Priority}, w.Wish.Preemptible, b.Units})
+		k.shut = append(k.shut, shutLimit{b.On, lentKey{w.Labels.Team, w.Labels.Priority}, w.Wish.Preemptible, b.Units, at})
 	}
 }
 
@@ -93,6 +97,9 @@ func (k *walk) ready(w *Waiting) (at Instant) {
 			at = t
 		}
 	}
+	if at != 0 && (k.soonest == 0 || at < k.soonest) {
+		k.soonest = at
+	}
 	return at
 }
 
@@ -125,10 +132,10 @@ func (k *walk) choiceReady(w *Waiting, bounds []Bound, before int64) Instant {
 			continue
 		}
 		t := s.roomAt(&a)
+		if i == 0 && back == nothingComes {
+			k.shuttingOut(w, b, a.limit, t)
+		}
 		if t == 0 && back == nothingComes {
-			if i == 0 {
-				k.shuttingOut(w, b, a.limit)
-			}
 			return 0
 		}
 		comes, at = comes || t == 0, max(at, t)
