@@ -110,7 +110,8 @@ func (c *climb) search(on choice, low, high int64) int64 {
 	return low
 }
 
-// allows tells whether an amount would be granted on a choice, without saying why not.
+// allows tells whether an amount would be granted on a choice, without saying why not. Where the choice leaves the model open,
+// what it costs is not known, nor which model groups bind: then some money has to be left.
 func (c *climb) allows(on choice, amount Amount) bool {
 	s, now := c.state, c.env.Now
 	if s.blocked(BlockAccount, on.account.ID) != nil || s.closedAccount(on.account.ID, now) != nil || s.usable(on.account, now) != nil {
@@ -121,7 +122,13 @@ func (c *climb) allows(on choice, amount Amount) bool {
 	rate, priced := c.env.Prices.Rate(on.model, now, false)
 	for _, a := range s.asks(&labels, amount, rate.CostCeil(amount.Tokens), priced) {
 		a.waiting, a.preemptible = c.waiting, c.wish.Preemptible
-		if a.limit.Unit == UnitMicroUSD && !priced || !s.fits(&a, now) {
+		if a.limit.Unit == UnitMicroUSD && !priced {
+			if on.model != "" {
+				return false
+			}
+			a.units = 1
+		}
+		if !s.fits(&a, now) {
 			return false
 		}
 	}

@@ -259,3 +259,26 @@ func TestAnAlternativeIsOfUse(t *testing.T) {
 		t.Errorf("the alternatives are %q, want %q", got, want)
 	}
 }
+
+// Another provider is an alternative also where money binds it, unless there is none left: which of its models is for the
+// agent to say, and so what it costs.
+func TestAProviderThatCostsMoneyIsAnAlternative(t *testing.T) {
+	t.Parallel()
+	for _, left := range []int64{1, 0} {
+		l := newLedger(t)
+		config := pool(DefaultPolicy())
+		config.Limits = append(config.Limits, Limit{ID: "o1/money", Scope: Scope{Account: "o1"}, Unit: UnitMicroUSD, Capacity: 600 + left, Window: Window{Kind: WindowCalendar, Period: PeriodMonth}})
+		l.must(ApplyConfig{Config: config})
+		for _, account := range []string{"m1", "m2", "m3"} {
+			l.fill(account, 1000)
+		}
+		if r := l.reserve(40, func(r *Reserve) { r.Provider, r.Account, r.Model = "openai", "o1", "gpt-5" }); !r.OK() || l.limit("o1/money").Held != 600 {
+			t.Fatalf("40 tokens at 15 micro-USD: %+v, %+v", r, l.limit("o1/money"))
+		}
+		r := l.reserve(600)
+		offered := len(r.Alternatives) > 0 && r.Alternatives[0] == Alternative{Kind: AlternativeProvider, Provider: "openai", Account: "o1", Tokens: 600}
+		if offered != (left > 0) {
+			t.Errorf("with %d micro-USD left the alternatives are %+v", left, r.Alternatives)
+		}
+	}
+}

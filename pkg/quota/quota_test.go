@@ -14,7 +14,7 @@ var t0 = InstantOf(time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC))
 type flatPrices struct{ rate Rate }
 
 func (p flatPrices) Rate(model string, _ Instant, batch bool) (Rate, bool) {
-	if model == "unpriced" {
+	if model == "unpriced" || model == "" {
 		return Rate{}, false
 	}
 	if batch {

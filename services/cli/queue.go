@@ -223,7 +223,11 @@ func expectedText(p *wire.QueuePlace, now time.Time) string {
 func alternativesText(list []wire.Alternative, now time.Time) []string {
 	var lines []string
 	for _, a := range list {
-		where := strings.Join(nonEmpty(a.Model, a.Account), " on ")
+		model := a.Model
+		if model == "" && a.Provider != "" {
+			model = "a model of " + a.Provider
+		}
+		where := strings.Join(nonEmpty(model, a.Account), " on ")
 		text := counted(a.Tokens, "token") + ", " + where
 		if a.At != 0 {
 			text += ", in " + screen.Span(max(0, a.At.Time().Sub(now)))

@@ -64,3 +64,17 @@ func TestNoticesTellTheirTerms(t *testing.T) {
 		}
 	}
 }
+
+// TestAlternativesAreWorded: also where the agent has to choose a model.
+func TestAlternativesAreWorded(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 26, 22, 0, 0, 0, time.UTC)
+	got := strings.Join(alternativesText([]wire.Alternative{
+		{Kind: "provider", Provider: "openai", Account: "o1", Tokens: 1},
+		{Kind: "smaller", Provider: "claude", Account: "m1", Model: "opus", Tokens: 2000},
+		{Kind: "later", Provider: "claude", Account: "m1", Model: "opus", Tokens: 3000, At: wireTime(now.Add(time.Minute))},
+	}, now), "; ")
+	if want := "1 token, a model of openai on o1, now; 2,000 tokens, opus on m1, now; 3,000 tokens, opus on m1, in 1m"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
