@@ -361,6 +361,9 @@ func TestLearnedCapacity(t *testing.T) {
 	if covered := 100 * float64(all.covered) / float64(max(1, all.claimed)); all.claimed < 60 || covered < 93 {
 		t.Errorf("the interval of %d subscriptions covers the truth %.1f %% of the time", all.claimed, covered)
 	}
+	if covered := 100 * float64(all.classesCovered) / float64(max(1, all.classes)); all.classes < 100 || covered < 95 {
+		t.Errorf("the intervals of %d classes cover what a window holds of them %.1f %% of the time", all.classes, covered)
+	}
 	if all.unproven > 0 {
 		t.Errorf("what was proven of %d of %d subscriptions is wrong", all.unproven, all.claimed)
 	}
