@@ -316,7 +316,11 @@ func (c *observeCommand) showObserved(told *observeView, now time.Time) {
 		}
 	}
 	for _, p := range told.Problems {
-		s.Note(screen.Caution, screen.Clean(fmt.Sprintf("Not understood: %s %q; wanted is %s.", p.Field, p.Value, p.Want)))
+		value := p.Value
+		if text, err := strconv.Unquote(value); err == nil { // a text of a JSON document has quotes already
+			value = text
+		}
+		s.Note(screen.Caution, screen.Clean(fmt.Sprintf("Not understood: %s %q; wanted is %s.", p.Field, value, p.Want)))
 	}
 }
 

@@ -105,7 +105,11 @@ func TestWhatAnObservationDid(t *testing.T) {
 		"a window that closes": {wire.ObserveRequest{}, wire.ObserveReply{Recorded: true, Effective: true, ClosedUntil: open}, "closed, opens in 10s, ", "until in"},
 		"what no wait cures":   {wire.ObserveRequest{Raw: &wire.RawObservation{}}, wire.ObserveReply{Terminal: true, Reason: "insufficient_quota"}, "Refused by the provider (insufficient_quota), and no wait cures it", "understood"},
 		"an unconfigured one":  {wire.ObserveRequest{}, wire.ObserveReply{Recorded: true, Unknown: true, Message: "it has many"}, "no limit of this name", "it has many"},
-		"nothing":              {wire.ObserveRequest{Raw: &wire.RawObservation{}}, wire.ObserveReply{}, "Nothing that tells of a window was understood.", "cures"},
+		"a text in place of a number": {
+			wire.ObserveRequest{Raw: &wire.RawObservation{}}, wire.ObserveReply{Problems: []wire.ObserveProblem{{Field: "used_percent", Value: `"much"`, Want: "a number"}}},
+			`Not understood: used_percent "much"; wanted is a number.`, `\"`,
+		},
+		"nothing": {wire.ObserveRequest{Raw: &wire.RawObservation{}}, wire.ObserveReply{}, "Nothing that tells of a window was understood.", "cures"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
