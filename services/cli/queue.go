@@ -150,7 +150,11 @@ func (a *app) showQueue(waiting []wire.WaitingView, total int64, now time.Time) 
 		a.showOwed(&waiting[i])
 	}
 	if more := total - int64(len(waiting)); more > 0 {
-		s.Printf("%s\n", s.Paint(screen.Faint, fmt.Sprintf("and %d more (`bursar queue --limit %d` shows more)", more, total)))
+		text := fmt.Sprintf("and %s more", screen.Count(more))
+		if len(waiting) < wire.MaxListLimit {
+			text += fmt.Sprintf(" (`bursar queue --limit %d` shows more)", min(total, wire.MaxListLimit))
+		}
+		s.Printf("%s\n", s.Paint(screen.Faint, text))
 	}
 	s.Printf("\n")
 }

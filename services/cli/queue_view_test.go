@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -76,5 +77,25 @@ func TestAlternativesAreWorded(t *testing.T) {
 	}, now), "; ")
 	if want := "1 token, a model of openai on o1, now; 2,000 tokens, opus on m1, now; 3,000 tokens, opus on m1, in 1m"; got != want {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// TestMoreThanIsListed: what is advised to see more of the queue is what a request may ask for.
+func TestMoreThanIsListed(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		shown int
+		total int64
+		want  string
+	}{
+		{2, 7, "and 5 more (`bursar queue --limit 7` shows more)\n"},
+		{100, 9000, fmt.Sprintf("and 8,900 more (`bursar queue --limit %d` shows more)\n", wire.MaxListLimit)},
+		{wire.MaxListLimit, 9000, "and 8,500 more\n"},
+	} {
+		var out bytes.Buffer
+		(&app{screen: screen.New(&out, narrow)}).showQueue(make([]wire.WaitingView, c.shown), c.total, time.Now())
+		if !strings.Contains(out.String(), c.want) {
+			t.Errorf("of %d: %q, want %q", c.total, out.String()[max(0, out.Len()-90):], c.want)
+		}
 	}
 }
