@@ -40,7 +40,8 @@ func TestApplyingAdviceWithoutAFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	i := up(t, t.TempDir(), "--config", file)
-	i.advise(wire.SuggestionChange{Kind: "set_capacity", Configurable: true, LimitID: "spare/day", Amount: 2_000_000})
+	change := wire.SuggestionChange{Kind: "set_capacity", Configurable: true, LimitID: "spare/day", Amount: 2_000_000}
+	i.advise(change)
 
 	applied := ask[appliedDocument](i, "suggest", "--apply", "abc")
 	suggested := filepath.Join(files, "team.suggested.yaml")
@@ -53,6 +54,7 @@ func TestApplyingAdviceWithoutAFile(t *testing.T) {
 	}
 	i.do(ExitFailure, "suggest", "--apply", "abc") // the new file is there already
 	i.do(ExitOK, "apply", "-f", suggested)
+	i.advise(change)
 
 	// The file that it was started with is in force no more, and a change to it would take back what was applied.
 	got := bursar(t, i.env, "suggest", "--apply", "abc", "-o", filepath.Join(files, "other.yaml"))
@@ -72,20 +74,23 @@ func TestApplyingAdviceWithoutAFile(t *testing.T) {
 func TestApplyingAdviceToTheBuiltInConfiguration(t *testing.T) {
 	t.Parallel()
 	i := up(t, t.TempDir())
-	i.advise(wire.SuggestionChange{Kind: "set_capacity", Configurable: true, LimitID: "support/day", Amount: 30_000_000})
+	change := wire.SuggestionChange{Kind: "set_capacity", Configurable: true, LimitID: "support/day", Amount: 30_000_000}
+	i.advise(change)
 	output := filepath.Join(t.TempDir(), "new.yaml")
 	applied := ask[appliedDocument](i, "suggest", "--apply", "abc", "-o", output)
 	if len(applied.Added) != 1 || !strings.Contains(applied.Added[0], "capacity: 30_000_000") {
 		t.Errorf("applied %+v", applied)
 	}
 	i.do(ExitOK, "apply", "-f", output)
+	i.advise(change)
 	got := bursar(t, i.env, "suggest", "--apply", "abc")
 	if got.status != ExitUsage || !strings.Contains(got.stderr, "built-in") {
 		t.Errorf("status %d, %s; want the file in force asked for", got.status, got.stderr)
 	}
 }
 
-// advise gives one piece of advice, as the suggestion service does.
+// advise gives one piece of advice, as the suggestion service does, once the service has looked at all that there is: it
+// would put its own list in the place of this one.
 func (i *instance) advise(change wire.SuggestionChange) {
 	i.t.Helper()
 	nc := i.connect(natsauth.Service(natsauth.RoleSuggestion))
@@ -93,6 +98,19 @@ func (i *instance) advise(change wire.SuggestionChange) {
 	js, err := jetstream.New(nc)
 	if err != nil {
 		i.t.Fatal(err)
+	}
+	consumer, err := js.Consumer(i.t.Context(), wire.StreamLedger, wire.ConsumerSuggestion)
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	for look := time.NewTicker(20 * time.Millisecond); ; <-look.C {
+		info, err := consumer.Info(i.t.Context())
+		if err != nil {
+			i.t.Fatal(err)
+		}
+		if info.NumPending == 0 && info.NumAckPending == 0 {
+			break
+		}
 	}
 	bucket, err := js.KeyValue(i.t.Context(), wire.BucketSuggestions)
 	if err != nil {
