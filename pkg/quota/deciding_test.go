@@ -316,9 +316,9 @@ func TestThePagesHoldBack(t *testing.T) {
 
 func TestThePagesLettingGo(t *testing.T) {
 	t.Parallel()
-	says(t, "`hold_back: {percent: 15, priority: high, until_percent: 80}`", "Of a window from 10:00 to 15:00 it is let go at 14:00.",
+	says(t, "`hold_back: {percent: 15, priority: high, until_percent: 60}`", "Of a window from 10:00 to 15:00 it is let go at 13:00.",
 		"Of its 10,000,000 tokens let 9,000,000 be used and held all the time:", "A request for more than 85 % is refused for good all the same")
-	l := newPage(t, 10_000_000, func(c *Config) { c.Limits[0].HoldBack = &HoldBack{Percent: 15, Priority: PriorityHigh, Until: 80} })
+	l := newPage(t, 10_000_000, func(c *Config) { c.Limits[0].HoldBack = &HoldBack{Percent: 15, Priority: PriorityHigh, Until: 60} })
 	if r := l.reserve(8_500_001); r.Retryable {
 		t.Errorf("%+v", r)
 	}
