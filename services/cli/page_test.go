@@ -4,6 +4,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"os"
@@ -142,12 +143,42 @@ func TestThePage(t *testing.T) {
 	b.await("that the reservation is closed", `!document.querySelector('`+row+`')`)
 	i.do(ExitOK, "reserve", "--agent", "patient", "--provider", "claude", "--model", "claude-sonnet-5", "--output", "10", "--max-wait", "10m", "--no-wait")
 	b.await("the queue", showing("#queue tbody tr", "patient"))
+	b.await("when it is granted", showing("#queue tbody td:last-child", "in 4 h 59 min"))
 	b.await("usage", `document.querySelector("#usage-card").dataset.ready === "team 24h" && `+showing("#breakdown tbody tr", "builders"))
 	if title := evaluate[string](b, "document.title"); title != "(1) Bursar" {
 		t.Errorf("the title is %q, want one alert and no work of an agent's name", title)
 	}
 	b.isAccessible("in the light")
+	b.tellsIntervals()
 	b.survivesARestart(i)
+}
+
+// tellsIntervals: of a predicted grant the interval is told, and the point only where there is nothing else.
+func (b *browser) tellsIntervals() {
+	b.t.Helper()
+	evaluate[bool](b, `import("/assets/format.js").then((f) => { window.format = f; }), true`)
+	b.await("the module", "!!window.format")
+	for _, c := range []struct{ from, at, to, want string }{
+		{"", "", "", "unknown"},
+		{"2h", "3h", "4h", "2 h – 4 h"},
+		{"-1m", "3h", "4h", "within 4 h"},
+		{"-2m", "-2m", "-1m", "within 1 s"},
+		{"", "20m", "", "in 20 min"},
+	} {
+		place := map[string]string{}
+		for field, in := range map[string]string{"grant_from": c.from, "grant_at": c.at, "grant_to": c.to} {
+			if d, err := time.ParseDuration(in); err == nil {
+				place[field] = time.Now().Add(d + 20*time.Second).UTC().Format(time.RFC3339)
+			}
+		}
+		text, err := json.Marshal(place)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		if got := evaluate[string](b, "format.expected("+string(text)+")"); got != c.want {
+			b.t.Errorf("%+v is told as %q, want %q", c, got, c.want)
+		}
+	}
 }
 
 // survivesARestart ends the whole Bursar and starts it again at the same address: the page goes on by itself.

@@ -63,6 +63,15 @@ export function span(length) {
   return hours % 24 ? `${days} d ${hours % 24} h` : `${days} d`;
 }
 
+// expected is the interval within which a grant is predicted: that is promised, and a point in it is not.
+export function expected({ grant_from, grant_at, grant_to }) {
+  if (!grant_at) return "unknown";
+  const left = (at) => Math.max(0, ms(at ?? grant_at) - now());
+  const from = left(grant_from), to = Math.max(1000, left(grant_to));
+  if (span(from) === span(to)) return `in ${span(to)}`;
+  return from < 1000 ? `within ${span(to)}` : `${span(from)} – ${span(to)}`;
+}
+
 const clockOnly = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const clockSeconds = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const dayClock = new Intl.DateTimeFormat(undefined, { weekday: "short", hour: "2-digit", minute: "2-digit" });

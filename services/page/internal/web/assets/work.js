@@ -90,7 +90,7 @@ function fillWaiting(row, w) {
   cell(row.cells[2], f.count(queue.position));
   cell(row.cells[3], f.short(f.tokens(w.wanted?.tokens)));
   cell(row.cells[4], queue.queued_at ? f.span(f.now() - f.ms(queue.queued_at)) : "");
-  cell(row.cells[5], queue.grant_at ? `in ${f.span(f.ms(queue.grant_at) - f.now())}` : "unknown", queue.wait_until ? `waits until ${f.inFull(queue.wait_until)}` : "");
+  cell(row.cells[5], f.expected(queue), queue.wait_until ? `waits until ${f.inFull(queue.wait_until)}` : "");
 }
 
 export function work() {
