@@ -73,11 +73,12 @@ func (c *climb) elsewhere(p *Principal) (list []Alternative) {
 	return list
 }
 
-// later tells when what was refused for now may be granted in full. That a part may be says nothing about all of it.
+// later tells when what was refused for now may be granted in full. That a part may be says nothing about all of it, and when
+// an operator will let go is not known.
 func (c *climb) later() (list []Alternative) {
 	seen := map[choice]bool{}
 	for _, r := range c.refusals {
-		if !r.retryable || r.account == nil || r.part || seen[r.choice] {
+		if !r.retryable || r.code == CodeUnavailable || r.account == nil || r.part || seen[r.choice] {
 			continue
 		}
 		seen[r.choice] = true
@@ -98,9 +99,10 @@ func (c *climb) largestPart(on choice) int64 {
 	return c.search(on, 1, total)
 }
 
-// search finds the largest total from low, which has room, up to high, which has none, to a thousandth of it.
+// search finds the largest total from low, which has room, up to high, which has none, to a thousandth of what it finds: of a
+// wish far beyond what there is, a thousandth may be more than there is.
 func (c *climb) search(on choice, low, high int64) int64 {
-	for grain := max(1, high/1000); high-low > grain; {
+	for high-low > max(1, high/1000) {
 		if middle := low + (high-low)/2; c.allows(on, c.wish.Amount.part(middle)) {
 			low = middle
 		} else {

@@ -134,7 +134,7 @@ func TestThePagesExample(t *testing.T) {
 	t.Parallel()
 	l := newExample(t)
 	says(t, "`sub-1` has a 5-hour window of 8,000,000 tokens. 5,000,000 are used and running work holds 2,400,000: 600,000 are left until the reset at 15:00.",
-		"with 1,100,000 left", "with `min_tokens: 500,000` it gets 600,000 on `sub-1` now", "`max_wait: 2h`", "300,000 held tokens that come back", "a request for 50,000", "as soon as the missing 300,000 come back at the pace of late, 30 s where nothing has come back yet", "to a thousandth of what was asked for")
+		"with 1,100,000 left", "with `min_tokens: 500,000` it gets 600,000 on `sub-1` now", "`max_wait: 2h`", "300,000 held tokens that come back", "a request for 50,000", "as soon as the missing 300,000 come back at the pace of late, 30 s where nothing has come back yet", "to a thousandth of it")
 	here := func(r *Reserve) { r.Account = "sub-1" }
 	if r := l.reserve(900_000, here); r.OK() || !r.Retryable || r.Requested != 900_000 || r.Available != 600_000 || r.Limit != "sub-1/session" {
 		t.Errorf("full: %+v", r)

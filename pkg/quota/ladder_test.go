@@ -2,6 +2,7 @@ package quota
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 )
 
@@ -280,5 +281,33 @@ func TestAProviderThatCostsMoneyIsAnAlternative(t *testing.T) {
 		if offered != (left > 0) {
 			t.Errorf("with %d micro-USD left the alternatives are %+v", left, r.Alternatives)
 		}
+	}
+}
+
+// A wish of a thousand times what there is, and more, still learns how much there is: to a thousandth of that.
+func TestAFarTooLargeWishLearnsWhatThereIs(t *testing.T) {
+	t.Parallel()
+	l := newPool(t)
+	l.fill("m1", 700)
+	for _, wished := range []int64{400, 400_000, 1_000_000_000_000} {
+		r := l.reserve(wished, func(r *Reserve) { r.Account = "m1" })
+		at := slices.IndexFunc(r.Alternatives, func(a Alternative) bool { return a.Kind == AlternativeSmaller })
+		if at < 0 || r.Alternatives[at].Tokens != 300 {
+			t.Errorf("of %d: %+v", wished, r.Alternatives)
+		}
+	}
+	if r := l.reserve(1_000_000_000_000, func(r *Reserve) { r.Account, r.MinTokens = "m1", 1 }); r.Granted.Tokens.Total() != 300 {
+		t.Errorf("granted %+v", r)
+	}
+}
+
+// Nobody knows when an operator lets go: no time is named as one at which it is granted.
+func TestWhatIsHeldBackIsPromisedAtNoTime(t *testing.T) {
+	t.Parallel()
+	l := newPool(t)
+	l.must(Block{Target: BlockAccount, Name: "m1"})
+	r := l.reserve(100, func(r *Reserve) { r.Account = "m1" })
+	if r.Code != CodeUnavailable || !r.Retryable || slices.ContainsFunc(r.Alternatives, func(a Alternative) bool { return a.Account == "m1" }) {
+		t.Errorf("got %+v", r)
 	}
 }

@@ -56,6 +56,8 @@ func (s *Story) refusal(r *quota.Result, at quota.Instant) {
 	switch {
 	case !r.Retryable:
 		s.Helpful = append(s.Helpful, "waiting would not have helped: ask for less, or raise the limit")
+	case r.Code == quota.CodeUnavailable:
+		s.Helpful = append(s.Helpful, "the operator letting go of it: `bursar resume`")
 	case r.RetryAfter > 0 && !later:
 		s.Helpful = append(s.Helpful, fmt.Sprintf("asking again %s later, or a max_wait of as long", r.RetryAfter.Duration()))
 	}

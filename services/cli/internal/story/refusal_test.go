@@ -56,6 +56,15 @@ func advises(t *testing.T, s *Story, want string, choices ...string) {
 	}
 }
 
+// TestNoTimeForWhatAnOperatorHoldsBack: only the operator lets go of it, and no wait is known to be enough.
+func TestNoTimeForWhatAnOperatorHoldsBack(t *testing.T) {
+	t.Parallel()
+	b := newBooks(t)
+	b.do("hold", quota.Block{Target: quota.BlockWorkspace})
+	b.reserve("r1", 300)
+	advises(t, b.story("request-r1"), "bursar resume", "bursar resume", "asking again", "max_wait")
+}
+
 // TestTimesAreOfOneZone: the texts tell times in the zone that is asked for, and a prediction within a second is one time.
 func TestTimesAreOfOneZone(t *testing.T) {
 	t.Parallel()
