@@ -89,16 +89,16 @@ func (r *Recorder) Extended() {
 	r.summary.Extended++
 }
 
-// Settled notes how one reservation ended.
+// Settled notes how one reservation ended. Classes of tokens make up for one another, as in the ledger's sums.
 func (r *Recorder) Settled(v *wire.Reservation) {
-	granted, used, returned := tokens(v.Granted), tokens(v.Used), tokens(v.Returned)
+	granted, used := tokens(v.Granted), tokens(v.Used)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.summary.Settled++
 	r.summary.ReservedTokens += granted
 	r.summary.UsedTokens += used
-	r.summary.ReturnedTokens += returned
-	r.summary.OverrunTokens += used + returned - granted
+	r.summary.ReturnedTokens += max(0, granted-used)
+	r.summary.OverrunTokens += max(0, used-granted)
 }
 
 // Summary gives what was noted so far; took is the length of the whole.
