@@ -273,8 +273,10 @@ func (i *instance) refusals() {
 func (i *instance) operating() {
 	i.t.Helper()
 	i.do(ExitOK, "hold", "account", "claude-max", "--reason", "test")
-	if got := i.do(ExitOK, "status"); !strings.Contains(got, "held back: account claude-max") {
-		i.t.Errorf("status does not show the hold:\n%s", got)
+	for _, command := range []string{"status", "accounts"} {
+		if got := i.do(ExitOK, command); !strings.Contains(got, "held back: account claude-max") {
+			i.t.Errorf("%s does not show the hold:\n%s", command, got)
+		}
 	}
 	i.do(ExitFailure, "reserve", "--account", "claude-max", "--model", "claude-haiku-4-5", "--output", "1")
 	i.do(ExitOK, "resume", "account", "claude-max")

@@ -25,9 +25,7 @@ func (c *statusCommand) showStatus(doc *statusDocument) {
 		c.showLimits(teamsTitle, doc.Limits, now)
 	}
 	c.showTeams(doc.Teams)
-	for _, b := range doc.Blocks {
-		s.Note(screen.Caution, "held back: "+strings.TrimSpace(b.Target+" "+b.Name)+", by "+b.By+reasonText(b.Reason))
-	}
+	c.showBlocks(doc.Blocks)
 	for _, w := range doc.Warnings {
 		s.Note(warningTone(w.Level), w.Level+": "+w.LimitID+" "+w.Message)
 	}
@@ -39,6 +37,12 @@ func (c *statusCommand) showStatus(doc *statusDocument) {
 		c.showQueue(doc.Queue, doc.Queued, now)
 	}
 	c.showMetrics(&doc.Metrics)
+}
+
+func (c *statusCommand) showBlocks(blocks []wire.Block) {
+	for _, b := range blocks {
+		c.screen.Note(screen.Caution, "held back: "+strings.TrimSpace(b.Target+" "+b.Name)+", by "+b.By+reasonText(b.Reason))
+	}
 }
 
 // teamsTitle stands above limits of no account.
@@ -98,6 +102,7 @@ func (c *statusCommand) showAccounts(r *wire.AccountsReply, now time.Time) {
 	for i := range r.Accounts {
 		c.showAccount(&r.Accounts[i], now)
 	}
+	c.showBlocks(r.Blocks)
 }
 
 func (c *statusCommand) showAccount(a *wire.Account, now time.Time) {
