@@ -171,7 +171,18 @@ func intervalText(from wire.Time, interval string, zone *time.Location) string {
 	if interval == wire.IntervalDay {
 		return at.Format("Mon Jan 2" + yearOf(at))
 	}
-	return at.Format("Jan 2 15:04")
+	return at.Format("Jan 2 " + clockOf(at))
+}
+
+// clockOf is the layout of a time of day: with the zone's letters where clocks show it twice, as summer time ends.
+func clockOf(at time.Time) string {
+	const layout = "15:04"
+	for _, shift := range []time.Duration{time.Hour, time.Hour / 2} { // half an hour on Lord Howe Island
+		if clock := at.Format(layout); at.Add(shift).Format(layout) == clock || at.Add(-shift).Format(layout) == clock {
+			return layout + " MST"
+		}
+	}
+	return layout
 }
 
 // bar draws n of most as a bar of so many columns at most, in eighths of a column.
@@ -207,11 +218,11 @@ func (c *historyCommand) showPeaks(peaks []wire.Peak, zone *time.Location) {
 // hourText words an hour; the present one goes up to now.
 func hourText(p *wire.Peak, zone *time.Location) string {
 	from, to := p.From.Time().In(zone), p.To.Time().In(zone)
-	end := to.Format("15:04")
+	end := to.Format(clockOf(to))
 	if to.Sub(from) < time.Minute {
 		end = to.Format("15:04:05")
 	}
-	return from.Format("Mon Jan 2"+yearOf(from)+" 15:04") + " – " + end
+	return from.Format("Mon Jan 2"+yearOf(from)+" "+clockOf(from)) + " – " + end
 }
 
 // showAdviceBriefly lists the advice in a line each.
@@ -283,7 +294,7 @@ func stamp(t wire.Time, zone *time.Location) string {
 		return screen.None
 	}
 	at := t.Time().In(zone)
-	return at.Format("Jan 2" + yearOf(at) + " 15:04")
+	return at.Format("Jan 2" + yearOf(at) + " " + clockOf(at))
 }
 
 // yearOf is the layout of a year that has to be told: not of the present one.

@@ -107,3 +107,24 @@ func TestHistoryKeepsHoursOfWaitsInVain(t *testing.T) {
 		t.Errorf("%+v, want the three in the middle", points)
 	}
 }
+
+// Where clocks go back, an hour that they show twice says which one it is.
+func TestTheHourThatComesTwice(t *testing.T) {
+	t.Parallel()
+	zone := zoneOf("America/New_York")
+	var got []string
+	for hour := 4; hour < 8; hour++ {
+		from := time.Date(time.Now().Year(), time.November, 1, hour, 0, 0, 0, time.UTC)
+		for from.Weekday() != time.Sunday { // the first one of November
+			from = from.AddDate(0, 0, 1)
+		}
+		p := &wire.Peak{From: wireTime(from), To: wireTime(from.Add(time.Hour))}
+		_, hours, _ := strings.Cut(hourText(p, zone), from.Format("Jan 2 "))
+		_, start, _ := strings.Cut(intervalText(p.From, wire.IntervalHour, zone), from.Format("Jan 2 "))
+		got = append(got, start+": "+hours)
+	}
+	want := "00:00: 00:00 – 01:00 EDT, 01:00 EDT: 01:00 EDT – 01:00 EST, 01:00 EST: 01:00 EST – 02:00, 02:00: 02:00 – 03:00"
+	if text := strings.Join(got, ", "); text != want {
+		t.Errorf("hours %s\nwant  %s", text, want)
+	}
+}
