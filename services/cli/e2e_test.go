@@ -362,6 +362,9 @@ func (i *instance) views() {
 	await(i.t, "the history to have the replay", func() bool {
 		return ask[historyDocument](i, "history", "1h").Summary.Totals.TotalTokens >= 7120+1000
 	})
+	if doc := ask[historyDocument](i, "history", "1h"); doc.Summary.From != doc.History.From || doc.Summary.To != doc.History.To {
+		i.t.Errorf("the parts of a history are of %v to %v and of %v to %v", doc.Summary.From.Time(), doc.Summary.To.Time(), doc.History.From.Time(), doc.History.To.Time())
+	}
 	for _, line := range strings.Split(i.do(ExitOK, "status", "--all")+i.do(ExitOK, "history")+i.do(ExitOK, "forecast", "--backtest")+i.do(ExitOK, "suggest")+i.do(ExitOK, "list", "--closed")+
 		i.do(ExitOK, "accounts")+i.do(ExitOK, "watch", "--since", "1h", "--count", "100")+i.do(ExitOK, "replay", "--demo", "--limit", "20"), "\n") {
 		if n := len([]rune(line)); n > 80 {

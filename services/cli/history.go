@@ -76,11 +76,14 @@ func (c *historyCommand) ask(ctx context.Context, b *remote) (*historyDocument, 
 	if err != nil {
 		return nil, err
 	}
-	history, err := b.History(ctx, wire.HistoryRequest{Scope: c.scope, Interval: c.interval, Waits: true})
+	// The other questions are about the same time to the millisecond, so that the parts agree while usage comes in.
+	scope := c.scope
+	scope.Timeframe, scope.From, scope.To = "", summary.From, summary.To
+	history, err := b.History(ctx, wire.HistoryRequest{Scope: scope, Interval: c.interval, Waits: true})
 	if err != nil {
 		return nil, err
 	}
-	peaks, err := b.Peaks(ctx, wire.PeaksRequest{Scope: c.scope, Limit: c.peaks})
+	peaks, err := b.Peaks(ctx, wire.PeaksRequest{Scope: scope, Limit: c.peaks})
 	if err != nil {
 		return nil, err
 	}
