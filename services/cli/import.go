@@ -94,8 +94,14 @@ func (c *importCommand) bring(ctx context.Context, b *remote, places []string) (
 	i := &importer.Importer{Source: c.source, Places: places, Account: c.account, Memory: memory, Reporter: agent, Log: c.log, Progress: tick}
 	sum, err := i.Run(ctx)
 	finish()
-	if showErr := c.show(&sum, func() { c.showImport(&sum) }); showErr != nil || err != nil {
-		return errors.Join(err, showErr)
+	if err != nil {
+		if !c.options.json && sum.Calls > 0 { // a script gets one document: the failure
+			c.showImport(&sum)
+		}
+		return err
+	}
+	if err := c.show(&sum, func() { c.showImport(&sum) }); err != nil {
+		return err
 	}
 	if !c.follow {
 		return nil

@@ -59,4 +59,8 @@ func TestImport(t *testing.T) {
 	if bad.status != ExitFailure || !strings.Contains(bad.stderr, "claude-max") {
 		t.Errorf("an unknown account: %d %s", bad.status, bad.stderr)
 	}
+	absent := filepath.Join(t.TempDir(), "absent")
+	if got := document[failure](t, i.do(ExitFailure, "import", "claude-code", "--account", "claude-max", "--memory", memory, absent, "--json")); !strings.Contains(got.Error.Message, "there is no "+absent) {
+		t.Errorf("logs that are not there: %+v", got.Error)
+	}
 }

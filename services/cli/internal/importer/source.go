@@ -77,8 +77,11 @@ type logFile struct {
 // the copy.
 func find(places []string) ([]logFile, error) {
 	var files []logFile
-	for _, place := range places {
-		place, err := filepath.EvalSymlinks(place) // a folder of logs may be kept elsewhere
+	for _, named := range places {
+		place, err := filepath.EvalSymlinks(named) // a folder of logs may be kept elsewhere
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("there is no %s: name a file or folder that is there", named)
+		}
 		if err != nil {
 			return nil, err
 		}
