@@ -274,6 +274,21 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+// What a fault proposes to write for the accounts may be written there.
+func TestTheExampleOfAccountsIsOne(t *testing.T) {
+	t.Parallel()
+	for _, faulty := range []string{"5", "[max-1]"} {
+		_, err := Parse("a.yaml", []byte("version: 1\naccounts: "+faulty+"\n"))
+		if err == nil {
+			t.Fatalf("accounts may be %s", faulty)
+		}
+		_, example, _ := strings.Cut(err.Error(), "write for example ")
+		if _, err := Parse("a.yaml", []byte("version: 1\n"+example+"\n")); err != nil || !strings.HasPrefix(example, "accounts: ") {
+			t.Errorf("of %q: %v", example, err)
+		}
+	}
+}
+
 func TestHostileInput(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{

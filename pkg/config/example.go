@@ -8,8 +8,12 @@ func example(name string) string {
 	return ""
 }
 
-// exampleAt is example where the place decides: what counts tokens in a limit is money in a price.
+// exampleAt is example where the place decides: what counts tokens in a limit is money in a price, and what names accounts
+// elsewhere says what they are at the top.
 func exampleAt(at pointer, name string) string {
+	if len(at) > 0 && at[0] == "accounts" && name == "accounts" {
+		return "write for example accounts: [{id: max-1, provider: claude, tier: max_20x}]"
+	}
 	if len(at) > 0 && at[0] == "prices" && exampleOf(name) == exampleOf("input") {
 		return "write for example " + name + ": 3_000_000 (3 USD per million tokens)"
 	}
