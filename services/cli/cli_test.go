@@ -75,6 +75,8 @@ func TestExitStatuses(t *testing.T) {
 		{"a span that is none", []string{"watch", "--since", "soon"}, ExitUsage, "soon"},
 		{"an end without a start", []string{"history", "--to", "2026-01-01T00:00:00Z"}, ExitUsage, "--from"},
 		{"two timeframes", []string{"history", "24h", "--from", "2026-01-01T00:00:00Z"}, ExitUsage, "not both"},
+		{"no busiest hour", []string{"history", "--peaks", "0"}, ExitUsage, "--peaks must be from 1 to 100"},
+		{"no wait to do without", []string{"reserve", "--provider", "claude", "--model", "x", "--output", "1", "--no-wait"}, ExitUsage, "--max-wait"},
 		{"replay of nothing", []string{"replay"}, ExitUsage, "--demo"},
 		{"replay of too much", []string{"replay", "--demo", "x"}, ExitUsage, "--demo"},
 		{"replay of an unknown format", []string{"replay", "--format", "x", "y"}, ExitUsage, "azure"},

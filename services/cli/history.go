@@ -105,6 +105,9 @@ func (c *historyCommand) readScope(args []string) error {
 		}
 		c.scope.Timeframe = args[0]
 	}
+	if c.peaks < 1 || c.peaks > wire.MaxPeaks {
+		return usagef("--peaks must be from 1 to %d", wire.MaxPeaks)
+	}
 	if c.to != "" && c.from == "" {
 		return usagef("--to needs --from")
 	}

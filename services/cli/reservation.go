@@ -69,6 +69,8 @@ func (c *reserveCommand) run(cmd *cobra.Command) error {
 		return usagef("give --model, such as claude-sonnet-5")
 	case c.estimate && c.task.taskType == "":
 		return usagef("--estimate needs --task")
+	case c.ladder.noWait && c.ladder.maxWait == 0:
+		return usagef("--no-wait needs --max-wait")
 	case !c.estimate && c.tokens.tokens == (wire.Tokens{}) && r.Requests == 0:
 		return usagef("say how much: tokens with --input, --output or --cache-read, or --estimate with --task, or --requests alone")
 	}
