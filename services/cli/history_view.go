@@ -280,8 +280,8 @@ func (a *app) showOccurrences(list []wire.SuggestionOccurrence) {
 		if i == 0 {
 			label = "who"
 		}
-		a.line(label, fmt.Sprintf("%s of %s: %s, %s to %s", screen.Clean(cmp.Or(o.Agent, o.Principal)), screen.Clean(cmp.Or(o.Team, o.Principal)),
-			counted(o.Count, "time"), stamp(o.FirstAt, time.Local), stamp(o.LastAt, time.Local)))
+		a.line(label, fmt.Sprintf("%s of %s: %s, %s to %s (UTC)", screen.Clean(cmp.Or(o.Agent, o.Principal)), screen.Clean(cmp.Or(o.Team, o.Principal)),
+			counted(o.Count, "time"), stamp(o.FirstAt, time.UTC), stamp(o.LastAt, time.UTC)))
 	}
 	if more := len(list) - occurrencesShown; more > 0 {
 		a.line("", fmt.Sprintf("and %d more", more))

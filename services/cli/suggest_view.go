@@ -113,10 +113,10 @@ func (a *app) showPast(past []wire.SuggestionPast) {
 	}
 }
 
-// explainSuggestion writes everything that is known of a suggestion.
+// explainSuggestion writes everything that is known of a suggestion, all of it in UTC: its days and its texts are.
 func (a *app) explainSuggestion(sug *wire.Suggestion) {
 	a.showSuggestion(sug)
-	a.line("evidence", "from "+stamp(sug.WindowStartsAt, time.Local)+" to "+stamp(sug.WindowEndsAt, time.Local))
+	a.line("evidence", "from "+stamp(sug.WindowStartsAt, time.UTC)+" to "+stamp(sug.WindowEndsAt, time.UTC)+" (UTC)")
 	for _, e := range sug.Evidence {
 		a.line("", evidenceName(e)+": "+evidenceText(e))
 	}
@@ -155,7 +155,9 @@ func (a *app) showBacktest(sug *wire.Suggestion) {
 	}
 	span := func(ms int64) string { return screen.Span(time.Duration(ms) * time.Millisecond) }
 	a.line("waits", pair(span, waited[0], waited[1])+" in all")
-	a.line("exhausted", pair(span, exhausted[0], exhausted[1])+" of windows with nothing left")
+	if exhausted != [2]int64{} {
+		a.line("exhausted", pair(span, exhausted[0], exhausted[1])+" of windows with nothing left")
+	}
 	a.line("replayed", fmt.Sprintf("%s; without the change %s of the reserves end as they did", counted(b.Jobs, "job"), percentText(b.AgreementPercent)))
 	for i, text := range b.Assumptions {
 		label := ""
