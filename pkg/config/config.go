@@ -95,6 +95,7 @@ func parse(file string, data []byte, table *providerTable) (*Config, error) {
 	b.principals()
 	b.unlisted()
 	b.prices()
+	b.damaged()
 	if err := b.c.err(); err != nil {
 		return nil, err
 	}
