@@ -136,7 +136,7 @@ func scale(a, n, d int64) int64 {
 func usd(micro int64) string {
 	const cent = 10_000
 	cents := (micro + cent/2) / cent
-	return fmt.Sprintf("%d.%02d USD", cents/100, cents%100)
+	return fmt.Sprintf("$%d.%02d", cents/100, cents%100)
 }
 
 // times writes the ratio a : b with one decimal; "many" where b is 0.
