@@ -20,6 +20,9 @@ import (
 const (
 	firstPause = 40 * time.Millisecond
 	lastPause  = time.Second
+	// leastTry is for how long another try is worth it: one that ends before its reply can be there would hide why the one
+	// before it failed.
+	leastTry = 20 * time.Millisecond
 )
 
 // Unanswered says that a call got no decision: nobody answered in time, what came cannot be read, the connection was closed,
@@ -72,7 +75,7 @@ func (c *Client) call(ctx context.Context, subject string, request wire.Request,
 		}
 		if again {
 			var ctxErr error
-			if ctxErr = sleep(ctx, pause, patience-time.Since(start)); ctxErr != nil && !errors.Is(ctxErr, errPatience) {
+			if ctxErr = sleep(ctx, pause, patience-leastTry-time.Since(start)); ctxErr != nil && !errors.Is(ctxErr, errPatience) {
 				err = errors.Join(ctxErr, err)
 			}
 			again = ctxErr == nil

@@ -243,7 +243,7 @@ func TestWaitsForALeader(t *testing.T) {
 
 func TestUnanswered(t *testing.T) {
 	t.Parallel()
-	f := start(t, client.Options{Patience: shortTry}, nil)
+	f := start(t, client.Options{Patience: 5 * shortTry}, nil)
 	if err := f.desk.Shut(); err != nil {
 		t.Fatal(err)
 	}

@@ -89,27 +89,35 @@ func (f filter) context(ctx context.Context) context.Context {
 type summed map[string]uint64
 
 // beyond is the condition of events that are not in the sums. The sort key finds them at once.
-func (s summed) beyond(f filter) string { return s.condition(f, ">", true) }
+func (s summed) beyond() string { return s.condition(">", true) }
 
 // from is beyond with the last commit that is in the sums.
-func (s summed) from(f filter) string { return s.condition(f, ">=", true) }
+func (s summed) from() string { return s.condition(">=", true) }
 
 // upTo is the condition of events that are in the sums.
-func (s summed) upTo(f filter) string { return s.of(f, "<=") }
+func (s summed) upTo() string { return s.of("<=") }
 
 // of is the condition of events of these ledgers by their commits.
-func (s summed) of(f filter, compare string) string { return s.condition(f, compare, false) }
+func (s summed) of(compare string) string { return s.condition(compare, false) }
 
-func (s summed) condition(f filter, compare string, others bool) string {
+// parameters are what the conditions name. A filter gets them by with, which copies: queries read them, several at once.
+func (s summed) parameters() clickhouse.Parameters {
+	named := clickhouse.Parameters{}
+	for n, id := range slices.Sorted(maps.Keys(s)) {
+		named["ledger_"+strconv.Itoa(n)] = id
+		named["summed_"+strconv.Itoa(n)] = strconv.FormatUint(s[id], 10)
+	}
+	return named
+}
+
+func (s summed) condition(compare string, others bool) string {
 	if len(s) == 0 {
 		return "1"
 	}
 	ids := make([]string, 0, len(s))
 	var conditions []string
-	for _, id := range slices.Sorted(maps.Keys(s)) {
+	for range s {
 		n := strconv.Itoa(len(ids))
-		f.parameters["ledger_"+n] = id
-		f.parameters["summed_"+n] = strconv.FormatUint(s[id], 10)
 		ids = append(ids, "{ledger_"+n+":String}")
 		conditions = append(conditions, "ledger_id = {ledger_"+n+":String} AND commit "+compare+" {summed_"+n+":UInt64}")
 	}

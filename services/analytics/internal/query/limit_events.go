@@ -32,7 +32,6 @@ const aboutLimits = "(kind = '" + quota.KindConfigApplied + "' OR limit_id != ''
 // Planning a query takes ClickHouse longer than reading so few rows, and a condition with alternatives twice as long. So each is as short
 // as can be, and what the answers mean is worked out here.
 func (r *Reader) limits(ctx context.Context, f filter, q *wire.ForecastRequest) ([]*limitUse, *charged, error) {
-	f = f.with(nil)
 	// 1. What is copied, and how far: of one instant.
 	events, copied, err := r.copiedEvents(ctx, f)
 	if err != nil {
@@ -105,8 +104,8 @@ func (r *Reader) laterEvents(ctx context.Context, f filter, copied summed) ([]li
 	if len(copied) == 0 {
 		return nil, nil
 	}
-	f = f.with(nil)
-	return r.limitEvents(ctx, f, "bursar.ledger_events", "toUInt64(0)", copied.of(f, ">")+" AND "+aboutLimits)
+	f = f.with(copied.parameters())
+	return r.limitEvents(ctx, f, "bursar.ledger_events", "toUInt64(0)", copied.of(">")+" AND "+aboutLimits)
 }
 
 // copiedEvents reads what is copied of the events about limits, and how far that goes.

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/ClickHouse/clickhouse-go/v2"
+
 	"github.com/bursarhq/bursar/pkg/wire"
 )
 
@@ -38,12 +40,12 @@ const quarterOf = "intDiv(toUnixTimestamp64Milli(occurred_at), 900000) * 900000"
 // readTail reads what is not summed. The marker of the last commit is among the last ones, of no limit.
 func (r *Reader) readTail(ctx context.Context, f filter, done summed) (tail, error) {
 	t := tail{after: maps.Clone(done)}
-	f = f.with(nil)
-	text := `SELECT CAST(l_id, 'String') AS id, toUnixTimestamp64Milli(l_window) AS charged_to, ` + quarterOf + ` AS begin, CAST(` + done.of(f, ">") + `, 'Bool') AS fresh,
+	f = f.with(done.parameters())
+	text := `SELECT CAST(l_id, 'String') AS id, toUnixTimestamp64Milli(l_window) AS charged_to, ` + quarterOf + ` AS begin, CAST(` + done.of(">") + `, 'Bool') AS fresh,
 			min(commit), max(commit), sum(l_amount), toUnixTimestamp64Milli(max(committed_at))
 		FROM bursar.ledger_events FINAL
 		LEFT ARRAY JOIN limits.id AS l_id, limits.window AS l_window, limits.amount AS l_amount
-		WHERE workspace = {workspace:String} AND ` + done.of(f, ">=") + ` AND kind IN ('commit', 'usage.recorded')
+		WHERE workspace = {workspace:String} AND ` + done.of(">=") + ` AND kind IN ('commit', 'usage.recorded')
 		GROUP BY id, charged_to, begin, fresh`
 	rows, err := r.conn.Query(f.eventContext(ctx), text)
 	if err != nil {
@@ -131,8 +133,8 @@ func (r *Reader) readCharges(ctx context.Context, f filter, p partial) (charges,
 	if len(p.begins) == 0 {
 		return c, nil
 	}
-	f = f.with(nil)
-	rows, err := r.conn.Query(f.eventContext(ctx), f.chargesOf(p))
+	f = f.with(clickhouse.Parameters{"ids": textArray(slices.Sorted(maps.Keys(p.limits)))})
+	rows, err := r.conn.Query(f.eventContext(ctx), chargesOf(p))
 	if err != nil {
 		return charges{}, fmt.Errorf("reading what was used of limits: %w", err)
 	}
@@ -147,8 +149,7 @@ func (r *Reader) readCharges(ctx context.Context, f filter, p partial) (charges,
 }
 
 // chargesOf is the query of the events of quarters, and of some others.
-func (f filter) chargesOf(p partial) string {
-	f.parameters["ids"] = textArray(slices.Sorted(maps.Keys(p.limits)))
+func chargesOf(p partial) string {
 	var exact, counted []string
 	hours := map[int64]bool{}
 	sorted := slices.Sorted(maps.Keys(p.begins))

@@ -30,7 +30,7 @@ func (f filter) pieces(q question, done summed) []piece {
 	decisions, labels := len(q.decisions) > 0, f.labels()
 	var all []piece
 	if len(done) > 0 {
-		upTo := " AND " + done.upTo(f)
+		upTo := " AND " + done.upTo()
 		for _, s := range f.ends() {
 			all = append(all, piece{usage: true, time: usage, where: here + "kind = 'usage.recorded'" + labels + " AND " + s.of(usage) + s.hours() + upTo})
 			if decisions {
@@ -45,7 +45,7 @@ func (f filter) pieces(q question, done summed) []piece {
 	// The marker of the last commit that is summed is among those of the commits after: it tells when that was.
 	return append(all, piece{
 		usage: true, decisions: decisions, after: true, time: "if(kind = 'usage.recorded', occurred_at, at)",
-		where: here + done.from(f) + " AND (kind = 'commit' OR " + which + labels + " AND " + done.beyond(f) + ")",
+		where: here + done.from() + " AND (kind = 'commit' OR " + which + labels + " AND " + done.beyond() + ")",
 	})
 }
 
@@ -115,7 +115,7 @@ func (f filter) sql(q question, done summed, p piece) string {
 		sums = append(sums, "sum(overrun_tokens)")
 	}
 	if p.after {
-		keys = append(keys, "CAST("+period.has(p.time)+", 'Bool') AS counted", "CAST("+done.beyond(f)+", 'Bool') AS fresh")
+		keys = append(keys, "CAST("+period.has(p.time)+", 'Bool') AS counted", "CAST("+done.beyond()+", 'Bool') AS fresh")
 		sums = append(sums, "max(committed_at)")
 	}
 	return "SELECT " + strings.Join(slices.Concat(keys, sums), ", ") + " FROM bursar.ledger_events FINAL WHERE " + p.where + " GROUP BY ALL"

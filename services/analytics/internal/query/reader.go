@@ -177,7 +177,8 @@ func timeOf(t time.Time) wire.Time { return wire.TimeOf(quota.InstantOf(t)) }
 // through returns the ledger time of the last commit that is stored. done are all ledgers, and how far each is summed: no commit
 // before that is the last one.
 func (r *Reader) through(ctx context.Context, f filter, done summed) (wire.Time, error) {
-	query := "SELECT toUnixTimestamp64Milli(max(committed_at)) FROM bursar.ledger_events WHERE workspace = {workspace:String} AND idx = -1 AND " + done.of(f, ">=")
+	f = f.with(done.parameters())
+	query := "SELECT toUnixTimestamp64Milli(max(committed_at)) FROM bursar.ledger_events WHERE workspace = {workspace:String} AND idx = -1 AND " + done.of(">=")
 	var ms int64
 	if err := r.conn.QueryRow(f.context(ctx), query).Scan(&ms); err != nil {
 		return 0, fmt.Errorf("looking how far the ledger is stored: %w", err)

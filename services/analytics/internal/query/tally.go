@@ -91,6 +91,7 @@ func (r *Reader) tallyOnce(ctx context.Context, f filter, q question) (*answer, 
 	if err != nil {
 		return nil, err
 	}
+	f = f.with(a.summed.parameters())
 	all := f.pieces(q, a.summed)
 	read := make([]*answer, len(all))
 	group, ctx := errgroup.WithContext(f.eventContext(ctx))
