@@ -252,7 +252,7 @@ func (s *Server) startFirst(ctx context.Context) (*child, error) {
 		switch {
 		case errors.Is(err, errInUse):
 			inUse = err
-		case inUse != nil && ctx.Err() != nil:
+		case err != nil && inUse != nil && ctx.Err() != nil:
 			return nil, inUse // which is why it took so long
 		default:
 			return c, err
