@@ -17,6 +17,9 @@
 // of. It is measured twice: with that relay left to other machines, as the others leave it, and with
 // the relay on the same processors. After a measurement the relay finishes before the next one begins.
 //
+// Two floors say how near to the bare reply Bursar can come at all: the same requests through the same front, stored as
+// commits of the same size by which nothing is decided, and answered at once with nothing stored either.
+//
 // What it guarantees: a system that is not installed or fails is named with the reason, and never left
 // out in silence; every row states its durability class and its connections. What it cannot do:
 // keep the load generator, which shares the processors, out of the figures. It is part of all of them.

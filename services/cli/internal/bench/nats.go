@@ -40,6 +40,9 @@ func (r *run) startNATS(ctx context.Context) error {
 		if err := r.startBursar(ctx, b, about, false); err != nil {
 			return err
 		}
+		if err := r.startFloors(ctx, class.name, class.sync, about); err != nil {
+			return err
+		}
 		about.Name, about.System = about.Name+"-relay", "Bursar with its relay"
 		if !r.options.wants(about.Name) {
 			continue
