@@ -31,7 +31,7 @@ type Reserve struct {
 	MaxWait   Millis // how long it may be queued; 0 means not at all
 	// AcceptAccounts are acceptable besides Account; where Account is empty they are the only ones.
 	AcceptAccounts  []string
-	AcceptProviders []string // other providers that will do
+	AcceptProviders []string // other providers that will do; an unknown one is refused
 	AcceptModels    []string // cheaper or other models that will do; "provider/model" means that provider only
 	Preemptible     bool     // what is not used may be taken back, after a notice
 }

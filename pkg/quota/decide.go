@@ -111,6 +111,9 @@ func (d decider) reserve(c Reserve) ([]Event, Result) {
 	wish := wishOf(&c)
 	up := climb{decider: d, wish: &wish, base: labels}
 	begun := up.begin(&principal) == nil
+	if events, result, ok := d.denyUnknown(&c, &up); ok {
+		return events, result
+	}
 	if begun {
 		if o := up.run(d.state.Config.Policy.beforeQueue()); o != nil {
 			return d.grant(c.Reservation, &up, o)
@@ -155,6 +158,20 @@ func (d decider) denyClimb(c *Reserve, up *climb, p *Principal, reclaimed []Even
 		result.Message += "; " + full
 	}
 	return events, result
+}
+
+// denyUnknown refuses a reserve that would take a provider that nobody knows: passed over, a misspelt name would never be
+// noticed. Who waits already is not asked again, so that a configuration may take a provider away.
+func (d decider) denyUnknown(c *Reserve, up *climb) ([]Event, Result, bool) {
+	for _, name := range c.AcceptProviders {
+		if _, ok := d.state.Config.Provider(name); ok {
+			continue
+		}
+		events, result := d.deny(&up.base, "", c.Amount, d.state.Config.unsupported(name, " in accept_providers"))
+		result.Provider = name
+		return events, result, true
+	}
+	return nil, Result{}, false
 }
 
 func (d decider) validateReserve(c *Reserve) (Principal, *Result) {
@@ -217,8 +234,7 @@ func (d decider) candidates(c *Wish, p *Principal, l *Labels) ([]*Account, *refu
 		}
 	}
 	if _, ok := config.Provider(l.Provider); !ok {
-		return nil, &refusal{code: CodeProviderNotSupported,
-			message: fmt.Sprintf("provider %q is not configured; known are %s", l.Provider, strings.Join(config.providerNames(), ", "))}
+		return nil, config.unsupported(l.Provider, "")
 	}
 	var found []*Account
 	for i := range config.Accounts {
@@ -234,12 +250,14 @@ func (d decider) candidates(c *Wish, p *Principal, l *Labels) ([]*Account, *refu
 	return found, nil
 }
 
-func (c *Config) providerNames() []string {
+// unsupported is the refusal of a provider that is not configured, with where it was named unless that is plain.
+func (c *Config) unsupported(provider, where string) *refusal {
 	names := make([]string, len(c.Providers))
 	for i := range c.Providers {
 		names[i] = c.Providers[i].Name
 	}
-	return names
+	return &refusal{code: CodeProviderNotSupported,
+		message: fmt.Sprintf("provider %q%s is not configured; known are %s", provider, where, strings.Join(names, ", "))}
 }
 
 // oneOf tells whether a name is in a list that allows everything when it is empty.

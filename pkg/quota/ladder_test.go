@@ -149,6 +149,54 @@ func TestWhatIsAfterTheQueueIsTriedAtItsEnd(t *testing.T) {
 	}
 }
 
+// TestAnUnknownProviderThatWouldDoIsRefused: even where the one asked for has all of it.
+func TestAnUnknownProviderThatWouldDoIsRefused(t *testing.T) {
+	t.Parallel()
+	l := newPool(t)
+	wish := func(r *Reserve) {
+		r.Provider, r.Account, r.MaxWait, r.AcceptProviders = "", "m1", Hour, []string{"openai", "opneai"}
+	}
+	r := l.reserve(600, wish)
+	if r.Code != CodeProviderNotSupported || r.Provider != "opneai" || r.Retryable || r.Queue != nil {
+		t.Errorf("got %+v", r)
+	}
+	if want := `provider "opneai" in accept_providers is not configured; known are claude, openai`; r.Message != want {
+		t.Errorf("told %q, want %q", r.Message, want)
+	}
+	events, _ := Decide(l.state, Reserve{Actor: ann, Reservation: "x", Account: "m1", Model: "opus-4", Amount: Amount{Tokens: Tokens{Output: 1}},
+		AcceptProviders: []string{"opneai"}}, Env{Now: l.now, Prices: testPrices})
+	if denied, ok := events[0].(*ReservationDenied); !ok || denied.Labels.Provider != "claude" {
+		t.Errorf("the refusal is recorded as %+v, want it with the provider that was asked", events[0])
+	}
+	if v := l.limit("m1/s"); v.Held != 0 {
+		t.Errorf("a refusal holds %d", v.Held)
+	}
+}
+
+// TestAProviderThatGoesLeavesWhoWaits: what was known when it was asked for ends no wait.
+func TestAProviderThatGoesLeavesWhoWaits(t *testing.T) {
+	t.Parallel()
+	l := newPool(t)
+	for _, a := range []string{"m1", "m2", "m3"} {
+		l.fill(a, 1000)
+	}
+	l.reserve(1000, func(r *Reserve) { r.Actor, r.Provider, r.Model = Actor{"bob", "b"}, "openai", "gpt-5" })
+	if r := l.reserve(600, func(r *Reserve) {
+		r.Reservation, r.MaxWait, r.AcceptProviders, r.AcceptModels = "q", Hour, []string{"openai"}, []string{"gpt-5"}
+	}); r.Queue == nil {
+		t.Fatalf("not queued: %+v", r)
+	}
+	config := pool(DefaultPolicy())
+	config.Providers = config.Providers[:1]
+	config.Accounts = slices.DeleteFunc(config.Accounts, func(a Account) bool { return a.Provider == "openai" })
+	config.Limits = slices.DeleteFunc(config.Limits, func(l Limit) bool { return l.Scope.Account == "o1" })
+	l.must(ApplyConfig{Config: config})
+	l.wait(Minute)
+	if l.state.queue.entries["q"] == nil {
+		t.Error("the wait ended with a provider that would have done besides")
+	}
+}
+
 func on(account string) func(*Reserve) { return func(r *Reserve) { r.Account = account } }
 
 func TestWhichAccountIsPreferred(t *testing.T) {

@@ -138,7 +138,7 @@ func drawCommand(t *rapid.T, l *ledger) Command {
 			Provider: rapid.SampledFrom([]string{"claude", "openai", "acme"}).Draw(t, "provider"),
 			Amount:   drawAmount(t), Lifetime: drawMillis(t), Lease: drawMillis(t), Priority: Priority(rapid.IntRange(0, 5).Draw(t, "priority")),
 			MinTokens: rapid.SampledFrom([]int64{0, 0, 1, 100}).Draw(t, "min"), MaxWait: rapid.SampledFrom([]Millis{0, Minute, Day, MaxQueueWait}).Draw(t, "maxWait"),
-			AcceptAccounts: drawNames(t, "accounts", "max-1", "api-1", "api-2"), AcceptProviders: drawNames(t, "providers", "openai", "claude"),
+			AcceptAccounts: drawNames(t, "accounts", "max-1", "api-1", "api-2"), AcceptProviders: drawNames(t, "providers", "openai", "claude", "acme"),
 			AcceptModels: drawNames(t, "models", "sonnet", "openai/gpt-5", "unpriced"), Preemptible: rapid.Bool().Draw(t, "preemptible"),
 		}
 	case 3, 4:

@@ -255,6 +255,10 @@ func (i *instance) refusals() {
 	if got := document[failure](i.t, i.do(ExitFailure, unknown...)); got.Error.Code != "provider_not_supported" {
 		i.t.Errorf("an unknown provider: %+v", got.Error)
 	}
+	misspelt := []string{"reserve", "--account", "claude-max", "--accept-provider", "opneai", "--model", "claude-haiku-4-5", "--output", "1", "--json"}
+	if got := document[failure](i.t, i.do(ExitFailure, misspelt...)); got.Error.Code != "provider_not_supported" || got.Error.Details.Provider != "opneai" {
+		i.t.Errorf("an unknown provider that would do: %+v", got.Error)
+	}
 	most := ask[wire.ReservationReply](i, "reserve", "--account", "claude-max", "--model", "claude-haiku-4-5", "--output", "9990000", "--priority", "high")
 	got := document[failure](i.t, i.do(ExitTryLater, "reserve", "--account", "claude-max", "--model", "claude-haiku-4-5", "--output", "200000", "--json"))
 	if !got.Error.Retryable || got.Error.RetryAfterMS == 0 || got.Error.Details.LimitID != "claude-max/session" {
