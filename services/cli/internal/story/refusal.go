@@ -54,6 +54,10 @@ func (s *Story) refusal(r *quota.Result, at quota.Instant) {
 		s.Helpful = append(s.Helpful, fmt.Sprintf("asking for at most %s on %s", s.of(r.Limit, r.Available), r.Limit))
 	}
 	switch {
+	case r.Code == quota.CodeProviderNotSupported:
+		s.Helpful = append(s.Helpful, "a provider that is configured; an operator can add one with bursar apply")
+	case r.Code == quota.CodeSubscriptionInfoUnavailable && !r.Retryable:
+		s.Helpful = append(s.Helpful, fmt.Sprintf("an account that is open to team %s; an operator can add one with bursar apply", s.Labels.Team))
 	case !r.Retryable:
 		s.Helpful = append(s.Helpful, "waiting would not have helped: ask for less, or raise the limit")
 	case r.Code == quota.CodeUnavailable:

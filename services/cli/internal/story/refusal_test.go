@@ -65,6 +65,24 @@ func TestNoTimeForWhatAnOperatorHoldsBack(t *testing.T) {
 	advises(t, b.story("request-r1"), "bursar resume", "bursar resume", "asking again", "max_wait")
 }
 
+// TestAdviceWhereNothingServes: no amount and no limit is in the way of a provider that nobody knows, nor of a team without an
+// account.
+func TestAdviceWhereNothingServes(t *testing.T) {
+	t.Parallel()
+	const provider, account, less = "a provider that is configured", "an account that is open to team core", "ask for less"
+	for want, change := range map[string]func(*quota.Reserve){
+		provider: func(r *quota.Reserve) { r.AcceptProviders = []string{"nobody"} },
+		account:  func(r *quota.Reserve) { r.Account = "nowhere" },
+		less:     func(r *quota.Reserve) { r.Amount.Tokens.Output = 1_000_000 },
+	} {
+		b := newBooks(t)
+		r := quota.Reserve{Actor: quota.Actor{Principal: "ann", Agent: "a1"}, Reservation: "r1", Provider: "claude", Model: "m", Amount: quota.Amount{Tokens: quota.Tokens{Output: 1}}}
+		change(&r)
+		b.do("request-r1", r)
+		advises(t, b.story("request-r1"), want, provider, account, less)
+	}
+}
+
 // TestTimesAreOfOneZone: the texts tell times in the zone that is asked for, and a prediction within a second is one time.
 func TestTimesAreOfOneZone(t *testing.T) {
 	t.Parallel()
