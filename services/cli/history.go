@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/bursarhq/bursar/pkg/quota"
 	"github.com/bursarhq/bursar/pkg/wire"
 )
 
@@ -34,16 +35,17 @@ func (a *app) history() *cobra.Command {
 		Short: "Show what was spent, by whom and when, and what could be saved",
 		Long: "Show the usage of a timeframe: totals, breakdowns, the busiest hours and the current suggestions.\n" +
 			"A timeframe is a span up to now (90m, 24h, 7d, 4w) or one of today, yesterday, this-week, last-week,\n" +
-			"this-month and last-month; or give --from and --to. The default is the last 24 hours.",
+			"this-month and last-month; or give --from, alone up to now, and --to. A day without a time\n" +
+			"is its first moment in the zone, so that --to is the day after the last. The default is the last 24 hours.",
 		Example: "  bursar history\n  bursar history last-week --team research\n  bursar history 7d --zone Europe/Berlin --json\n" +
-			"  bursar history --from 2026-03-01T00:00:00Z --to 2026-03-08T00:00:00Z",
+			"  bursar history --from 2026-03-01\n  bursar history --from 2026-03-01T08:00:00Z --to 2026-03-08T20:00:00Z",
 		Args:      cobra.MaximumNArgs(1),
 		ValidArgs: []string{"24h", "7d", "4w", "today", "yesterday", "this-week", "last-week", "this-month", "last-month"},
 		RunE:      func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), args) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&c.from, "from", "", "`TIME` of the start, RFC 3339")
-	flags.StringVar(&c.to, "to", "", "`TIME` of the end, RFC 3339; default: now")
+	flags.StringVar(&c.from, "from", "", "`TIME` of the start: a day such as 2026-03-01, or RFC 3339")
+	flags.StringVar(&c.to, "to", "", "`TIME` of the end, as --from; default: now")
 	flags.StringVar(&c.scope.Zone, "zone", "", "IANA time zone `NAME` in which days are counted; default: this machine's, else UTC")
 	flags.StringVar(&c.scope.Provider, "provider", "", "only usage at the provider `NAME`")
 	flags.StringVar(&c.scope.Account, "account", "", "only usage of the account `ID`")
@@ -109,7 +111,10 @@ func (c *historyCommand) readScope(args []string) error {
 		return usagef("--peaks must be from 1 to %d", wire.MaxPeaks)
 	}
 	if c.to != "" && c.from == "" {
-		return usagef("--to needs --from")
+		return usagef("--to %s needs --from: write when the time begins, such as --from 2026-03-01", c.to)
+	}
+	if c.scope.Zone == "" {
+		c.scope.Zone = localZone()
 	}
 	for _, bound := range []struct {
 		flag, text string
@@ -118,16 +123,22 @@ func (c *historyCommand) readScope(args []string) error {
 		if bound.text == "" {
 			continue
 		}
-		at, err := time.Parse(time.RFC3339, bound.text)
-		if err != nil {
-			return usagef("%s %q is not an RFC 3339 time such as 2026-03-01T00:00:00Z", bound.flag, bound.text)
+		at, ok := dayOrTime(bound.text, zoneOf(c.scope.Zone))
+		if !ok {
+			return usagef("%s %q is neither a day such as 2026-03-01 nor an RFC 3339 time such as 2026-03-01T00:00:00Z", bound.flag, bound.text)
 		}
 		*bound.at = wireTime(at)
 	}
-	if c.scope.Zone == "" {
-		c.scope.Zone = localZone()
-	}
 	return nil
+}
+
+// dayOrTime reads a time, or a day, which is its first moment in the zone.
+func dayOrTime(text string, zone *time.Location) (time.Time, bool) {
+	if day, err := time.Parse(time.DateOnly, text); err == nil {
+		return quota.WallInstant(zone, day.Year(), day.Month(), day.Day(), 0), true
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	return at, err == nil
 }
 
 // localZone names this machine's zone where it has a name that a server can know; empty means UTC.

@@ -52,6 +52,36 @@ func TestTheWidestChartFits(t *testing.T) {
 	}
 }
 
+// TestHistoryBounds: a day is its first moment in the zone in which days are counted, and a start alone is up to now.
+func TestHistoryBounds(t *testing.T) {
+	t.Parallel()
+	utc := func(hour, minute int) wire.Time {
+		return wire.TimeOf(quota.InstantOf(time.Date(2026, time.March, 1, hour, minute, 0, 0, time.UTC)))
+	}
+	for name, c := range map[string]struct {
+		from, to, zone string
+		wantFrom       wire.Time
+		wantTo         wire.Time
+		fault          string
+	}{
+		"a day alone":                   {from: "2026-03-01", zone: "UTC", wantFrom: utc(0, 0)},
+		"a time alone":                  {from: "2026-03-01T08:30:00Z", zone: "Europe/Berlin", wantFrom: utc(8, 30)},
+		"days elsewhere":                {from: "2026-03-01", to: "2026-03-02", zone: "Europe/Berlin", wantFrom: utc(-1, 0), wantTo: utc(23, 0)},
+		"a day that begins with a leap": {from: "2026-03-29", zone: "Asia/Beirut", wantFrom: utc(28*24-2, 0)},
+		"an end without a start":        {to: "2026-03-02", zone: "UTC", fault: "--to 2026-03-02 needs --from: write when the time begins, such as --from 2026-03-01"},
+		"no day":                        {from: "2026-02-30", zone: "UTC", fault: `--from "2026-02-30" is neither a day such as 2026-03-01 nor an RFC 3339 time such as 2026-03-01T00:00:00Z`},
+		"no end":                        {from: "2026-03-01", to: "now", zone: "UTC", fault: `--to "now" is neither a day such as 2026-03-01 nor an RFC 3339 time such as 2026-03-01T00:00:00Z`},
+	} {
+		h := &historyCommand{app: &app{}, from: c.from, to: c.to, peaks: wire.DefaultPeaks, scope: wire.Scope{Zone: c.zone}}
+		switch err := h.readScope(nil); {
+		case err != nil && err.Error() != c.fault, err == nil && c.fault != "":
+			t.Errorf("%s: %v, want %q", name, err, c.fault)
+		case err == nil && (h.scope.From != c.wantFrom || h.scope.To != c.wantTo):
+			t.Errorf("%s: from %v to %v, want %v to %v", name, h.scope.From.Time(), h.scope.To.Time(), c.wantFrom.Time(), c.wantTo.Time())
+		}
+	}
+}
+
 // What an import proposes to look at has the earliest call in it.
 func TestSpanSince(t *testing.T) {
 	t.Parallel()
