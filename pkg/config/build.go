@@ -17,6 +17,10 @@ type builder struct {
 	table  *providerTable
 	out    Config
 	owners map[string]pointer // limit ids and where they come from
+	// declarations are what declared has read, by section.
+	declarations map[string]*declared
+	// unsettled are the accounts of whose limits not all are known, because their provider or tier is not.
+	unsettled map[string]bool
 	// holdBack is for the session windows of subscriptions that state none; nil for none.
 	holdBack *quota.HoldBack
 }
@@ -34,12 +38,6 @@ func (b *builder) unique(seen names, name string, at pointer, what string) bool 
 	return true
 }
 
-// known tells whether a reference to a section can be judged: not while an entry of it is faulty, because the name
-// that is missed may be that entry's.
-func (b *builder) known(section string) bool {
-	return !slices.ContainsFunc(b.src.bad, func(bad pointer) bool { return len(bad) > 0 && bad[0] == section })
-}
-
 func (b *builder) teams() {
 	seen := names{}
 	for _, t := range list[rawTeam](&b.src, "teams") {
@@ -47,14 +45,6 @@ func (b *builder) teams() {
 			b.out.Teams = append(b.out.Teams, t.raw.Name)
 		}
 	}
-}
-
-// team reports a team that is not declared.
-func (b *builder) team(name string, at pointer) {
-	if name == "" || slices.Contains(b.out.Teams, name) || !b.known("teams") {
-		return
-	}
-	b.c.add(at, fmt.Sprintf("there is no team %q", name), nearest(name, b.out.Teams, "add it to teams"))
 }
 
 func (b *builder) policy() {
@@ -124,15 +114,12 @@ func (b *builder) accounts() {
 		account := quota.Account{
 			ID: a.raw.ID, Provider: a.raw.Provider, Kind: quota.AccountKind(a.raw.Kind), Tier: a.raw.Tier, Teams: a.raw.Teams,
 		}
-		row := b.table.row(a.raw.Provider)
-		if row == nil {
-			if b.known("providers") {
-				b.c.add(a.at.child("provider"), fmt.Sprintf("there is no provider %q", a.raw.Provider),
-					nearest(a.raw.Provider, b.table.names(), "add it to providers"))
-			}
-		} else {
+		row := b.provider(a.raw.Provider, a.at.child("provider"))
+		b.unsettled[account.ID] = row == nil
+		if row != nil {
 			t := b.accountTier(row, &account, a.at)
 			b.accountLimits(row, t, account, a)
+			b.unsettled[account.ID] = account.Tier != "" && (t == nil || b.declared("providers").open(row.name))
 		}
 		b.limitsSource(&account, a)
 		b.out.Quota.Accounts = append(b.out.Quota.Accounts, account)
@@ -143,7 +130,7 @@ func (b *builder) accounts() {
 func (b *builder) accountTier(row *providerRow, account *quota.Account, at pointer) *tier {
 	t := row.tier(account.Tier)
 	switch {
-	case t == nil && account.Tier != "" && b.known("providers"):
+	case t == nil && account.Tier != "" && !b.declared("providers").open(row.name):
 		b.c.add(at.child("tier"), fmt.Sprintf("provider %s has no tier %q", row.name, account.Tier), nearest(account.Tier, row.tierNames(), "add it to the provider's tiers"))
 	case t == nil && account.Kind == "" && account.Tier == "":
 		b.c.add(at, "kind is missing", "write kind: subscription or kind: api, or a tier, which tells it")
@@ -223,24 +210,6 @@ func (b *builder) limits() {
 		b.fill(&l, raw.raw, raw.at, false)
 		b.addLimit(l, raw.at.child("id"))
 	}
-}
-
-// account finds an account that is referred to, and reports one that is not there; nil means none.
-func (b *builder) account(id string, at pointer) *quota.Account {
-	if id == "" {
-		return nil
-	}
-	if account, ok := b.out.Quota.Account(id); ok {
-		return account
-	}
-	if b.known("accounts") {
-		ids := make([]string, len(b.out.Quota.Accounts))
-		for i, a := range b.out.Quota.Accounts {
-			ids[i] = a.ID
-		}
-		b.c.add(at, fmt.Sprintf("there is no account %q", id), nearest(id, ids, "add it to accounts"))
-	}
-	return nil
 }
 
 func (b *builder) principals() {

@@ -110,7 +110,7 @@ func newBuilder(file string, data []byte, table *providerTable) (*builder, error
 	if err != nil {
 		return nil, err
 	}
-	b := &builder{c: &collector{file: file}, table: table, owners: map[string]pointer{}}
+	b := &builder{c: &collector{file: file}, table: table, owners: map[string]pointer{}, declarations: map[string]*declared{}, unsettled: map[string]bool{}}
 	if !b.c.read(data) {
 		return nil, b.c.err()
 	}

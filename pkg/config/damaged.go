@@ -13,20 +13,27 @@ type places struct {
 	zones         []string
 	teams         []string // that are referred to
 	accounts      []string
+	providers     []string
+	limits        []string // that teams have in common
 }
 
 func allPlaces() []places {
 	return []places{
-		{section: "teams", what: "team", names: []string{"name", "."}, zones: []string{"ceilings/zone"}},
+		{section: "teams", what: "team", names: []string{"name", "."}, zones: []string{"ceilings/zone"}, limits: []string{"shares/*/limit"}},
 		{section: "providers", what: "provider", names: []string{"name"}, zones: []string{"tiers/*/limits/*/window/zone"}},
-		{section: "accounts", what: "account", names: []string{"id"}, zones: []string{"limits/*/window/zone"}, teams: []string{"teams/*"}},
+		{section: "accounts", what: "account", names: []string{"id"}, zones: []string{"limits/*/window/zone"}, teams: []string{"teams/*"}, providers: []string{"provider"}},
 		{section: "limits", what: "limit id", names: []string{"id"}, zones: []string{"window/zone"}, teams: []string{"scope/team"}, accounts: []string{"scope/account"}},
 		{section: "principals", what: "principal", names: []string{"name"}, teams: []string{"team"}, accounts: []string{"accounts/*"}},
 	}
 }
 
+func placesOf(section string) places {
+	all := allPlaces()
+	return all[slices.IndexFunc(all, func(p places) bool { return p.section == section })]
+}
+
 // damaged judges what can be judged of entries in which the schema found faults, so that one look tells of it too: names that
-// stand twice, and zones, teams and accounts that are not there. All else may depend on what is faulty.
+// stand twice, and zones, teams, accounts, providers and limits that are not there. All else may depend on what is faulty.
 func (b *builder) damaged() {
 	for _, p := range allPlaces() {
 		entries, _ := b.src.root[p.section].([]any)
@@ -57,6 +64,12 @@ func (b *builder) damaged() {
 			}
 			for _, path := range p.accounts {
 				b.each(at, path, func(id string, at pointer) { b.account(id, at) })
+			}
+			for _, path := range p.providers {
+				b.each(at, path, func(name string, at pointer) { b.provider(name, at) })
+			}
+			for _, path := range p.limits {
+				b.each(at, path, func(id string, at pointer) { b.shareable(id, at) })
 			}
 		}
 	}

@@ -171,7 +171,7 @@ func (b *builder) tierLimits(row *providerRow, kind quota.AccountKind, raw rawLi
 
 // group reports a model group that the provider does not have.
 func (b *builder) group(row *providerRow, name string, at pointer) {
-	if !row.hasGroup(name) {
+	if !row.hasGroup(name) && !b.declared("providers").open(row.name) {
 		b.c.add(at, fmt.Sprintf("provider %s has no model group %q", row.name, name), nearest(name, row.groupNames(), "add it to the provider's model_groups"))
 	}
 }

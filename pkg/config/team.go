@@ -3,7 +3,6 @@ package config
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/bursarhq/bursar/pkg/quota"
@@ -117,18 +116,10 @@ func (b *builder) share(raw rawShare, at pointer) (quota.Share, bool) {
 
 // shareable tells whether a limit is there, and one that teams have in common.
 func (b *builder) shareable(id string, at pointer) bool {
-	i := slices.IndexFunc(b.out.Quota.Limits, func(l quota.Limit) bool { return l.ID == id })
-	if i < 0 {
-		if b.known("accounts") && b.known("limits") {
-			ids := make([]string, len(b.out.Quota.Limits))
-			for i := range b.out.Quota.Limits {
-				ids[i] = b.out.Quota.Limits[i].ID
-			}
-			b.c.add(at, fmt.Sprintf("there is no limit %q", id), nearest(id, ids, "write a limit's id; that of an account's limit is account/name"))
-		}
+	l := b.limit(id, at)
+	switch {
+	case l == nil:
 		return false
-	}
-	switch l := &b.out.Quota.Limits[i]; {
 	case l.Window.Kind == quota.WindowBucket:
 		b.c.add(at, "a bucket refills all the time and has no floors", "use fan_out for rates, or name a session, calendar or concurrent limit")
 		return false
