@@ -34,9 +34,9 @@ const (
 const smallerTried = 2
 
 // alternatives ranks what would be granted instead: all of it elsewhere, the largest part here, and all of it later, soonest
-// first. A wish that nothing may serve has none.
+// first. A wish that nothing may serve has none, nor one whose work is held back wherever it runs.
 func (c *climb) alternatives(p *Principal) (list []Alternative) {
-	if len(c.own) == 0 {
+	if len(c.own) == 0 || c.barred {
 		return nil
 	}
 	list = c.elsewhere(p)

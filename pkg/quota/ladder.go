@@ -80,6 +80,7 @@ type climb struct {
 	waiting string // the reservation, where it stands in the queue
 	own     []choice
 	others  []choice
+	barred  bool // what refuses does so on every account and model
 
 	steps    []Step
 	refusals []refused
@@ -127,6 +128,7 @@ func (c *climb) begin(p *Principal) (r *refusal) {
 			message: fmt.Sprintf("the ledger holds %d live reservations, its bound", MaxLiveReservations)}
 	}
 	if r != nil {
+		c.barred = true
 		c.refusals = append(c.refusals, refused{refusal: r, labels: c.base})
 	}
 	return r
