@@ -2,8 +2,11 @@ package estimate
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"math/bits"
+	"slices"
+	"strings"
 )
 
 // Factors in thousandths, as the specification of the product states them.
@@ -51,6 +54,17 @@ func Default() Table {
 // For estimates a task with the built-in table; its errors are those of [Table.Estimate].
 func For(task Task) (Estimate, error) { return Default().Estimate(task) }
 
+// types lists what the table has a row for: those of the built-in table in their order, then others by name.
+func (t Table) types() string {
+	var names []string
+	for _, kind := range slices.Concat(Types(), slices.Sorted(maps.Keys(t))) {
+		if _, ok := t[kind]; ok && !slices.Contains(names, string(kind)) {
+			names = append(names, string(kind))
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
 // Estimate scales the task's row: the total is base × files × complexity × margin, rounded up to a
 // whole token, and the input keeps its share of the base total, rounded down; the output is the rest.
 //
@@ -58,7 +72,7 @@ func For(task Task) (Estimate, error) { return Default().Estimate(task) }
 func (t Table) Estimate(task Task) (Estimate, error) {
 	base, ok := t[task.Type]
 	if !ok {
-		return Estimate{}, fmt.Errorf("%w %q", ErrUnknownType, task.Type)
+		return Estimate{}, fmt.Errorf("%w %q: write %s", ErrUnknownType, task.Type, t.types())
 	}
 	baseTotal, err := base.total()
 	if err != nil {

@@ -169,6 +169,17 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+func TestAnUnknownTypeNamesTheKnown(t *testing.T) {
+	t.Parallel()
+	table := Default()
+	table["audit"] = table[Analysis]
+	_, err := table.Estimate(Task{Type: "poetry", Files: 1})
+	want := `unknown task type "poetry": write code_generation, code_review, documentation, analysis, quick_query, audit`
+	if err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
 func TestParseComplexity(t *testing.T) {
 	t.Parallel()
 	for word, want := range map[string]Complexity{

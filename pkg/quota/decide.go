@@ -61,15 +61,25 @@ func invalid(format string, args ...any) Result {
 	return Result{Code: CodeInvalid, Message: fmt.Sprintf(format, args...)}
 }
 
-// notFound names the agent, where one asks: a reservation of another one is none of its own.
-func notFound(id string, by Actor, recorded bool) Result {
-	r := Result{Code: CodeAllocationNotFound, Reservation: id, Recorded: recorded,
-		Message: fmt.Sprintf("no open or recently closed reservation %q", id)}
-	if by.Agent != "" {
-		r.Message += fmt.Sprintf(" of agent %q", by.Agent)
+// notFound names the agent, where one asks: a reservation of another one is none of its own. What waits in the queue is not
+// there yet either.
+func (d decider) notFound(id string, by Actor, recorded bool) Result {
+	r := Result{Code: CodeAllocationNotFound, Reservation: id, Recorded: recorded}
+	w := d.state.queue.entries[id]
+	waits := w != nil && w.actor() == by
+	if waits {
+		r.Message = fmt.Sprintf("reservation %q waits in the queue: report after its grant, or release it", id)
+	} else {
+		r.Message = fmt.Sprintf("no open or recently closed reservation %q", id)
+		if by.Agent != "" {
+			r.Message += fmt.Sprintf(" of agent %q", by.Agent)
+		}
 	}
-	if recorded {
+	switch {
+	case recorded:
 		r.Message += "; the usage is recorded all the same"
+	case !waits && by.Agent != "":
+		r.Message += "; list tells those there are, and further work takes a new reserve"
 	}
 	return r
 }
@@ -230,7 +240,7 @@ func (d decider) candidates(c *Wish, p *Principal, l *Labels) ([]*Account, *refu
 		if ok {
 			l.Provider = account.Provider
 		} else if c.Provider == "" {
-			return nil, &refusal{code: CodeSubscriptionInfoUnavailable, message: fmt.Sprintf("there is no account %q", c.Account)}
+			return nil, &refusal{code: CodeSubscriptionInfoUnavailable, message: config.UnknownAccount(c.Account, p)}
 		}
 	}
 	if _, ok := config.Provider(l.Provider); !ok {
@@ -244,10 +254,36 @@ func (d decider) candidates(c *Wish, p *Principal, l *Labels) ([]*Account, *refu
 		}
 	}
 	if len(found) == 0 {
-		return nil, &refusal{code: CodeSubscriptionInfoUnavailable,
-			message: fmt.Sprintf("no account of provider %q is open to team %q; an operator can add one with bursar apply", l.Provider, p.Team)}
+		return nil, &refusal{code: CodeSubscriptionInfoUnavailable, message: config.noneOpen(l.Provider, p)}
 	}
 	return found, nil
+}
+
+// noneOpen says why no account of a provider can serve a principal, and what it has instead. Where there are any, the wish named others.
+func (c *Config) noneOpen(provider string, p *Principal) string {
+	if open := c.open(p, provider); len(open) > 0 {
+		return fmt.Sprintf("none of the accounts asked for is of provider %q and open to you; write %s", provider, strings.Join(open, ", "))
+	}
+	return fmt.Sprintf("no account of provider %q is open to team %q; an operator can add one with bursar apply", provider, p.Team)
+}
+
+// UnknownAccount says that there is no such account, and which there are: those open to a principal or, without one, all.
+func (c *Config) UnknownAccount(id string, p *Principal) string {
+	message := fmt.Sprintf("there is no account %q", id)
+	if open := c.open(p, ""); len(open) > 0 {
+		message += "; write " + strings.Join(open, ", ")
+	}
+	return message
+}
+
+// open lists the accounts that a principal may use or, without one, all; of any provider where none is named.
+func (c *Config) open(p *Principal, provider string) (ids []string) {
+	for i := range c.Accounts {
+		if a := &c.Accounts[i]; (p == nil || a.openTo(p)) && (provider == "" || a.Provider == provider) {
+			ids = append(ids, a.ID)
+		}
+	}
+	return ids
 }
 
 // unsupported is the refusal of a provider that is not configured, with where it was named unless that is plain.
@@ -286,10 +322,14 @@ func (s *State) blocked(target BlockTarget, name string) *refusal {
 	if !ok {
 		return nil
 	}
-	message := strings.TrimSpace(fmt.Sprintf("an operator holds back %s %s", target, name))
+	message := "an operator holds back all work"
+	if target != BlockWorkspace {
+		message = fmt.Sprintf("an operator holds back %s %s", target, name)
+	}
 	if b.Reason != "" {
 		message += ": " + b.Reason
 	}
+	message += "; ask again later, it is granted once it is resumed"
 	return &refusal{code: CodeUnavailable, message: message, retryable: true, retryAfter: retryBlocked, watch: watchOf(target, name)}
 }
 

@@ -1,6 +1,7 @@
 package quota
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -79,7 +80,7 @@ func (d decider) checkBlock(target BlockTarget, name, reason string) error {
 		return nil
 	case BlockAccount:
 		if _, ok := d.state.Config.Account(name); !ok {
-			return fmt.Errorf("there is no account %q", name)
+			return errors.New(d.state.Config.UnknownAccount(name, nil))
 		}
 		return nil
 	case BlockTeam, BlockAgent:

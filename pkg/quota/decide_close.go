@@ -31,7 +31,7 @@ func (d decider) revoke(c Revoke) ([]Event, Result) {
 
 func (d decider) close(r *Reservation, id string, outcome Outcome, by Actor, reason string) ([]Event, Result) {
 	if r == nil {
-		return nil, notFound(id, by, false)
+		return nil, d.notFound(id, by, false)
 	}
 	if !r.Live() {
 		return nil, closedResult(r, false)
@@ -80,6 +80,8 @@ func closedResult(r *Reservation, recorded bool) Result {
 	result.Message = fmt.Sprintf("the reservation was %s", r.Outcome)
 	if recorded {
 		result.Message += "; the usage is recorded all the same"
+	} else {
+		result.Message += "; further work takes a new reserve"
 	}
 	return result
 }

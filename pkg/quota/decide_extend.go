@@ -5,7 +5,7 @@ func (d decider) extend(c Extend) ([]Event, Result) {
 	r := d.state.owned(c.Reservation, c.Actor)
 	switch {
 	case r == nil:
-		return nil, notFound(c.Reservation, c.Actor, false)
+		return nil, d.notFound(c.Reservation, c.Actor, false)
 	case !r.Live():
 		return nil, closedResult(r, false)
 	case c.Lifetime < 0:

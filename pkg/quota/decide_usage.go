@@ -83,13 +83,7 @@ func (c *Config) mayCharge(principal, account string) error {
 	if !ok {
 		return fmt.Errorf("principal %q is not in the configuration; an operator can add it with bursar apply", principal)
 	}
-	var open []string
-	for i := range c.Accounts {
-		if c.Accounts[i].openTo(&p) {
-			open = append(open, c.Accounts[i].ID)
-		}
-	}
-	if !slices.Contains(open, account) {
+	if open := c.open(&p, ""); !slices.Contains(open, account) {
 		return fmt.Errorf("account %q is none that %s may use; those are %s", account, principal, strings.Join(open, ", "))
 	}
 	return nil
@@ -297,7 +291,7 @@ func (u *usageDraft) answer(recorded bool) Result {
 		return Result{Provider: u.labels.Provider, Account: u.labels.Account, Recorded: recorded, Pace: u.scratch.pace(&u.labels, u.env.Now)}
 	}
 	if !u.held {
-		return notFound(u.id, u.actor, recorded)
+		return u.decider.notFound(u.id, u.actor, recorded)
 	}
 	r := u.reservation()
 	before := u.decider.state.owned(u.id, u.actor)

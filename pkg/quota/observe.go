@@ -37,6 +37,11 @@ func (d decider) observe(c Observe) ([]Event, Result) {
 	return d.observeLimit(&c, l)
 }
 
+func (d decider) unknownAccount(id string, by Actor) string {
+	p, _ := d.state.Config.Principal(by.Principal)
+	return d.state.Config.UnknownAccount(id, &p)
+}
+
 // observeAccount records what concerns no limit of ours.
 func (d decider) observeAccount(c *Observe, l *Limit) ([]Event, Result) {
 	o := observation(c, d.env.Now)
@@ -188,7 +193,7 @@ func (d decider) checkObserve(c *Observe) *Result {
 		return fail("%v", err)
 	}
 	if _, ok := d.state.Config.Account(c.Account); !ok {
-		return fail("there is no account %q", c.Account)
+		return fail("%s", d.unknownAccount(c.Account, c.Actor))
 	}
 	outOfRange := func(n *int64, most int64) bool { return n != nil && (*n < 0 || *n > most) }
 	tells := c.Used != nil || c.PercentMilli != nil || c.Capacity != nil || c.ResetAt != 0 || c.Tier != ""

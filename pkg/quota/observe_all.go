@@ -37,7 +37,7 @@ func (d decider) observeAll(c ObserveAll) ([]Event, Result) {
 		return nil, invalid("an observation tells of 1 to %d windows, not %d", MaxObserved, len(c.Said))
 	}
 	if _, ok := d.state.Config.Account(c.Account); !ok {
-		return nil, invalid("there is no account %q", c.Account)
+		return nil, invalid("%s", d.unknownAccount(c.Account, c.Actor))
 	}
 	var events []Event
 	all := Result{Account: c.Account}

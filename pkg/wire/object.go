@@ -98,7 +98,11 @@ func (o object[T]) unknown(d *decoder, key []byte) {
 	for i := range o {
 		names[i] = o[i].name
 	}
-	d.fail("unknown field %q; known are %s", key[:min(len(key), MaxNameBytes)], strings.Join(names, ", "))
+	known := "known are " + strings.Join(names, ", ")
+	if len(names) == 0 {
+		known = "send {}"
+	}
+	d.fail("unknown field %q; %s", key[:min(len(key), MaxNameBytes)], known)
 }
 
 // append writes the object; empty optional fields are left out.

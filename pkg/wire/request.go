@@ -296,12 +296,12 @@ func DecodeRequest(kind Kind, verb string, data []byte) (Request, error) {
 	if r == nil {
 		return nil, NewError(quota.CodeInvalid, "there is no %s verb %q", kind, verb)
 	}
-	most := MaxRequestBytes
+	most, advice := MaxRequestBytes, "send several"
 	if verb == VerbApply {
-		most = MaxApplyBytes
+		most, advice = MaxApplyBytes, "shorten the document"
 	}
 	if len(data) > most {
-		return nil, NewError(quota.CodeInvalid, "the request has %d bytes, at most %d are allowed", len(data), most)
+		return nil, NewError(quota.CodeInvalid, "the request has %d bytes, at most %d are allowed: %s", len(data), most, advice)
 	}
 	if len(data) == 0 {
 		data = []byte("{}")

@@ -77,12 +77,20 @@ func TestDecodeRefuses(t *testing.T) {
 		"unknown verb":      {"allocate", `{}`, `there is no agent verb "allocate"`},
 		"deep":              {VerbReserve, strings.Repeat(`{"tokens":`, 100000), ""},
 		"too many acks":     {VerbStatus, `{"ack_notices":[` + strings.Repeat("1,", MaxAcks) + `1]}`, "ack_notices: has more than 100 items"},
-		"too large":         {VerbReserve, strings.Repeat(" ", MaxRequestBytes+1), "at most 524288 are allowed"},
+		"too large":         {VerbReserve, strings.Repeat(" ", MaxRequestBytes+1), "at most 524288 are allowed: send several"},
 	} {
 		_, err := DecodeRequest(KindAgent, tc.verb, []byte(tc.body))
 		if !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: %v, want %q", name, err, tc.want)
 		}
+	}
+}
+
+func TestARequestWithoutFieldsSaysSo(t *testing.T) {
+	t.Parallel()
+	_, err := DecodeRequest(KindAdmin, VerbVerify, []byte(`{"limit":1}`))
+	if !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), `unknown field "limit"; send {}`) {
+		t.Error(err)
 	}
 }
 

@@ -27,7 +27,8 @@ func (f *Front) observe(r *request, b *wire.ObserveRequest) {
 	f.opt.Engine.Submit(&engine.Call{
 		Request: writer.Request{Actor: r.actor, Read: f.present(func(s *quota.State, _ quota.Instant) any {
 			if _, ok := s.Config.Account(b.Account); !ok {
-				return wire.NewError(quota.CodeInvalid, "there is no account %q", b.Account)
+				p, _ := s.Config.Principal(r.actor.Principal)
+				return wire.NewError(quota.CodeInvalid, "%s", s.Config.UnknownAccount(b.Account, &p))
 			}
 			return read
 		})},

@@ -230,7 +230,7 @@ func accounts(b *wire.AccountsRequest, s *quota.State, now quota.Instant) any {
 		}
 	}
 	if b.Account != "" && len(reply.Accounts) == 0 {
-		return wire.NewError(quota.CodeInvalid, "there is no account %q", b.Account)
+		return wire.NewError(quota.CodeInvalid, "%s", s.Config.UnknownAccount(b.Account, nil))
 	}
 	if b.Account == "" {
 		reply.Teams = wire.TeamsOf(s.Teams(now))
