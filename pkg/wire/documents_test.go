@@ -13,6 +13,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"github.com/bursarhq/bursar/pkg/quota"
 	"github.com/bursarhq/bursar/schemas"
 )
 
@@ -75,9 +76,12 @@ func TestProtocolTables(t *testing.T) {
 	sameSet(t, "codes", submatches("(?m)^\\| `([a-z_]+)` \\|", text), codes)
 	sameSet(t, "events", submatches("(?m)^\\| `([a-z]+\\.[a-z]+)` \\|", text), eventKinds(t))
 	sameSet(t, "codes in the schema", schemaCodes(t), codes)
+	policy := quota.DefaultPolicy()
 	for _, fact := range []string{
 		fmt.Sprintf("at most %d KiB, an apply %d KiB", MaxRequestBytes>>10, MaxApplyBytes>>10), fmt.Sprintf("at most %d bytes and no control", MaxNameBytes),
 		"`" + StreamEvents + "`", "`" + BucketSuggestions + "`", "`" + EventTypePrefix + "<kind>`", "`" + eventSourcePrefix + "<workspace>`",
+		"`" + ServiceInboxRoot + ".reader`", fmt.Sprintf("(%d s by default)", policy.MinLease/quota.Second),
+		fmt.Sprintf("`expiring` soon (%d minute before, by default", policy.ExpiringNotice/quota.Minute),
 	} {
 		if !strings.Contains(text, fact) {
 			t.Errorf("PROTOCOL.md does not say %q", fact)

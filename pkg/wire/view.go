@@ -151,7 +151,8 @@ type Totals struct {
 	Released       int64 `json:"released"`
 	Expired        int64 `json:"expired"`
 	Revoked        int64 `json:"revoked"`
-	Overruns       int64 `json:"overruns"` // reservations that used more than granted
+	Preempted      int64 `json:"preempted,omitzero"` // closed for the owner of a floor
+	Overruns       int64 `json:"overruns"`           // reservations that used more than granted
 	Live           int64 `json:"live"`
 	LiveAgents     int64 `json:"live_agents"`
 	ReservedTokens int64 `json:"reserved_tokens"`
@@ -293,7 +294,7 @@ func priorityName(p quota.Priority) string {
 func TotalsOf(t quota.Totals, live, agents int) Totals {
 	return Totals{
 		Granted: t.Granted, Denied: t.Denied, Exhausted: t.Exhausted, Settled: t.Settled, Released: t.Released, Expired: t.Expired,
-		Revoked: t.Revoked, Overruns: t.Overruns, Live: int64(live), LiveAgents: int64(agents), ReservedTokens: t.Reserved,
+		Revoked: t.Revoked, Preempted: t.Preempted, Overruns: t.Overruns, Live: int64(live), LiveAgents: int64(agents), ReservedTokens: t.Reserved,
 		UsedTokens: t.Used, ReturnedTokens: t.Returned, OverrunTokens: t.Overrun, HeldTokens: t.HeldTokens(), UnpricedTokens: t.Unpriced, UnreservedTokens: t.Unreserved,
 		Requests: t.Requests, UsageEvents: t.UsageEvents, CostMicroUSD: t.Cost,
 		Queued: t.Queued, QueueGranted: t.QueueGranted, QueueEnded: t.QueueCancelled + t.QueueTimedOut + t.QueueRefused,
