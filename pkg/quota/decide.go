@@ -221,7 +221,7 @@ func (d decider) validateReserve(c *Reserve) (Principal, *Result) {
 	}
 	principal, ok := d.state.Config.Principal(c.Actor.Principal)
 	if !ok {
-		return fail("principal %q is not in the configuration; an operator can add it with bursar apply", c.Actor.Principal)
+		return fail("principal %q has no team in the configuration; an operator can give it one with bursar apply", c.Actor.Principal)
 	}
 	if principal.MaxPriority == 0 {
 		principal.MaxPriority = PriorityNormal

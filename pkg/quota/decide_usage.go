@@ -81,7 +81,7 @@ func (d decider) usage(actor Actor, id, account, model string, items []UsageItem
 func (c *Config) mayCharge(principal, account string) error {
 	p, ok := c.Principal(principal)
 	if !ok {
-		return fmt.Errorf("principal %q is not in the configuration; an operator can add it with bursar apply", principal)
+		return fmt.Errorf("principal %q has no team in the configuration; an operator can give it one with bursar apply", principal)
 	}
 	if open := c.open(&p, ""); !slices.Contains(open, account) {
 		return fmt.Errorf("account %q is none that %s may use; those are %s", account, principal, strings.Join(open, ", "))

@@ -76,7 +76,8 @@ func (s Subject) Build() (string, error) {
 }
 
 // ParseSubject takes a subject apart. Anything [Subject.Build] would not have produced is an
-// [ErrSubject] or [ErrToken]: wildcards, empty tokens, names spelled in a second way.
+// [ErrSubject] or [ErrToken]: wildcards, empty tokens, names spelled in a second way. Where only the agent's token is
+// wrong, kind, workspace and principal are returned beside the error, so that who sent it can be told.
 func ParseSubject(subject string) (Subject, error) {
 	tokens := strings.Split(subject, ".")
 	if len(tokens) < 5 || tokens[0] != SubjectRoot || tokens[1] != SubjectVersion {
@@ -99,7 +100,7 @@ func ParseSubject(subject string) (Subject, error) {
 			return Subject{}, fmt.Errorf("%w: %q names no agent", ErrSubject, subject)
 		}
 		if s.Agent, err = DecodeToken(rest[0]); err != nil {
-			return Subject{}, fmt.Errorf("agent: %w", err)
+			return s, fmt.Errorf("agent: %w", err)
 		}
 		rest = rest[1:]
 	}

@@ -41,6 +41,9 @@ func TestParseSubjectRefuses(t *testing.T) {
 			t.Errorf("%s: ParseSubject(%q) = %+v, want an error", name, in, got)
 		}
 	}
+	if got, err := ParseSubject("quota.v1.acme.agent.ci.=2e.reserve"); !errors.Is(err, ErrToken) || got != (Subject{Kind: KindAgent, Workspace: "acme", Principal: "ci"}) {
+		t.Errorf("an agent in another spelling: %+v, %v", got, err)
+	}
 	if _, err := (Subject{Kind: KindAdmin, Workspace: "w", Principal: "p", Agent: "a", Verb: "apply"}).Build(); !errors.Is(err, ErrSubject) {
 		t.Errorf("an admin subject with an agent: %v", err)
 	}

@@ -73,8 +73,11 @@ func DecodeToken(token string) (string, error) {
 		return "", fmt.Errorf("%w: length %d is not within 1..%d bytes", ErrToken, len(token), MaxTokenBytes)
 	}
 	name, ok := unescape(token)
-	if !ok || encodeToken(name) != token {
-		return "", fmt.Errorf("%w: %q is not an encoded name", ErrToken, token)
+	switch {
+	case !ok:
+		return "", fmt.Errorf("%w: %q is not an encoded name: write = and two upper case hex digits for what is no letter, digit, - or _", ErrToken, token)
+	case encodeToken(name) != token:
+		return "", fmt.Errorf("%w: %q is not an encoded name: write %q", ErrToken, token, encodeToken(name))
 	}
 	if err := checkName(name); err != nil {
 		return "", fmt.Errorf("%w: %w", ErrToken, err)

@@ -289,6 +289,42 @@ func TestForeignReplySubjectsAreDropped(t *testing.T) {
 	}
 }
 
+// A client that spells names in another way is told so: whose it is is plain all the same.
+func TestAnAgentInAnotherSpellingIsRefused(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	nc := s.Conn(natsauth.Agent(site.Workspace, "ann"))
+	for token, want := range map[string]string{
+		"a=2e1":                  "write = and two upper case hex digits",
+		"=41":                    `write "A"`,
+		"_x":                     `write "=5Fx"`,
+		"=07":                    "control characters",
+		strings.Repeat("x", 129): "129 bytes, at most 128 are allowed",
+	} {
+		answer, err := nc.RequestWithContext(s.ctx, "quota.v1."+site.Workspace+".agent.ann."+token+"."+wire.VerbStatus, []byte("{}"))
+		if err != nil {
+			t.Fatalf("%s: %v", token, err)
+		}
+		var body wire.ErrorReply
+		if err := json.Unmarshal(answer.Data, &body); err != nil || body.Error.Code != "invalid" || !strings.Contains(body.Error.Message, want) {
+			t.Errorf("%s: %s, want %q", token, answer.Data, want)
+		}
+	}
+	// Nor does that make an answer go elsewhere.
+	if err := nc.PublishMsg(&nats.Msg{Subject: "quota.v1." + site.Workspace + ".agent.ann.=2e.status", Reply: "_INBOX.default.bob.x", Data: []byte("{}")}); err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := nc.RequestWithContext(s.ctx, "quota.v1."+site.Workspace+".agent.ann.a.status", []byte("{}")); err != nil { // comes after it
+		t.Fatal(err)
+	}
+	if page := s.metrics(); !strings.Contains(page, `bursar_requests_dropped_total{reason="reply",workspace="default"} 1`) {
+		t.Errorf("the drop is not counted:\n%s", lines(page, "dropped"))
+	}
+}
+
 func (s *served) metrics() string {
 	s.t.Helper()
 	server := httptest.NewServer(s.watched.Handler())

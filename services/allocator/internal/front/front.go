@@ -195,8 +195,8 @@ type request struct {
 
 // handle reads one request and hands it on. It runs on the subscription's goroutine and never blocks.
 func (f *Front) handle(kind wire.Kind, verb string, m micro.Request) {
-	from, ok := f.senders.of(m.Subject())
-	if !ok || from.workspace != f.opt.Workspace {
+	from, misnamed := f.senders.of(m.Subject())
+	if from.inbox == "" || from.workspace != f.opt.Workspace {
 		f.opt.Metrics.Dropped(metrics.DroppedSubject)
 		return
 	}
@@ -207,6 +207,10 @@ func (f *Front) handle(kind wire.Kind, verb string, m micro.Request) {
 	}
 	r := &request{verb: verb, actor: from.actor, reply: m.Reply()}
 	f.trace(r, m)
+	if misnamed != nil {
+		f.refuse(r, wire.NewError(quota.CodeInvalid, "the subject is not as the protocol encodes names: %v", misnamed), nil)
+		return
+	}
 	body, err := wire.DecodeRequest(kind, verb, m.Data())
 	if err != nil {
 		f.refuse(r, err, nil)

@@ -24,28 +24,32 @@ type senders struct {
 
 func newSenders(most int) *senders { return &senders{most: most, seen: map[string]sender{}} }
 
-// of takes a subject apart; false for one that is not of the protocol.
-func (s *senders) of(subject string) (sender, bool) {
+// of takes a subject apart. The error says that it is not of the protocol; where only its agent is not, the sender has
+// the inbox all the same: the server lets nobody send below another principal, whatever follows.
+func (s *senders) of(subject string) (sender, error) {
 	s.mu.RLock()
 	known, ok := s.seen[subject]
 	s.mu.RUnlock()
 	if ok {
-		return known, true
+		return known, nil
 	}
-	parts, err := wire.ParseSubject(subject)
-	if err != nil {
-		return sender{}, false
+	parts, wrong := wire.ParseSubject(subject)
+	if wrong != nil && parts.Principal == "" {
+		return sender{}, wrong
 	}
 	inbox, err := wire.InboxPrefix(parts.Workspace, parts.Principal)
 	if err != nil {
-		return sender{}, false
+		return sender{}, err
 	}
 	made := sender{parts.Workspace, quota.Actor{Principal: parts.Principal, Agent: parts.Agent}, inbox}
+	if wrong != nil {
+		return made, wrong
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.seen) >= s.most {
 		s.seen = map[string]sender{}
 	}
 	s.seen[subject] = made
-	return made, true
+	return made, nil
 }
