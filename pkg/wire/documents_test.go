@@ -81,6 +81,8 @@ func TestProtocolTables(t *testing.T) {
 		fmt.Sprintf("at most %d KiB, an apply %d KiB", MaxRequestBytes>>10, MaxApplyBytes>>10), fmt.Sprintf("at most %d bytes and no control", MaxNameBytes),
 		"`" + StreamEvents + "`", "`" + BucketSuggestions + "`", "`" + EventTypePrefix + "<kind>`", "`" + eventSourcePrefix + "<workspace>`",
 		"`" + ServiceInboxRoot + ".reader`", fmt.Sprintf("(%d s by default)", policy.MinLease/quota.Second),
+		fmt.Sprintf("the last %d of an agent", quota.MaxNoticesPerAgent),
+		fmt.Sprintf("At most %d wait of an agent, and %d,%03d of a workspace", quota.MaxQueuedPerAgent, quota.MaxQueued/1000, quota.MaxQueued%1000),
 		fmt.Sprintf("`expiring` soon (%d minute before, by default", policy.ExpiringNotice/quota.Minute),
 	} {
 		if !strings.Contains(text, fact) {
