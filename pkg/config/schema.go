@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math/big"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -110,6 +111,9 @@ func wordValue(k jsonschema.ErrorKind, at pointer, value any) (message, hint str
 	name := at.name()
 	switch k := k.(type) {
 	case *kind.Type:
+		if text, ok := value.(string); ok && beyondInt64(text) { // YAML reads such a number as text
+			return text + " is too large", exampleAt(at, name)
+		}
 		return fmt.Sprintf("must be %s, not %s", typeNames(k.Want), described(value, k.Got)), exampleAt(at, name)
 	case *kind.Enum:
 		return fmt.Sprintf("%s is not one of the values allowed", show(k.Got)), "write " + oneOf(k.Want)
@@ -126,15 +130,20 @@ func wordValue(k jsonschema.ErrorKind, at pointer, value any) (message, hint str
 	case *kind.MinProperties:
 		return "the mapping is empty", exampleAt(at, name)
 	case *kind.MaxItems:
-		return fmt.Sprintf("the list has %d entries, at most %d are accepted", k.Got, k.Want), ""
+		return fmt.Sprintf("the list has %d entries, at most %d are accepted", k.Got, k.Want), "leave some out"
 	case *kind.MinLength:
 		return "the text is empty", exampleAt(at, name)
 	case *kind.MaxLength:
-		return fmt.Sprintf("the text has %d characters, at most %d are accepted", k.Got, k.Want), ""
+		return fmt.Sprintf("the text has %d characters, at most %d are accepted", k.Got, k.Want), "shorten it"
 	case *kind.UniqueItems:
 		return fmt.Sprintf("entries %d and %d are the same", k.Duplicates[0]+1, k.Duplicates[1]+1), "leave one of them out"
 	}
 	return "not valid: " + strings.Join(k.KeywordPath(), "/"), ""
+}
+
+func beyondInt64(text string) bool {
+	_, err := strconv.ParseInt(text, 10, 64)
+	return errors.Is(err, strconv.ErrRange)
 }
 
 // described shows a small value, and names the type of a large one.

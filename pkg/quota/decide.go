@@ -78,7 +78,9 @@ func (d decider) notFound(id string, by Actor, recorded bool) Result {
 	switch {
 	case recorded:
 		r.Message += "; the usage is recorded all the same"
-	case !waits && by.Agent != "":
+	case !waits && by.Agent == "":
+		r.Message += "; reservations tells those there are"
+	case !waits:
 		r.Message += "; list tells those there are, and further work takes a new reserve"
 	}
 	return r

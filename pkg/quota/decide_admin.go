@@ -72,25 +72,30 @@ func (d decider) checkBlock(target BlockTarget, name, reason string) error {
 	if err := checkText("name", name, "reason", reason); err != nil {
 		return err
 	}
-	switch target {
+	if err := target.check(name); err != nil {
+		return err
+	}
+	if _, ok := d.state.Config.Account(name); target == BlockAccount && !ok {
+		return errors.New(d.state.Config.UnknownAccount(name, nil))
+	}
+	return nil
+}
+
+// check tells whether a name goes with the target.
+func (t BlockTarget) check(name string) error {
+	switch t {
 	case BlockWorkspace:
 		if name != "" {
 			return fmt.Errorf("a block of the workspace takes no name")
 		}
-		return nil
-	case BlockAccount:
-		if _, ok := d.state.Config.Account(name); !ok {
-			return errors.New(d.state.Config.UnknownAccount(name, nil))
-		}
-		return nil
-	case BlockTeam, BlockAgent:
+	case BlockAccount, BlockTeam, BlockAgent:
 		if name == "" {
-			return fmt.Errorf("name the %s", target)
+			return fmt.Errorf("name the %s", t)
 		}
-		return nil
 	default:
-		return fmt.Errorf("target must be workspace, account, team or agent, not %q", target)
+		return fmt.Errorf("target must be workspace, account, team or agent, not %q", t)
 	}
+	return nil
 }
 
 func (d decider) block(c Block) ([]Event, Result) {
@@ -101,8 +106,11 @@ func (d decider) block(c Block) ([]Event, Result) {
 }
 
 func (d decider) unblock(c Unblock) ([]Event, Result) {
+	if err := c.Target.check(c.Name); err != nil {
+		return nil, invalid("%v", err)
+	}
 	if _, ok := d.state.blocks[blockKey{c.Target, c.Name}]; !ok {
-		return nil, invalid("%s", strings.TrimSpace(fmt.Sprintf("nothing is held back for %s %s", c.Target, c.Name)))
+		return nil, invalid("no hold is on %s; accounts tells what is held back", strings.TrimSpace(fmt.Sprintf("%s %s", c.Target, c.Name)))
 	}
 	return []Event{&BlockLifted{At: d.env.Now, Actor: c.Actor, Target: c.Target, Name: c.Name}}, Result{}
 }
