@@ -34,7 +34,7 @@ func (a *app) showSuggestion(sug *wire.Suggestion) {
 	s.Note(screen.Plain, sug.Advice)
 	a.line("saving", savingText(sug))
 	a.line("overlap", overlapText(sug))
-	a.line("confidence", percentText(sug.ConfidencePercent))
+	a.line("confidence", confidenceText(sug.ConfidencePercent))
 	if r := sug.Realised; r != nil {
 		a.line("so far", realisedText(r))
 	}
@@ -42,6 +42,19 @@ func (a *app) showSuggestion(sug *wire.Suggestion) {
 		a.line("to do", "bursar suggest --apply "+shortID(sug.SuggestionID))
 	}
 	a.line("id", screen.Clean(sug.SuggestionID))
+}
+
+// confidenceText rounds a confidence down, to 99 % at most: what is computed from some days is never certain.
+func confidenceText(p wire.Percent) string {
+	const most, tenth, percent = 99_000, 100, 1000
+	step := wire.Percent(percent)
+	if p < 10*percent {
+		step = tenth
+	}
+	if p >= tenth {
+		p -= p % step
+	}
+	return percentText(min(p, most))
 }
 
 // shortID is enough of an id to find it again.

@@ -27,3 +27,21 @@ func TestAnExplainedSuggestionIsInOneZone(t *testing.T) {
 	}
 	fits(t, text)
 }
+
+// TestConfidenceIsNeverCertain: it is computed from what was seen, and told as no more than it is.
+func TestConfidenceIsNeverCertain(t *testing.T) {
+	t.Parallel()
+	for percent, want := range map[wire.Percent]string{
+		100_000: "99%", 99_900: "99%", 98_700: "98%", 50_000: "50%", 20_700: "20%", 9_990: "9.9%", 500: "0.5%", 50: "<0.1%", 0: "0%",
+	} {
+		if got := confidenceText(percent); got != want {
+			t.Errorf("a confidence of %s is shown as %s, want %s", percent, got, want)
+		}
+	}
+	var out strings.Builder
+	a := &app{screen: screen.New(&out, narrow)}
+	a.showSuggestion(&wire.Suggestion{Title: "Reserve less", ConfidencePercent: 99_900})
+	if !strings.Contains(out.String(), "confidence  99%\n") {
+		t.Errorf("shown:\n%s", out.String())
+	}
+}

@@ -107,7 +107,8 @@ const whole = 1000
 
 // wilson is the lower bound of the 95 % score interval for the chance behind k hits in n tries, in thousandths
 // (E. B. Wilson, Probable Inference, the Law of Succession, and Statistical Inference, JASA 22, 1927). It is what the
-// evidence supports at least: 1 of 1 gives 207, 5 of 5 gives 566, 28 of 28 gives 879, 14 of 28 gives 326.
+// evidence supports at least: 1 of 1 gives 207, 5 of 5 gives 566, 28 of 28 gives 879, 14 of 28 gives 326. However much there
+// is, it is less than certain.
 func wilson(k, n int64) int64 {
 	if n <= 0 || k <= 0 {
 		return 0
@@ -115,7 +116,7 @@ func wilson(k, n int64) int64 {
 	const z = 1.959964
 	p, m := float64(min(k, n))/float64(n), float64(n)
 	bound := (p + z*z/(2*m) - z*math.Sqrt(p*(1-p)/m+z*z/(4*m*m))) / (1 + z*z/m)
-	return int64(math.Round(bound * whole))
+	return min(int64(math.Round(bound*whole)), whole-1)
 }
 
 // scale is a × n / d rounded down over a 128-bit intermediate, for non-negative numbers; 0 where d is 0. It is held at

@@ -384,7 +384,7 @@ func TestReservationSize(t *testing.T) {
 
 func TestWilson(t *testing.T) {
 	t.Parallel()
-	for _, row := range [][3]int64{{1, 1, 207}, {5, 5, 566}, {28, 28, 879}, {14, 28, 326}, {0, 9, 0}, {1, 0, 0}, {-1, 3, 0}, {9, 3, 439}} {
+	for _, row := range [][3]int64{{1, 1, 207}, {5, 5, 566}, {28, 28, 879}, {14, 28, 326}, {0, 9, 0}, {1, 0, 0}, {-1, 3, 0}, {9, 3, 439}, {1_000_000, 1_000_000, 999}} {
 		if got := wilson(row[0], row[1]); got != row[2] {
 			t.Errorf("wilson(%d, %d) = %d, want %d", row[0], row[1], got, row[2])
 		}

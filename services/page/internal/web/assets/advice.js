@@ -24,7 +24,7 @@ function make(s) {
   const title = h("h3", {}, name(s.title));
   title.id = "advice-" + s.suggestion_id;
   const facts = h("dl", { class: "facts" },
-    h("div", {}, h("dt", { text: "confidence" }), h("dd", { text: f.percent(s.confidence_percent) })),
+    h("div", {}, h("dt", { text: "confidence" }), h("dd", { text: f.confidence(s.confidence_percent) })),
     ...(s.evidence ?? []).map((e) => h("div", {}, h("dt", { text: f.words(e.name) }), h("dd", { text: figure(e) }))));
   const card = h("article", { class: "card suggestion", "aria-labelledby": title.id },
     h("header", {}, title, h("span", { class: "saving", text: f.money(s.saving_micro_usd) })),

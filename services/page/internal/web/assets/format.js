@@ -44,6 +44,12 @@ export function percent(value) {
   return (value >= 10 ? Math.round(value).toLocaleString() : oneDigit.format(value)) + " %";
 }
 
+// confidence rounds down, to 99 % at most: what is computed from some days is never certain.
+export function confidence(value) {
+  if (value >= 10) return percent(Math.min(99, Math.floor(value)));
+  return percent(value >= 0.1 ? Math.floor(value * 10) / 10 : value);
+}
+
 // The clock of the broker: what the page tells of times is against it, however wrong this machine's clock is.
 let ahead = 0;
 export function setClock(serverMS) { ahead = serverMS - Date.now(); }
