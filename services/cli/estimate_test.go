@@ -19,14 +19,14 @@ func TestShowEstimate(t *testing.T) {
 	}{
 		"of the table":  {wire.EstimateReply{Ground: wire.GroundTable}, []string{"the built-in table"}, "interval"},
 		"not told":      {wire.EstimateReply{}, []string{"tokens"}, "rests on"},
-		"from one task": {wire.EstimateReply{Ground: wire.GroundLearned, Samples: 1, TargetPercent: 90_000}, []string{"1 settled task;", "90 % of such"}, "capped"},
+		"from one task": {wire.EstimateReply{Ground: wire.GroundLearned, Samples: 1, TargetPercent: 90_000}, []string{"1 settled task;", "90% of such"}, "capped"},
 		"learned": {
 			wire.EstimateReply{
 				TotalTokens: much, Tokens: wire.Tokens{Input: much / 2, Output: much / 2}, Unpriced: true, Complexity: "medium", Priority: "normal",
 				Ground: wire.GroundLearned, Low: much, Median: much + 1, High: much + 2, Samples: much, TargetPercent: 92_512,
 				CappedBy: strings.Repeat("a-long-account/", 4),
 			},
-			[]string{"92.5 % of such", "9,000,000,001 (median)", "a-long-account"}, "built-in",
+			[]string{"92.5% of such", "9,000,000,001 (median)", "a-long-account"}, "built-in",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -55,7 +55,7 @@ func TestNotifyTriesTheEndpoints(t *testing.T) {
 	if got.status != ExitOK || strings.Count(got.stdout, "took the message") != 2 {
 		t.Errorf("notify: %+v", got)
 	}
-	for _, want := range []string{`"limit_id":"trial/limit"`, `{"text":"Limit trial/limit is exhausted: 100 % are spent (trial)"}`} {
+	for _, want := range []string{`"limit_id":"trial/limit"`, `{"text":"Limit trial/limit is exhausted: 100% are spent (trial)"}`} {
 		if body := <-told; !strings.Contains(body, want) {
 			t.Errorf("told %s, want %s", body, want)
 		}

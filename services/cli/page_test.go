@@ -185,7 +185,7 @@ func (b *browser) tellsIntervals() {
 // isNeverCertain: a confidence is rounded down, and to less than certain.
 func (b *browser) isNeverCertain() {
 	b.t.Helper()
-	for percent, want := range map[float64]string{100: "99 %", 99.9: "99 %", 98.7: "98 %", 20.7: "20 %", 9.99: "9.9 %", 0.05: "<0.1 %"} {
+	for percent, want := range map[float64]string{100: "99%", 99.9: "99%", 98.7: "98%", 20.7: "20%", 9.99: "9.9%", 0.05: "<0.1%"} {
 		if got := evaluate[string](b, fmt.Sprintf("format.confidence(%g)", percent)); got != want {
 			b.t.Errorf("a confidence of %g is told as %q, want %q", percent, got, want)
 		}

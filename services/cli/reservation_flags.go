@@ -60,7 +60,7 @@ func (f *taskFlags) register(cmd *cobra.Command) {
 	flags.StringVar(&f.complexity, "complexity", "", "low, medium or high; default: what is usual for the type")
 	flags.Int64Var(&f.files, "files", 0, "`N` files the task touches; default: what is usual")
 	flags.BoolVar(&f.urgent, "urgent", false, "propose high priority")
-	flags.BoolVar(&f.conservative, "conservative", false, "add a margin of 30 %")
+	flags.BoolVar(&f.conservative, "conservative", false, "add a margin of 30%")
 	complete(cmd, "task", words(estimate.Types()))
 	complete(cmd, "complexity", []string{"low", "medium", "high"})
 }

@@ -146,9 +146,9 @@ func (a *app) showGround(e *wire.EstimateReply) {
 	case wire.GroundTable:
 		a.line("rests on", "the built-in table: nothing is known of such tasks yet")
 	case wire.GroundLearned:
-		a.line("rests on", fmt.Sprintf("%s; %s %% of such are to fit", counted(e.Samples, "settled task"),
+		a.line("rests on", fmt.Sprintf("%s; %s%% of such are to fit", counted(e.Samples, "settled task"),
 			strconv.FormatFloat(math.Round(float64(e.TargetPercent)/100)/10, 'f', -1, 64)))
-		a.line("interval", fmt.Sprintf("%s (10 %%), %s (median), %s tokens (99 %%)", screen.Count(e.Low), screen.Count(e.Median),
+		a.line("interval", fmt.Sprintf("%s (10%%), %s (median), %s tokens (99%%)", screen.Count(e.Low), screen.Count(e.Median),
 			screen.Count(e.High)))
 	}
 }

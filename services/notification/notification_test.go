@@ -159,7 +159,7 @@ func TestEndpointsAreTold(t *testing.T) {
 			t.Errorf("event %d: %v", i, err)
 		}
 	}
-	if got := next(t, toChat); string(got.body) != `{"text":"Limit max/session is exhausted: 100 % are spent (acme)"}` || got.header.Get("webhook-signature") != "" {
+	if got := next(t, toChat); string(got.body) != `{"text":"Limit max/session is exhausted: 100% are spent (acme)"}` || got.header.Get("webhook-signature") != "" {
 		t.Errorf("the channel is told %s", got.body)
 	}
 }

@@ -34,7 +34,7 @@ func Compare(baseline, r *Report) (faults []string) {
 		if mean+wide >= -evenly { // it fails all the same: nothing is shown either
 			chance = ", which may be chance: take more seeds"
 		}
-		fault("utilisation is %.2f ± %.2f points below the baseline's %.1f %%%s", -100*mean, 100*wide, 100*baseline.Utilisation, chance)
+		fault("utilisation is %.2f ± %.2f points below the baseline's %.1f%%%s", -100*mean, 100*wide, 100*baseline.Utilisation, chance)
 	}
 	if r.Floors.Broken > 0 {
 		fault("%d of %d grants took what a floor guarantees to others", r.Floors.Broken, r.Floors.Steps)

@@ -274,9 +274,9 @@ func TestSlack(t *testing.T) {
 		event *wire.Event
 		want  string
 	}{
-		{&passed, "Limit max/&lt;session&gt; of team R&amp;D has passed 75 %: 101 % are spent (acme)"},
-		{&all, "Limit max/&lt;session&gt; of team R&amp;D is exhausted: 101 % are spent (acme)"},
-		{&advice, "Reservations hold &lt;3&gt; times\nReserve less.\nWorth $10.12 (freed budget), confidence 71.5 % (acme)"},
+		{&passed, "Limit max/&lt;session&gt; of team R&amp;D has passed 75%: 101% are spent (acme)"},
+		{&all, "Limit max/&lt;session&gt; of team R&amp;D is exhausted: 101% are spent (acme)"},
+		{&advice, "Reservations hold &lt;3&gt; times\nReserve less.\nWorth $10.12 (freed budget), confidence 71.5% (acme)"},
 		{&held, "block.lifted freeze (acme)"},
 		{&long, strings.Repeat("é", maxSlackRunes) + "… (acme)"},
 	} {

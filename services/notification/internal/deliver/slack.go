@@ -62,9 +62,9 @@ func warned(event *wire.Event) string {
 		team = " of team " + data.Team
 	}
 	if data.ThresholdPercent >= quota.ExhaustedPercent {
-		return fmt.Sprintf("Limit %s%s is exhausted: %d %% are spent", data.LimitID, team, percent)
+		return fmt.Sprintf("Limit %s%s is exhausted: %d%% are spent", data.LimitID, team, percent)
 	}
-	return fmt.Sprintf("Limit %s%s has passed %d %%: %d %% are spent", data.LimitID, team, data.ThresholdPercent, percent)
+	return fmt.Sprintf("Limit %s%s has passed %d%%: %d%% are spent", data.LimitID, team, data.ThresholdPercent, percent)
 }
 
 // spentPercent rounds down, so that 100 means all of it.
@@ -83,7 +83,7 @@ func advised(event *wire.Event) string {
 	}
 	text := data.Title + "\n" + data.Advice
 	if data.SavingMicroUSD > 0 {
-		text += fmt.Sprintf("\nWorth $%.2f (%s), confidence %s %%", float64(data.SavingMicroUSD)/1e6,
+		text += fmt.Sprintf("\nWorth $%.2f (%s), confidence %s%%", float64(data.SavingMicroUSD)/1e6,
 			strings.ReplaceAll(data.SavingBasis, "_", " "), data.ConfidencePercent)
 	}
 	return text

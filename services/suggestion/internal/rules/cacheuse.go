@@ -87,7 +87,7 @@ func (w *work) uncached(works []work, rate quota.Rate) (Advice, bool) {
 		return Advice{}, false
 	}
 	return w.cache(saving, whatif.Change{Kind: whatif.ReadCache, Team: w.key.team, TaskType: w.key.task, Model: w.key.model, Amount: more},
-		fmt.Sprintf("%s reads %d %% of its input from the cache of %s, other work %d %%", w.key.name(), w.hits(), w.key.model, usual),
+		fmt.Sprintf("%s reads %d%% of its input from the cache of %s, other work %d%%", w.key.name(), w.hits(), w.key.model, usual),
 		"Keep what does not change (system prompt, tools, files) at the beginning of the prompt and in the same order, and go on in one conversation."), true
 }
 

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/bursarhq/bursar/pkg/price"
@@ -121,8 +122,11 @@ func checkRule(t *testing.T, rule Rule, name string, cases []ruleCase) {
 			if diff := a.Saving - row.saving; diff < -50 || diff > 50 || a.Basis != row.basis {
 				t.Errorf("saving %d in the sense of %s, want %d of %s", a.Saving, a.Basis, row.saving, row.basis)
 			}
-			if a.Rule != name || a.Title == "" || a.Advice == "" || a.Confidence <= 0 || a.Confidence > whole || len(a.Evidence) == 0 {
+			if a.Rule != name || a.Title == "" || a.Advice == "" || a.Confidence <= 0 || a.Confidence >= whole || len(a.Evidence) == 0 {
 				t.Errorf("got %+v", a)
+			}
+			if text := a.Title + "; " + a.Advice; strings.Contains(text, " %") {
+				t.Errorf("percentages are written as everywhere else, 85%%: %s", text)
 			}
 		})
 	}

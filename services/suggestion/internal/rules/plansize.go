@@ -207,7 +207,7 @@ func (in *Input) buy(f *fleet, provider string, spent, days int64) Advice {
 	return Advice{
 		Rule:    RulePlanSize,
 		Subject: Subject{Provider: provider},
-		Title:   fmt.Sprintf("API use of %s comes to %s a month; %s for %s a month would carry %d %% of it", provider, usd(monthly(spent, days)), what, usd(fee), percent(f.carried, spent)),
+		Title:   fmt.Sprintf("API use of %s comes to %s a month; %s for %s a month would carry %d%% of it", provider, usd(monthly(spent, days)), what, usd(fee), percent(f.carried, spent)),
 		Advice: fmt.Sprintf("Add %s and prefer it to the API. It breaks even from %s of API use a month on. A plan is for the person who works with it: give it to those who use most.",
 			what, usd(even)),
 		Saving: f.saving(), Basis: AvoidableSpend, Confidence: wilson(f.better, days),

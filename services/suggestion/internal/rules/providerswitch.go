@@ -204,7 +204,7 @@ func (m move) advice() Advice {
 		Subject: Subject{Provider: api.Provider, Account: api.ID, Target: sub.ID},
 		Title: fmt.Sprintf("API account %s spent %s in 7 days, %s times what subscription %s carried (%s at the same prices)",
 			api.ID, usd(m.api.usage.Cost), times(m.api.usage.Cost, used), sub.ID, usd(used)),
-		Advice: fmt.Sprintf("Move work from %s to %s, which had room for %d %% of that spending: %s.",
+		Advice: fmt.Sprintf("Move work from %s to %s, which had room for %d%% of that spending: %s.",
 			api.ID, sub.ID, percent(m.saving, m.api.usage.Cost), m.how()),
 		Saving:     m.saving,
 		Basis:      AvoidableSpend,

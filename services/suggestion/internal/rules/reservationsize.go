@@ -87,9 +87,9 @@ func oversized(k ClosedKey, c Closed) Advice {
 	if k.Team != "" {
 		work += " of team " + k.Team
 	}
-	advice := fmt.Sprintf("Reserve about %d %% of the present size: that covers 95 %% of the work.", c.covering())
+	advice := fmt.Sprintf("Reserve about %d%% of the present size: that covers 95%% of the work.", c.covering())
 	if c.covering() == 100 {
-		advice = fmt.Sprintf("Few large tasks fill their reservation and most do not: reserve about %d %% of the present size and extend, or state the complexity in the estimate.", c.advised())
+		advice = fmt.Sprintf("Few large tasks fill their reservation and most do not: reserve about %d%% of the present size and extend, or state the complexity in the estimate.", c.advised())
 	}
 	return Advice{
 		Rule:       RuleReservationSize,

@@ -474,7 +474,7 @@ func checkAdvice(rt *rapid.T, w *Window, advice []Advice) {
 			rt.Fatalf("twice: %s", key)
 		}
 		seen[key] = true
-		if a.Saving < 0 || a.Confidence < 0 || a.Confidence > whole || a.Title == "" || a.Advice == "" || len(a.Evidence) == 0 {
+		if a.Saving < 0 || a.Confidence < 0 || a.Confidence >= whole || a.Title == "" || a.Advice == "" || len(a.Evidence) == 0 || strings.Contains(a.Title+a.Advice, " %") {
 			rt.Fatalf("got %+v", a)
 		}
 		if a.Rule == RuleProviderSwitch {

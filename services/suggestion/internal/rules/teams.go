@@ -61,8 +61,8 @@ func (in *Input) lend(t *quota.Team, s *quota.Share, l *quota.Limit, refused []*
 	return Advice{
 		Rule:    RuleIdleFloor,
 		Subject: Subject{Limit: l.ID, Account: l.Scope.Account, Team: t.Name},
-		Title:   fmt.Sprintf("Team %s used at most %d %% of its floor of %s, and %d jobs of others were refused because of it", t.Name, 100-idle, l.ID, len(others)),
-		Advice:  fmt.Sprintf("Lend %d %% of the floor (lend_percent) and let the others reserve as preemptible: what they hold comes back when %s asks for it.", idle, t.Name),
+		Title:   fmt.Sprintf("Team %s used at most %d%% of its floor of %s, and %d jobs of others were refused because of it", t.Name, 100-idle, l.ID, len(others)),
+		Advice:  fmt.Sprintf("Lend %d%% of the floor (lend_percent) and let the others reserve as preemptible: what they hold comes back when %s asks for it.", idle, t.Name),
 		Saving:  cost, Basis: DelayedWork, Confidence: wilson(int64(len(others)), int64(len(refused))),
 		Change: whatif.Change{Kind: whatif.LendFloor, Team: t.Name, Limit: l.ID, Amount: idle},
 		Evidence: []Evidence{
@@ -134,7 +134,7 @@ func (in *Input) lower(l *quota.Limit, most, to, days int64) Advice {
 	return Advice{
 		Rule:    RuleIdleLimit,
 		Subject: Subject{Limit: l.ID, Team: l.Scope.Team},
-		Title:   fmt.Sprintf("Team %s used at most %d %% of limit %s", l.Scope.Team, percent(most, l.Capacity), l.ID),
+		Title:   fmt.Sprintf("Team %s used at most %d%% of limit %s", l.Scope.Team, percent(most, l.Capacity), l.ID),
 		Advice:  fmt.Sprintf("Lower it from %d to %d %s: half more than the most that was used, and a runaway agent is stopped the sooner.", l.Capacity, to, l.Unit),
 		Saving:  days * (risk - whatif.Exposure(&lowered, in.Jobs)), Basis: whatif.BoundedRisk, Confidence: wilson(days, days),
 		Change: whatif.Change{Kind: whatif.SetCapacity, Limit: l.ID, Team: l.Scope.Team, Amount: to},

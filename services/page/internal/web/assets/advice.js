@@ -18,7 +18,7 @@ const figure = (evidence) => {
   }
 };
 
-const range = ({ low_micro_usd: low, high_micro_usd: high }) => (low === high ? `${f.money(low)}, of one day and so without an interval` : `${f.money(low)} to ${f.money(high)} with 95 % confidence`);
+const range = ({ low_micro_usd: low, high_micro_usd: high }) => (low === high ? `${f.money(low)}, of one day and so without an interval` : `${f.money(low)} to ${f.money(high)} with 95% confidence`);
 
 function make(s) {
   const title = h("h3", {}, name(s.title));

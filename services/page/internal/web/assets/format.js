@@ -40,8 +40,8 @@ export function exact(n, unit) {
 
 export function percent(value) {
   if (value === undefined || value === null || !Number.isFinite(value)) return "";
-  if (value > 0 && value < 0.1) return "<0.1 %";
-  return (value >= 10 ? Math.round(value).toLocaleString() : oneDigit.format(value)) + " %";
+  if (value > 0 && value < 0.1) return "<0.1%";
+  return (value >= 10 ? Math.round(value).toLocaleString() : oneDigit.format(value)) + "%";
 }
 
 // confidence rounds down, to 99 % at most: what is computed from some days is never certain.

@@ -28,7 +28,7 @@ const sentences = {
     join(`${who(d.labels)}: ${f.short(f.tokens(d.used?.tokens))} of ${f.short(f.tokens(d.granted?.tokens))} used`, d.cost_used_micro_usd && f.money(d.cost_used_micro_usd), d.reason)],
   "usage.recorded": (d) => [d.standing === "unreserved" ? "unreserved" : "used", d.overrun_tokens ? "caution" : "faint",
     join(`${who(d.labels)}: ${f.short(f.tokens(d.tokens))} of ${where(d.labels)}`, d.cost_micro_usd && f.money(d.cost_micro_usd), d.overrun_tokens && `${f.short(d.overrun_tokens)} beyond`)],
-  "limit.warning": (d) => [`at ${d.threshold_percent} %`, "caution", `${d.limit_id}: ${f.amount(d.spent, d.unit)} of ${f.amount(d.capacity, d.unit)} spent`],
+  "limit.warning": (d) => [`at ${d.threshold_percent}%`, "caution", `${d.limit_id}: ${f.amount(d.spent, d.unit)} of ${f.amount(d.capacity, d.unit)} spent`],
   "window.opened": (d) => ["opened", "faint", `${d.span?.limit_id} counts until ${f.when(d.span?.ends_at)}`],
   "window.rolled": (d) => ["reset", "", `${d.ended?.limit_id} begins anew after ${f.short(d.used)}`],
   "observation.recorded": (d) => ["observed", "faint", `${d.limit_id || d.window}: ${d.observation?.used_percent !== undefined ? f.percent(d.observation.used_percent) : d.observation?.signal ?? "told by the provider"}`],

@@ -61,7 +61,7 @@ function fillReservation(row, r) {
   text(row.model, r.model ?? "");
   cell(row.cells[2], f.short(granted), `${f.count(granted)} tokens`);
   const share = granted ? (100 * used) / granted : 0;
-  text(row.percent, (granted ? f.percent(share) || "0 %" : "–") + " ");
+  text(row.percent, (granted ? f.percent(share) || "0%" : "–") + " ");
   fillBar(row.bar, [{ kind: share > 100 ? "drift" : "used", share }]);
   cell(row.cells[4], r.unpriced ? "no price" : r.cost_used_micro_usd ? f.money(r.cost_used_micro_usd) : "");
   cell(row.cells[5], r.expires_at ? f.span(f.ms(r.expires_at) - f.now()) : "", r.expires_at ? f.inFull(r.expires_at) : "");
