@@ -284,7 +284,9 @@ func (i *instance) operating() {
 	}
 	i.do(ExitFailure, "reserve", "--account", "claude-max", "--model", "claude-haiku-4-5", "--output", "1")
 	i.do(ExitOK, "resume", "account", "claude-max")
-	i.do(ExitOK, "reserve", "--account", "claude-max", "--model", "claude-haiku-4-5", "--output", "1", "--lease", "10m")
+	if got := i.do(ExitOK, "reserve", "--account", "claude-max", "--model", "claude-haiku-4-5", "--output", "1", "--lease", "10m"); !strings.Contains(got, "  expires     in 10m, ") {
+		i.t.Errorf("what was granted for ten minutes is shown as\n%s", got)
+	}
 
 	faulty := filepath.Join(i.t.TempDir(), "faulty.yaml")
 	i.write(faulty, "version: 1\nteams: [a]\naccounts:\n  - {id: x, provider: nobody}\n")

@@ -69,7 +69,7 @@ func placeText(p *wire.QueuePlace, now time.Time) string {
 	if at := grantText(p, now); at != "" {
 		text += ", " + at
 	}
-	return text + ", gives up " + screen.When(p.WaitUntil.Time().Local(), now)
+	return text + ", gives up " + screen.WhenSet(p.WaitUntil.Time().Local(), now)
 }
 
 // grantText words when a grant is predicted; empty where nothing is known.

@@ -31,7 +31,7 @@ func (a *app) showReservation(done string, r *wire.ReservationReply) {
 	}
 	a.line("cost", costText(&r.Reservation))
 	if r.Outcome == "" {
-		a.line("expires", screen.When(r.ExpiresAt.Time().Local(), time.Now()))
+		a.line("expires", screen.WhenSet(r.ExpiresAt.Time().Local(), time.Now()))
 	}
 	if r.RetryAfterMS > 0 {
 		a.line("pace", "a limit per minute is in debt: wait "+screen.Span(time.Duration(r.RetryAfterMS)*time.Millisecond)+" before the next call")

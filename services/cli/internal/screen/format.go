@@ -142,3 +142,18 @@ func When(at, now time.Time) string {
 	}
 	return relative + ", " + at.Format(layout)
 }
+
+// WhenSet writes a point of time that was set just now, as [When] does, but to the nearest minute, and where it is less than
+// five away to the nearest second: four hours from now are not 3h 59m because a moment has passed since. It is no countdown.
+func WhenSet(at, now time.Time) string {
+	const fine = 5 * time.Minute
+	ahead := at.Sub(now)
+	rounded := ahead.Round(time.Minute)
+	if rounded < fine {
+		rounded = ahead.Round(time.Second)
+	}
+	if at.IsZero() || rounded <= 0 {
+		return When(at, now)
+	}
+	return When(at, at.Add(-rounded).In(now.Location()))
+}
