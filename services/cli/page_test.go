@@ -209,6 +209,21 @@ func (b *browser) survivesARestart(i *instance) {
 	if !evaluate[bool](b, "window.stayed === true") {
 		b.t.Error("the page was loaded anew")
 	}
+	b.tellsOfARefusal(again)
+}
+
+// tellsOfARefusal has an account refused as a whole: what is left of its window is not to be had.
+func (b *browser) tellsOfARefusal(i *instance) {
+	b.t.Helper()
+	left := func(text string) string { return showing(`[data-limit="spare/day"] td[data-label="Left"]`, text) }
+	b.await("what is left", left("1M"))
+	headers := filepath.Join(b.t.TempDir(), "headers.txt")
+	i.write(headers, "HTTP/2 429\nretry-after: 1200\n")
+	i.do(ExitOK, "observe", "--account", "spare", "--headers", headers, "--status", "429")
+	b.await("that nothing is left", left("closed"))
+	b.await("the refusal", showing("#accounts article", "the provider refuses until"))
+	b.await("the alert", showing("#alerts .alert", "spare is refused by the provider"))
+	b.isAccessible("with an account that is refused")
 }
 
 // TestThePageOnAPhone wants everything within the width of a phone, in the dark too, with the chart and its keyboard.

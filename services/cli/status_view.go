@@ -22,7 +22,7 @@ func (c *statusCommand) showStatus(doc *statusDocument) {
 		c.showAccount(&doc.Accounts[i], now)
 	}
 	if len(doc.Limits) > 0 {
-		c.showLimits(teamsTitle, doc.Limits, now)
+		c.showLimits(teamsTitle, doc.Limits, 0, now)
 	}
 	c.showTeams(doc.Teams)
 	c.showBlocks(doc.Blocks)
@@ -110,7 +110,7 @@ func (c *statusCommand) showAccount(a *wire.Account, now time.Time) {
 	if len(a.Teams) > 0 {
 		title += ", for " + strings.Join(a.Teams, " and ")
 	}
-	c.showLimits(title, a.Limits, now)
+	c.showLimits(title, a.Limits, a.ClosedUntil, now)
 	if len(a.Limits) == 0 {
 		c.screen.Note(screen.Faint, "It has no limits: observe a window of it, or configure its tier or capacities.")
 		c.screen.Printf("\n")
@@ -129,8 +129,9 @@ func nonEmpty(texts ...string) []string {
 }
 
 // showLimits writes the limits under a title. Limits that nothing has touched are counted only, unless all are asked
-// for: an account has dozens of limits per minute that are full nearly always.
-func (c *statusCommand) showLimits(title string, limits []wire.Limit, now time.Time) {
+// for: an account has dozens of limits per minute that are full nearly always. Until refused, the provider refuses the account
+// whatever is left of its windows.
+func (c *statusCommand) showLimits(title string, limits []wire.Limit, refused wire.Time, now time.Time) {
 	s := c.screen
 	if title != "" {
 		s.Title(title)
@@ -142,7 +143,7 @@ func (c *statusCommand) showLimits(title string, limits []wire.Limit, now time.T
 	untouched := 0
 	for i := range limits {
 		if l := &limits[i]; c.all || !idle(l) {
-			t.Add(c.limitRow(l, now)...)
+			t.Add(c.limitRow(l, max(refused, l.ClosedUntil), now)...)
 		} else {
 			untouched++
 		}
@@ -172,7 +173,7 @@ func (c *statusCommand) showByAccount(limits []wire.Limit, now time.Time) {
 		of[name] = append(of[name], limits[i])
 	}
 	for _, name := range accounts {
-		c.showLimits(name, of[name], now)
+		c.showLimits(name, of[name], 0, now)
 	}
 }
 
@@ -181,7 +182,7 @@ func idle(l *wire.Limit) bool {
 	return l.Used == 0 && l.Held == 0 && l.Outside == 0 && l.Observed == nil && l.ClosedUntil == 0 && (l.Window == "bucket" || l.ModelGroup != "")
 }
 
-func (c *statusCommand) limitRow(l *wire.Limit, now time.Time) []screen.Cell {
+func (c *statusCommand) limitRow(l *wire.Limit, closedUntil wire.Time, now time.Time) []screen.Cell {
 	tone := screen.Plain
 	if level := c.level(l); level != "" {
 		tone = warningTone(level)
@@ -194,7 +195,7 @@ func (c *statusCommand) limitRow(l *wire.Limit, now time.Time) []screen.Cell {
 	if l.Capacity == 0 {
 		capacity, available = screen.None, screen.None
 	}
-	if l.ClosedUntil.Time().After(now) {
+	if closedUntil.Time().After(now) {
 		tone, available = screen.Bad, "closed"
 	}
 	use := screen.None

@@ -66,7 +66,7 @@ func TestAClosedWindowIsShown(t *testing.T) {
 		l := limit
 		l.ClosedUntil = closed
 		c := &statusCommand{app: &app{screen: screen.New(&out, narrow)}}
-		c.showLimits("m", []wire.Limit{l}, now)
+		c.showLimits("m", []wire.Limit{l}, 0, now)
 		return out.String()
 	}
 	text := shown(wireTime(now.Add(90*time.Minute + time.Second)))
@@ -90,9 +90,30 @@ func TestWhatIsLearnedIsShown(t *testing.T) {
 	} {
 		var out bytes.Buffer
 		command := &statusCommand{app: &app{screen: screen.New(&out, func(string) string { return "" })}}
-		command.showLimits("", []wire.Limit{{Name: "session", Account: "m", Unit: "tokens", Window: "session", Capacity: 940_000, Learned: &c.learned}}, time.Now())
+		command.showLimits("", []wire.Limit{{Name: "session", Account: "m", Unit: "tokens", Window: "session", Capacity: 940_000, Learned: &c.learned}}, 0, time.Now())
 		if !strings.Contains(out.String(), c.want) {
 			t.Errorf("does not say %q:\n%s", c.want, out.String())
+		}
+	}
+}
+
+// TestAnAccountThatIsRefusedHasNothingToGive: a 429 that names no window leaves the books of the windows as they are, and none of
+// it is to be had.
+func TestAnAccountThatIsRefusedHasNothingToGive(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	account := wire.Account{Account: "m", Limits: []wire.Limit{
+		{LimitID: "m/session", Name: "session", Account: "m", Unit: "tokens", Window: "session", Capacity: 10_000_000, Available: 9_100_000, Used: 900_000},
+	}}
+	for _, c := range []struct {
+		opens  time.Duration
+		closed bool
+	}{{20 * time.Minute, true}, {-time.Minute, false}} {
+		var out bytes.Buffer
+		account.ClosedUntil = wireTime(now.Add(c.opens))
+		(&statusCommand{app: &app{screen: screen.New(&out, narrow)}}).showAccount(&account, now)
+		if text := out.String(); strings.Contains(text, " closed ") != c.closed || strings.Contains(text, "9.1M") == c.closed || strings.Contains(text, "\nrefused by the provider (429), opens in") != c.closed {
+			t.Errorf("opens in %v:\n%s", c.opens, text)
 		}
 	}
 }

@@ -30,18 +30,22 @@ function resetText(limit) {
 // over: nothing is to be had, so nothing can run out.
 const over = (outlook) => outlook?.level === "exhausted" || outlook?.level === "closed";
 
+// closedUntil is until when the provider refuses an account or a window; empty where it does not.
+const closedUntil = (of) => (of?.closed_until && f.ms(of.closed_until) > f.now() ? of.closed_until : "");
+
 // forecastText says what is to come until the reset: what the ledger expects outside, and where the pace leads unless
 // nothing is left already.
-function forecastText(limit, outlook, likely) {
+function forecastText(limit, outlook, likely, refused) {
   const parts = [];
   if (limit.resets_at && f.ms(limit.resets_at) > f.now()) parts.push(f.when(limit.resets_at));
-  if (limit.closed_until && f.ms(limit.closed_until) > f.now()) parts.push(`closed until ${f.when(limit.closed_until)}`);
+  if (closedUntil(limit)) parts.push(`closed until ${f.when(limit.closed_until)}`);
+  const nothing = refused || over(outlook);
   const pace = outlook?.pace;
-  if (pace && !over(outlook)) {
+  if (pace && !nothing) {
     parts.push(pace.exhausted_at ? `empty ${f.when(pace.exhausted_at)} at this pace` : `${f.percent(pace.at_reset_percent)} by then at this pace`);
   }
   const chance = likely?.exhaustion?.chance_percent;
-  if (chance >= 1 && !over(outlook)) parts.push(`${f.percent(chance)} likely to run out before${likely.exhaustion.likely_at ? `, about ${f.when(likely.exhaustion.likely_at)}` : ""}`);
+  if (chance >= 1 && !nothing) parts.push(`${f.percent(chance)} likely to run out before${likely.exhaustion.likely_at ? `, about ${f.when(likely.exhaustion.likely_at)}` : ""}`);
   if (limit.forecast) parts.push(`${f.amount(limit.forecast, limit.unit)} expected outside`);
   return parts.join(" · ");
 }
@@ -87,7 +91,8 @@ function makeRow(grid) {
   return row;
 }
 
-function fillRow(row, limit, outlook) {
+// fillRow shows a limit. Until refused, the provider refuses the whole account: what is left by the books is not to be had.
+function fillRow(row, limit, outlook, refused) {
   const { unit } = limit, level = outlook?.level;
   mark(row, "data-level", level);
   mark(row, "data-limit", limit.limit_id);
@@ -114,11 +119,13 @@ function fillRow(row, limit, outlook) {
   const until = limit.held_until ? ` until ${f.inFull(limit.held_until)}` : "";
   mark(back, "title", limit.held_back ? `${f.exact(limit.held_back, unit)}, for work of priority ${limit.held_for} and above${until}` : "");
   figure(drift, limit.outside);
-  cell(left, known ? f.amount(limit.available, unit) : "", known ? f.exact(limit.available, unit) : "");
+  const books = known ? f.exact(limit.available, unit) : "";
+  if (refused || closedUntil(limit)) cell(left, "closed", books && `${books} by the books, and the provider refuses`);
+  else cell(left, known ? f.amount(limit.available, unit) : "", books);
   text(row.reset, resetText(limit));
   mark(row.reset, "title", limit.resets_at ? f.inFull(limit.resets_at) : "");
-  text(row.forecast, forecastText(limit, outlook, likely.get(limit.limit_id)));
-  mark(row.forecast, "title", over(outlook) ? "" : rangeText(likely.get(limit.limit_id)));
+  text(row.forecast, forecastText(limit, outlook, likely.get(limit.limit_id), refused));
+  mark(row.forecast, "title", refused || over(outlook) ? "" : rangeText(likely.get(limit.limit_id)));
 }
 
 // makeCard makes the card of an account, or of the limits of teams and the workspace.
@@ -143,7 +150,7 @@ function fillCard(card, group, outlooks) {
   card.state.hidden = !group.state;
   mark(card.state, "data-tone", "bad");
   const touched = group.limits.filter((limit) => !idle(limit)), rest = group.limits.filter(idle);
-  const show = (grid, limits) => keyed(grid.body, limits, (limit) => limit.limit_id, () => makeRow(grid), (row, limit) => fillRow(row, limit, outlooks[limit.limit_id]));
+  const show = (grid, limits) => keyed(grid.body, limits, (limit) => limit.limit_id, () => makeRow(grid), (row, limit) => fillRow(row, limit, outlooks[limit.limit_id], group.refused));
   show(card.busy, touched);
   show(card.restTable, rest);
   card.busy.element.hidden = touched.length === 0;
@@ -153,25 +160,28 @@ function fillCard(card, group, outlooks) {
 
 function groups(state) {
   const list = (state.accounts ?? []).map((account, index) => ({
-    key: "a" + index + account.account, title: account.account, limits: account.limits ?? [],
+    account: account.account, refused: closedUntil(account), key: "a" + index + account.account, title: account.account, limits: account.limits ?? [],
     note: [account.provider, account.kind, account.tier, account.teams && "for " + account.teams.join(", ")].filter(Boolean).join(" · "),
-    state: account.closed_until && f.ms(account.closed_until) > f.now() ? `the provider refuses until ${f.when(account.closed_until)}` : "",
+    state: closedUntil(account) && `the provider refuses until ${f.when(account.closed_until)}`,
   }));
   if (state.limits?.length) list.push({ key: "w", title: "Teams, agents and workspace", note: "", state: "", limits: state.limits });
   return list;
 }
 
-// alerts are what needs attention: limits that are used up or closed, and what an operator holds back.
+// alerts are what needs attention: accounts that are refused, limits that are used up or closed, and what an operator holds back.
 function alerts(state) {
   const found = [];
   for (const group of groups(state)) {
+    if (group.refused) {
+      found.push({ id: `account ${group.account}`, tone: "bad", head: `${group.account} is refused by the provider`, text: `until ${f.when(group.refused)}, whatever is left of its windows` });
+    }
     for (const limit of group.limits) {
       const outlook = state.outlooks?.[limit.limit_id];
       if (outlook?.level === "exhausted") {
         found.push({ id: limit.limit_id, tone: "bad", head: `${limit.limit_id} is exhausted`, text: `${f.percent(limit.used_percent)} used; ${limit.resets_at ? `resets ${resetText(limit)}, ${f.when(limit.resets_at)}` : resetText(limit)}` });
       } else if (outlook?.level === "closed") {
         found.push({ id: limit.limit_id, tone: "bad", head: `${limit.limit_id} is closed by the provider`, text: `until ${f.when(limit.closed_until)}` });
-      } else if (outlook?.pace?.exhausted_at) {
+      } else if (outlook?.pace?.exhausted_at && !group.refused) {
         found.push({ id: limit.limit_id, tone: "caution", head: `${limit.limit_id} runs out ${f.when(outlook.pace.exhausted_at)} at this pace`, text: `${f.span(f.ms(limit.resets_at) - f.ms(outlook.pace.exhausted_at))} before its reset` });
       }
     }
