@@ -223,6 +223,7 @@ func (b *browser) tellsOfARefusal(i *instance) {
 	b.await("that nothing is left", left("closed"))
 	b.await("the refusal", showing("#accounts article", "the provider refuses until"))
 	b.await("the alert", showing("#alerts .alert", "spare is refused by the provider"))
+	b.await("of what it was observed", showing("#feed li", "spare: exhausted"))
 	b.isAccessible("with an account that is refused")
 }
 

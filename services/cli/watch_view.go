@@ -215,7 +215,13 @@ func observedText(e *wire.Event) string {
 	if e.Into(&d) != nil {
 		return e.Subject
 	}
-	text := cmp.Or(d.LimitID, d.Account+"/"+d.Window)
+	text := cmp.Or(d.LimitID, strings.TrimSuffix(d.Account+"/"+d.Window, "/")) // the account alone where it is told of as a whole
+	switch quota.Signal(d.Observation.Signal) {
+	case quota.SignalExhausted:
+		text += " is refused by the provider (429)"
+	case quota.SignalOverloaded:
+		text += " is overloaded (529)"
+	}
 	if used := d.Observation.UsedPercent; used != nil {
 		text += fmt.Sprintf(" is at %g%%", float64(*used)/1000)
 	}

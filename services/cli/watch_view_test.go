@@ -47,6 +47,10 @@ func TestWordsOfEvents(t *testing.T) {
 			"denied", "builder-1 (core): insufficient quota, api/month has $0.00004 of $0.0025, for good"},
 		{"observation.recorded", `{"account":"max","limit_id":"max/session","observation":{"used_percent":42.5,"source":"statusline"},"effective":true}`,
 			"observed", "max/session is at 42.5%, says statusline"},
+		{"observation.recorded", `{"account":"max","limit_id":"","observation":{"signal":"exhausted","source":"headers"},"effective":true}`,
+			"observed", "max is refused by the provider (429), says headers"},
+		{"observation.recorded", `{"account":"max","limit_id":"","window":"7d","observation":{"signal":"overloaded"},"effective":true}`,
+			"observed", "max/7d is overloaded (529)"},
 	} {
 		event, err := wire.DecodeEvent(fmt.Appendf(nil, `{"specversion":"1.0","id":"l.1.0","source":"/workspaces/w","type":"io.bursar.quota.v1.%s",`+
 			`"time":"2026-03-01T09:30:00.000Z","datacontenttype":"application/json","ledgerid":"3b1f0c9a5d7e42c68a90d1e2f3a4b5c6","commit":"1","index":0,"data":%s}`, tt.kind, tt.data))

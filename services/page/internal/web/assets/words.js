@@ -31,7 +31,7 @@ const sentences = {
   "limit.warning": (d) => [`at ${d.threshold_percent}%`, "caution", `${d.limit_id}: ${f.amount(d.spent, d.unit)} of ${f.amount(d.capacity, d.unit)} spent`],
   "window.opened": (d) => ["opened", "faint", `${d.span?.limit_id} counts until ${f.when(d.span?.ends_at)}`],
   "window.rolled": (d) => ["reset", "", `${d.ended?.limit_id} begins anew after ${f.short(d.used)}`],
-  "observation.recorded": (d) => ["observed", "faint", `${d.limit_id || d.window}: ${d.observation?.used_percent !== undefined ? f.percent(d.observation.used_percent) : d.observation?.signal ?? "told by the provider"}`],
+  "observation.recorded": (d) => ["observed", "faint", `${d.limit_id || [d.account, d.window].filter(Boolean).join("/")}: ${d.observation?.used_percent !== undefined ? f.percent(d.observation.used_percent) : d.observation?.signal ?? "told by the provider"}`],
   "block.placed": (d) => ["stopped", "caution", join([d.target, d.name].filter(Boolean).join(" "), d.reason)],
   "block.lifted": (d) => ["resumed", "good", [d.target, d.name].filter(Boolean).join(" ")],
   "config.applied": (d) => ["configured", "strong", d.by?.principal ? `by ${d.by.principal}` : "a new configuration holds"],
