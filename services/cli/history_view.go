@@ -40,7 +40,7 @@ func (c *historyCommand) showHistory(doc *historyDocument) {
 
 func (c *historyCommand) showTotals(sum *wire.SummaryReply) {
 	t, d := &sum.Totals, &sum.Decisions
-	c.line("tokens", screen.Count(t.TotalTokens)+": "+classesText(t.Tokens))
+	c.line("tokens", strings.Join(nonEmpty(screen.Count(t.TotalTokens), classesText(t.Tokens)), ": "))
 	cost := screen.Money(t.CostMicroUSD)
 	if t.UnpricedTokens > 0 {
 		cost += ", and " + screen.Count(t.UnpricedTokens) + " tokens of models without a price"

@@ -52,6 +52,21 @@ func TestTheWidestChartFits(t *testing.T) {
 	}
 }
 
+// TestTotalsOfNothing: where grants were all there was, no classes of tokens are announced.
+func TestTotalsOfNothing(t *testing.T) {
+	t.Parallel()
+	for want, tokens := range map[string]wire.Tokens{"  tokens      0\n": {}, "  tokens      5: 5 out\n": {Output: 5}} {
+		var out strings.Builder
+		c := &historyCommand{app: &app{screen: screen.New(&out, narrow)}}
+		sum := &wire.SummaryReply{}
+		sum.Totals.Tokens, sum.Totals.TotalTokens = tokens, totalTokens(tokens)
+		c.showTotals(sum)
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("shown:\n%s", out.String())
+		}
+	}
+}
+
 // TestHistoryBounds: a day is its first moment in the zone in which days are counted, and a start alone is up to now.
 func TestHistoryBounds(t *testing.T) {
 	t.Parallel()
