@@ -71,7 +71,7 @@ func (a archive) find(ctx context.Context, id string, actor quota.Actor) (*quota
 }
 
 func notRemembered(id string) error {
-	return wire.NewError(quota.CodeAllocationNotFound, "no reservation %q of this agent is in the kept log", id)
+	return wire.NewError(quota.CodeAllocationNotFound, "no reservation %q of this agent is in the kept log; a wait that ended without a grant leaves none, and notices tell of it", id)
 }
 
 // look folds what concerns one reservation.
