@@ -17,6 +17,9 @@ import (
 // stderrTail is how many bytes of the engine's last words are kept for the error of its death.
 const stderrTail = 4096
 
+// ErrEnded is returned by Start when the engine ended by itself; what it said stands behind it.
+var ErrEnded = errors.New("it ended")
+
 // errInUse: the directory is locked by another engine.
 var errInUse = errors.New("another process uses the data directory")
 
@@ -114,15 +117,15 @@ func (c *child) close() error {
 
 // deathError says how the child ended. Call it after dead is closed.
 func (c *child) deathError() error {
-	how := "it ended"
+	how := ErrEnded
 	if c.err != nil {
-		how = c.err.Error()
+		how = fmt.Errorf("%w with %w", ErrEnded, c.err)
 	}
 	words := c.stderr.String()
 	if strings.Contains(words, "Cannot lock file") {
-		return fmt.Errorf("%s: %w: %s", how, errInUse, words)
+		return fmt.Errorf("%w: %w: %s", how, errInUse, words)
 	}
-	return fmt.Errorf("%s: %s", how, words)
+	return fmt.Errorf("%w: %s", how, words)
 }
 
 // tail is an io.Writer that keeps the last stderrTail bytes.

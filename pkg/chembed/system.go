@@ -1,10 +1,12 @@
 package chembed
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 
 	"github.com/google/uuid"
 )
@@ -16,8 +18,8 @@ import (
 func keepSystem(store string) error {
 	metadata := filepath.Join(store, "metadata")
 	definition := filepath.Join(metadata, "system.sql")
-	if _, err := os.Stat(definition); !errors.Is(err, fs.ErrNotExist) {
-		return err
+	if kept, err := os.ReadFile(definition); !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(err, removeTornTables(store, string(kept)))
 	}
 	if err := os.MkdirAll(metadata, 0o700); err != nil {
 		return err
@@ -32,4 +34,24 @@ func keepSystem(store string) error {
 		return err
 	}
 	return os.Rename(draft, definition)
+}
+
+var uuidOfDatabase = regexp.MustCompile(`UUID '([0-9a-f-]{36})'`)
+
+// removeTornTables removes from the database `system` the definitions that a full disk cut short, which thus do not end with
+// a line break: the engine does not start over one. The tables are logs of its own, and it makes them anew.
+func removeTornTables(store, definition string) error {
+	id := uuidOfDatabase.FindStringSubmatch(definition)
+	if id == nil {
+		return nil
+	}
+	tables, err := filepath.Glob(filepath.Join(store, "store", id[1][:3], id[1], "*.sql"))
+	for _, table := range tables {
+		content, readErr := os.ReadFile(table)
+		err = errors.Join(err, readErr)
+		if readErr == nil && !bytes.HasSuffix(content, []byte("\n")) {
+			err = errors.Join(err, os.Remove(table))
+		}
+	}
+	return err
 }

@@ -1,6 +1,7 @@
 package chembed_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -35,5 +36,41 @@ func TestTheLogOfQueriesOutlivesARestart(t *testing.T) {
 	}
 	if _, err := os.Stat(left); !os.IsNotExist(err) {
 		t.Errorf("what no engine reads is still there: %v", err)
+	}
+	logs, err := filepath.Glob(filepath.Join(dir, "store", "store", "*", "*", "query_log.sql"))
+	if err != nil || len(logs) != 1 {
+		t.Fatalf("the log is defined in %q, %v", logs, err)
+	}
+	for _, left := range []int64{0, 4096} { // as a full disk leaves it
+		if err := os.Truncate(logs[0], left); err != nil {
+			t.Fatal(err)
+		}
+		s, err := chembed.Start(t.Context(), chembed.Options{Dir: dir})
+		if err != nil {
+			t.Fatalf("over a definition of which %d bytes are left: %v", left, err)
+		}
+		exec(t, open(t, s, chembed.UserWriter), "SELECT 4712")
+		stop(t, s)
+	}
+}
+
+// TestDamagedTables: whoever starts the engine learns that it ended over what it found.
+func TestDamagedTables(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, err := chembed.Start(t.Context(), chembed.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop(t, s)
+	if err := os.WriteFile(filepath.Join(dir, "store", "metadata", "damaged.sql"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err = chembed.Start(t.Context(), chembed.Options{Dir: dir})
+	if !errors.Is(err, chembed.ErrEnded) {
+		t.Errorf("over a damaged database: %v, want ErrEnded", err)
+	}
+	if err == nil {
+		stop(t, s)
 	}
 }

@@ -45,6 +45,10 @@ const (
 // ErrStoreInUse: another server, of this process or another one, uses the store directory.
 var ErrStoreInUse = errors.New("store directory is in use by another server")
 
+// ErrStore: a stream could not be written, because the disk is full or broken. The server stores nothing more in it until it
+// is started again, whatever becomes of the disk.
+var ErrStore = errors.New("the NATS server can not write its streams any more")
+
 // ErrPortInUse: something else listens on the port.
 var ErrPortInUse = errors.New("the port is in use")
 
@@ -184,6 +188,16 @@ func (s *Server) URL() string {
 		return ""
 	}
 	return s.ns.ClientURL()
+}
+
+// Writes returns [ErrStore], with the reason, once a stream could not be written, and nil before that.
+func (s *Server) Writes() error {
+	for _, fault := range s.ns.Healthz(&server.HealthzOptions{Details: true}).Errors {
+		if fault.Type == server.HealthzErrorStream && strings.Contains(fault.Error, "write error") {
+			return fmt.Errorf("%w: %s", ErrStore, fault.Error)
+		}
+	}
+	return nil
 }
 
 // InProcessConn returns a connection that needs no port. It makes *Server usable with

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/nats-io/nats.go"
@@ -17,6 +18,9 @@ import (
 	"github.com/bursarhq/bursar/pkg/runner"
 	"github.com/bursarhq/bursar/services/cli/internal/datadir"
 )
+
+// storePoll is how often it is asked whether streams are still written.
+const storePoll = 2 * time.Second
 
 // natsServer makes the keys of everybody who may connect, and starts the server that knows them.
 func (s *system) natsServer() runner.Part {
@@ -44,12 +48,33 @@ func (s *system) natsServer() runner.Part {
 			s.natsURL, s.endpoints.NATS, s.endpoints.Sync = s.nats.URL(), s.nats.URL(), string(s.cfg.Sync)
 			return nil
 		},
+		Run: s.watchStore,
 		Stop: func(context.Context) error {
 			if s.nats == nil {
 				return nil
 			}
 			return s.nats.Shutdown()
 		},
+	}
+}
+
+// watchStore ends the system when its NATS server can not write any more: nothing is granted from then on, and only a
+// start, by hand or by whatever watches over the process, makes it write again.
+func (s *system) watchStore(ctx context.Context) error {
+	tick := time.NewTicker(storePoll)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if s.nats == nil {
+			continue
+		}
+		if err := s.nats.Writes(); err != nil {
+			return fmt.Errorf("%w; make room below %s and start again: nothing that was answered is lost", err, s.cfg.Dir)
+		}
 	}
 }
 
@@ -91,7 +116,7 @@ func (s *system) clickhouseServer() runner.Part {
 			}
 			server, err := chembed.Start(ctx, chembed.Options{Dir: s.cfg.Dir.ClickHouse(), Port: s.cfg.ClickHousePort, Log: s.log})
 			if err != nil {
-				return portHint(err, "clickhouse", s.cfg.ClickHousePort)
+				return s.clickHouseHint(portHint(err, "clickhouse", s.cfg.ClickHousePort))
 			}
 			s.clickhouse, s.dsn = server, server.DSN(chembed.UserWriter)
 			s.endpoints.ClickHouse = server.URL()
@@ -106,6 +131,15 @@ func (s *system) clickhouseServer() runner.Part {
 			return s.clickhouse.Stop(ctx)
 		},
 	}
+}
+
+// clickHouseHint says how to go on where the engine ends over the files it finds.
+func (s *system) clickHouseHint(err error) error {
+	if !errors.Is(err, chembed.ErrEnded) {
+		return err
+	}
+	return fmt.Errorf("%w\nIf its files are damaged, as a full disk may leave them: move %s away and start again; "+
+		"it is filled from the ledger anew", err, s.cfg.Dir.ClickHouse())
 }
 
 // nameClickHouse tells the address of a server of one's own without the password that its URL may hold.
