@@ -16,7 +16,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -30,9 +32,23 @@ const (
 	AnalystDatabase = "analyst"
 )
 
-// ErrEdited is returned by Migrate when a migration that was applied to the server is not the one of
-// the same number in this binary: one of the two is not from a release.
-var ErrEdited = errors.New("a migration was edited after it had been applied")
+// Errors of Migrate: the tables are not of this build, and nothing may be written into them.
+var (
+	// ErrEdited says that a migration that was applied to the server is not the one of the same number in this binary.
+	ErrEdited = errors.New("ClickHouse has tables of another build, whose migration differs from this one's")
+	// ErrNewer says that a migration was applied which this binary does not have: its rows would lack what the migration
+	// added, and whoever has it would take them for whole.
+	ErrNewer = errors.New("ClickHouse has tables of a newer build, whose migration this one does not have: run that build again, or a later one")
+)
+
+// cure is what an operator can do about both errors.
+const cure = "or let analytics make the tables anew from the ledger: see Upgrading in docs/operating.md"
+
+// Folders of the files.
+const (
+	migrations = "migrations"
+	views      = "views"
+)
 
 //go:embed migrations views
 var files embed.FS
@@ -62,16 +78,35 @@ func Migrate(ctx context.Context, conn driver.Conn) error {
 	if err != nil {
 		return err
 	}
+	if err := ours(steps, applied); err != nil {
+		return err
+	}
 	for _, s := range steps {
-		checksum, done := applied[s.name]
-		switch {
-		case done && checksum == s.checksum:
+		if applied[s.name] == s.checksum {
 			continue
-		case done && !s.view:
-			return fmt.Errorf("%w: %s", ErrEdited, s.name)
 		}
 		if err := apply(ctx, conn, s); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// ours tells whether every migration that was applied is one of these steps. Views may be others: they are replaced.
+func ours(steps []step, applied map[string]string) error {
+	known := make(map[string]string, len(steps))
+	for _, s := range steps {
+		known[s.name] = s.checksum
+	}
+	for _, name := range slices.Sorted(maps.Keys(applied)) {
+		if !strings.HasPrefix(name, migrations+"/") {
+			continue
+		}
+		switch checksum, ok := known[name]; {
+		case !ok:
+			return fmt.Errorf("%w; %s: %s", ErrNewer, cure, name)
+		case checksum != applied[name]:
+			return fmt.Errorf("%w: run the build that made them; %s: %s", ErrEdited, cure, name)
 		}
 	}
 	return nil
@@ -127,7 +162,7 @@ func appliedSteps(ctx context.Context, conn driver.Conn) (map[string]string, err
 // steps reads the files: migrations first, then views, each in the order of their names.
 func steps() ([]step, error) {
 	var all []step
-	for _, dir := range []string{"migrations", "views"} {
+	for _, dir := range []string{migrations, views} {
 		entries, err := fs.ReadDir(files, dir)
 		if err != nil {
 			return nil, err
@@ -143,7 +178,7 @@ func steps() ([]step, error) {
 				name:       name,
 				checksum:   hex.EncodeToString(sum[:]),
 				statements: split(string(content)),
-				view:       dir == "views",
+				view:       dir == views,
 			})
 		}
 	}

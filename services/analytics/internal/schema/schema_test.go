@@ -46,6 +46,32 @@ func TestMigrate(t *testing.T) {
 	}
 }
 
+// A build that is older than the tables leaves them alone; views of a newer one are no matter.
+func TestMigrateOfAnOlderBuild(t *testing.T) {
+	t.Parallel()
+	writer := chtest.Open(t, chtest.Start(t), chembed.UserWriter)
+	if err := Migrate(t.Context(), writer); err != nil {
+		t.Fatal(err)
+	}
+	for _, newer := range []struct {
+		name string
+		want error
+	}{{"views/9999_later.sql", nil}, {"migrations/9999_later.sql", ErrNewer}} {
+		err := writer.Exec(t.Context(), "INSERT INTO bursar.schema_migrations (name, checksum) SELECT {name:String}, 'other'",
+			driver.NamedValue{Name: "name", Value: newer.name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := one[uint64](t, writer, "SELECT count() FROM bursar.schema_migrations")
+		if err := Migrate(t.Context(), writer); !errors.Is(err, newer.want) {
+			t.Errorf("with %s: %v, want %v", newer.name, err, newer.want)
+		}
+		if after := one[uint64](t, writer, "SELECT count() FROM bursar.schema_migrations"); after != before {
+			t.Errorf("with %s: %d steps were applied", newer.name, after-before)
+		}
+	}
+}
+
 // checkViewsAreEmptyAndDocumented reads every view as an analyst before there is any data.
 func checkViewsAreEmptyAndDocumented(t *testing.T, writer, analyst driver.Conn) {
 	t.Helper()
