@@ -134,20 +134,20 @@ func messagesOf(msg *message.Message) ([]Message, error) {
 // untilStored tries until it succeeds, ctx ends, or there is a gap. Meanwhile the stream keeps what
 // comes, and the bus keeps the range for us.
 func (c *Consumer) untilStored(ctx context.Context, try func(context.Context) error) error {
-	failing := false
+	told := ""
 	for pause := minRetry; ; pause = min(2*pause, maxRetry) {
 		err := try(ctx)
 		switch {
 		case err == nil:
-			if failing {
+			if told != "" {
 				c.Log.Info("ClickHouse takes commits again")
 				c.Ready(nil)
 			}
 			return nil
 		case ctx.Err() != nil, errors.Is(err, ErrGap):
 			return err
-		case !failing:
-			failing = true
+		case err.Error() != told: // a server that is back may refuse the password
+			told = err.Error()
 			c.Log.Warn("ClickHouse does not take commits: trying until it does", "error", err)
 			c.Ready(err)
 		default:

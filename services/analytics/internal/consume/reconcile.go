@@ -89,7 +89,7 @@ func (c *Consumer) giveUp(id string, number uint64) {
 	if number <= stored+1 {
 		return
 	}
-	c.Log.Error("commits are in ClickHouse and in the stream no more", "ledger", id, "first", stored+1, "last", number-1)
+	c.Log.Error("commits are neither in ClickHouse nor in the ledger any more: what they spent is missing in history", "ledger", id, "first", stored+1, "last", number-1)
 	c.Metrics.Lost.Add(float64(number - stored - 1))
 	c.Writer.Accept(id, number-1)
 }
