@@ -1,6 +1,7 @@
 package writer
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -181,6 +182,8 @@ func (w *Writer) drain() {
 func (w *Writer) loadFailed(in LoadFailed) {
 	switch {
 	case w.phase != Loading:
+	case in.Corrupt && errors.Is(in.Err, ledger.ErrVersion):
+		w.halt(fmt.Sprintf("a newer Bursar than this one has written the log: run that one again, or a later one: %v", in.Err))
 	case in.Corrupt:
 		w.halt(fmt.Sprintf("the log is damaged: %v", in.Err))
 	default:

@@ -186,6 +186,25 @@ func TestHaltsOnGarbageAndOnALogThatWentBack(t *testing.T) {
 	}
 }
 
+// An operator who went back to an older build is told so, and not that the log is damaged.
+func TestHaltsOnALogOfANewerBuild(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		err  error
+		want string
+	}{
+		{ledger.ErrVersion, "a newer Bursar"},
+		{ledger.ErrCorrupt, "the log is damaged"},
+	} {
+		b := newBench(t)
+		b.step(Elect{})
+		b.step(LoadFailed{Err: fmt.Errorf("revision 7: %w", test.err), Corrupt: true})
+		if halt := find[Halt](b); !strings.Contains(halt.Detail, test.want) || !strings.Contains(halt.Detail, "revision 7") {
+			t.Errorf("of %q it says %q, want %q", test.err, halt.Detail, test.want)
+		}
+	}
+}
+
 func TestFullBucket(t *testing.T) {
 	t.Parallel()
 	b := serving(t)
