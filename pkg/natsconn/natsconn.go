@@ -72,13 +72,20 @@ func Connect(ctx context.Context, cfg Config) (*nats.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connection %q: %w", cfg.Name, err)
 	}
-	for {
+	for told := false; ; {
 		nc, err := nats.Connect(url, options...)
 		if err == nil {
+			if told {
+				cfg.logger().Info("connected", "server", nc.ConnectedUrlRedacted())
+			}
 			return nc, nil
 		}
 		if !cfg.Wait || !temporary(err) {
 			return nil, fmt.Errorf("connect %q to nats: %w", cfg.Name, err)
+		}
+		if !told {
+			cfg.logger().Warn("no NATS server answers; waiting for one", "server", redacted(url), "error", err)
+			told = true
 		}
 		select {
 		case <-ctx.Done():
@@ -165,12 +172,28 @@ func onlyCreds(file string) nats.Option {
 	}
 }
 
-func (cfg Config) standing() []nats.Option {
+// logger is the log of this connection.
+func (cfg Config) logger() *slog.Logger {
 	log := cfg.Log
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	log = log.With("component", "nats", "connection", cfg.Name)
+	return log.With("component", "nats", "connection", cfg.Name)
+}
+
+// redacted is a list of addresses without the passwords and tokens that these may hold.
+func redacted(list string) string {
+	addresses := strings.Split(list, ",")
+	for i, address := range addresses {
+		if at := strings.LastIndex(address, "@"); at >= 0 {
+			addresses[i] = address[at+1:]
+		}
+	}
+	return strings.Join(addresses, ",")
+}
+
+func (cfg Config) standing() []nats.Option {
+	log := cfg.logger()
 	return []nats.Option{
 		nats.Name(cfg.Name),
 		nats.Timeout(DialTimeout),

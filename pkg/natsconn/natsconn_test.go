@@ -107,8 +107,14 @@ func TestConnectReportsWhatIsWrong(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if _, err := natsconn.Connect(ctx, natsconn.Config{Name: "x", URL: "nats://127.0.0.1:1", Wait: true}); !errors.Is(err, context.DeadlineExceeded) {
+	var logged lockedBuffer
+	log := slog.New(slog.NewTextHandler(&logged, nil))
+	absent := natsconn.Config{Name: "x", URL: "nats://me:hidden@127.0.0.1:1", Wait: true, Log: log}
+	if _, err := natsconn.Connect(ctx, absent); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("waiting for nobody: %v", err)
+	}
+	if said := logged.String(); !strings.Contains(said, "waiting for one") || !strings.Contains(said, "server=127.0.0.1:1") || strings.Contains(said, "hidden") {
+		t.Errorf("of the waiting the log says %q", said)
 	}
 }
 

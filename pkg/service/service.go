@@ -7,7 +7,7 @@
 // roles on NATS (see pkg/natsauth) in one folder, and never in an argument.
 //
 // Guarantees: the first SIGINT or SIGTERM drains and the exit status is 0, the second ends at once;
-// the status is 1 for a failure and 2 for wrong usage; /readyz is served from the start and says no
+// the status is 1 for a failure, as of a job that a signal ended before it was done, and 2 for wrong usage; /readyz is served from the start and says no
 // until the service says yes.
 package service
 
@@ -19,6 +19,9 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/bursarhq/bursar/pkg/failpoint"
 	"github.com/bursarhq/bursar/pkg/natsauth"
@@ -114,12 +117,32 @@ func Main(spec Spec, args []string, out io.Writer, getenv func(string) string) i
 	}
 	ctx, stop := runner.WithSignals(context.Background(), env.Log)
 	defer stop()
+	done := false
 	err = runner.Run(ctx, env.Log, runner.DrainTime, env.telemetryPart(getenv), runner.Part{
-		Name:      spec.Name,
-		Run:       func(ctx context.Context) error { return spec.Run(ctx, env) },
+		Name: spec.Name,
+		Run: func(ctx context.Context) error {
+			err := spec.Run(ctx, env)
+			done = err == nil && ctx.Err() == nil
+			return err
+		},
 		Completes: spec.Job,
 	})
-	return runner.ExitCode(env.Log, err)
+	if spec.Job && !done && err == nil {
+		err = fmt.Errorf("%s: %w before it was done", spec.Name, runner.ErrSignal)
+	}
+	return runner.ExitCode(env.Log, advised(err))
+}
+
+// advised says what an operator can do about what is missing at the first start.
+func advised(err error) error {
+	switch {
+	case errors.Is(err, nats.ErrAuthorization):
+		return fmt.Errorf("%w; does the server know the key in the folder of -keys? bursar-nkeys makes keys and nats.conf together", err)
+	case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, jetstream.ErrBucketNotFound), errors.Is(err, jetstream.ErrConsumerNotFound):
+		return fmt.Errorf("%w; bursar-provision makes it", err)
+	default:
+		return err
+	}
 }
 
 // prepare reads flags and environment. Its errors are faults of usage.

@@ -15,15 +15,20 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/bursarhq/bursar/pkg/natsauth"
 )
 
-// childVar makes the re-executed test binary a service that is ready until it is told to end.
+// childVar makes the re-executed test binary a service that is ready until it is told to end, or a job of that kind.
 const childVar = "SERVICE_TEST_CHILD"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(childVar) != "" {
-		os.Exit(Main(ready(), os.Args[1:], os.Stderr, os.Getenv))
+		spec := ready()
+		spec.Job = os.Getenv(childVar) == "job"
+		os.Exit(Main(spec, os.Args[1:], os.Stderr, os.Getenv))
 	}
 	os.Exit(m.Run())
 }
@@ -188,6 +193,52 @@ func TestAJobIsDoneWhereAServiceWouldHaveFailed(t *testing.T) {
 		spec.Job = tt.job
 		if status := Main(spec, nil, io.Discard, func(string) string { return "" }); status != tt.want {
 			t.Errorf("job %v: status %d, want %d", tt.job, status, tt.want)
+		}
+	}
+}
+
+// A timer that ran a job has to learn that it was not done.
+func TestAJobThatASignalEndsHasFailed(t *testing.T) {
+	t.Parallel()
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), childVar+"=job")
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(stderr)
+	expectReady(t, urlOf(t, lines))
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	said := ""
+	for lines.Scan() {
+		said += lines.Text()
+	}
+	exit, ok := errors.AsType[*exec.ExitError](cmd.Wait())
+	if !ok || exit.ExitCode() != ExitFailure || !strings.Contains(said, "before it was done") {
+		t.Errorf("exit: %v, want status %d and why in the log: %s", exit, ExitFailure, said)
+	}
+}
+
+func TestWhatIsMissingAtFirstIsExplained(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		err  error
+		want string
+	}{
+		{nats.ErrAuthorization, "-keys"},
+		{jetstream.ErrStreamNotFound, "bursar-provision makes it"},
+		{jetstream.ErrBucketNotFound, "bursar-provision makes it"},
+	} {
+		spec := testSpec()
+		spec.Run = func(context.Context, *Env) error { return tt.err }
+		var out strings.Builder
+		if status := Main(spec, nil, &out, func(string) string { return "" }); status != ExitFailure || !strings.Contains(out.String(), tt.want) {
+			t.Errorf("%v: status %d, want %d and %q in %s", tt.err, status, ExitFailure, tt.want, out.String())
 		}
 	}
 }
