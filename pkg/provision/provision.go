@@ -47,7 +47,7 @@ func (d *DifferenceError) Error() string {
 func (d *DifferenceError) Unwrap() error { return ErrDiffers }
 
 // Ensure makes what is absent and checks what is there. It returns every [*DifferenceError] at once,
-// joined; what was absent has been made nevertheless.
+// joined; what was absent has been made nevertheless. A stream that was widened is none.
 func Ensure(ctx context.Context, js jetstream.JetStream, cfg Config, log *slog.Logger) error {
 	return apply(ctx, js, cfg, create{js: js, log: logger(log)})
 }
@@ -103,7 +103,13 @@ func applyStream(ctx context.Context, js jetstream.JetStream, want jetstream.Str
 	case err != nil:
 		return fmt.Errorf("look up stream %s: %w", want.Name, err)
 	}
-	return joinDifferences(streamDifferences(stream.CachedInfo().Config, want))
+	have := stream.CachedInfo().Config
+	// Somebody widened it, and whoever starts Bursar the next time need not know.
+	want.MaxBytes = max(have.MaxBytes, want.MaxBytes)
+	if want.MaxAge > 0 { // 0 is forever, and what is to be kept forever may not age
+		want.MaxAge = max(have.MaxAge, want.MaxAge)
+	}
+	return joinDifferences(streamDifferences(have, want))
 }
 
 func applyConsumer(ctx context.Context, js jetstream.JetStream, c Consumer, onAbsent absent) error {

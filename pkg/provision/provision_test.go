@@ -142,14 +142,15 @@ type change struct {
 func TestDifferencesAreNamedAndLeftAlone(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]change{
-		"history cut":    {wire.StreamLedger, func(s *jetstream.StreamConfig) { s.MaxMsgsPerSubject = 64 }, "max_msgs_per_subject"},
-		"bytes":          {wire.StreamLedger, func(s *jetstream.StreamConfig) { s.MaxBytes = 32 << 20 }, "max_bytes"},
-		"discard":        {wire.StreamLedger, func(s *jetstream.StreamConfig) { s.Discard = jetstream.DiscardOld }, "discard"},
-		"direct reads":   {wire.StreamLedger, func(s *jetstream.StreamConfig) { s.AllowDirect = true }, "allow_direct"},
-		"age":            {wire.StreamLedger, func(s *jetstream.StreamConfig) { s.MaxAge = time.Hour }, "max_age"},
-		"rollups":        {wire.StreamLedger, func(s *jetstream.StreamConfig) { s.AllowRollup = true }, "allow_rollup_hdrs"},
-		"one more topic": {wire.StreamEvents, func(s *jetstream.StreamConfig) { s.Subjects = append(s.Subjects, "x") }, "subjects"},
-		"duplicates":     {wire.StreamEvents, func(s *jetstream.StreamConfig) { s.Duplicates = time.Second }, "duplicate_window"},
+		"history cut":                 {wire.StreamLedger, func(s *jetstream.StreamConfig) { s.MaxMsgsPerSubject = 64 }, "max_msgs_per_subject"},
+		"age of what is kept forever": {wire.StreamLedger, func(s *jetstream.StreamConfig) { s.MaxAge = 24 * time.Hour }, "max_age"},
+		"bytes":                       {wire.StreamLedger, func(s *jetstream.StreamConfig) { s.MaxBytes = 32 << 20 }, "max_bytes"},
+		"discard":                     {wire.StreamLedger, func(s *jetstream.StreamConfig) { s.Discard = jetstream.DiscardOld }, "discard"},
+		"direct reads":                {wire.StreamLedger, func(s *jetstream.StreamConfig) { s.AllowDirect = true }, "allow_direct"},
+		"age":                         {wire.StreamLedger, func(s *jetstream.StreamConfig) { s.MaxAge = time.Hour }, "max_age"},
+		"rollups":                     {wire.StreamLedger, func(s *jetstream.StreamConfig) { s.AllowRollup = true }, "allow_rollup_hdrs"},
+		"one more topic":              {wire.StreamEvents, func(s *jetstream.StreamConfig) { s.Subjects = append(s.Subjects, "x") }, "subjects"},
+		"duplicates":                  {wire.StreamEvents, func(s *jetstream.StreamConfig) { s.Duplicates = time.Second }, "duplicate_window"},
 		"republish": {wire.StreamEvents, func(s *jetstream.StreamConfig) {
 			s.RePublish = &jetstream.RePublish{Source: ">", Destination: "copy.>"}
 		}, "republish"},
@@ -234,6 +235,9 @@ func TestWiden(t *testing.T) {
 	}
 	if err := provision.Check(t.Context(), js, wider); err != nil {
 		t.Errorf("narrowing changed something: %v", err)
+	}
+	if err := provision.Ensure(t.Context(), js, small(), nil); err != nil {
+		t.Errorf("whoever does not know of the widening: %v", err)
 	}
 }
 

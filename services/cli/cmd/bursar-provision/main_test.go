@@ -47,6 +47,10 @@ func TestProvision(t *testing.T) {
 		{"a second time nothing is to be done", nil, service.ExitOK, ""},
 		{"the check agrees", []string{"-check"}, service.ExitOK, ""},
 		{"another size is a difference", []string{"-check", "-ledger-max-bytes", "1073741824"}, service.ExitFailure, "another configuration"},
+		{"which is not changed unasked", []string{"-ledger-max-bytes", "1073741824"}, service.ExitFailure, "-widen raises it"},
+		{"it is widened", []string{"-widen", "-ledger-max-bytes", "1073741824"}, service.ExitOK, "stream widened"},
+		{"and stays so", nil, service.ExitOK, ""},
+		{"checked and widened", []string{"-check", "-widen"}, service.ExitFailure, "one of the two"},
 		{"a size that makes no sense", []string{"-ledger-max-bytes", "-5"}, service.ExitFailure, "ledger"},
 	}
 	for _, step := range steps {
