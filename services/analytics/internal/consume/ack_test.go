@@ -40,6 +40,9 @@ func (s *slowStorage) Settle(context.Context) error                             
 func (s *slowStorage) Partition(context.Context) (schema.Partitions, error) {
 	return schema.ByMonth, nil
 }
+func (s *slowStorage) CommitID(context.Context, string, string, uint64) (string, error) {
+	return "", nil
+}
 func (s *slowStorage) Ledgers(context.Context) (map[string]store.Ledger, error) {
 	return map[string]store.Ledger{}, nil
 }

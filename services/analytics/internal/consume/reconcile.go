@@ -15,14 +15,21 @@ import (
 // maxUnreadableRun is how many commits in a row that cannot be read are passed over to find one that can.
 const maxUnreadableRun = 1000
 
+// ErrBranch says that ClickHouse holds commits that the ledger does not have: somebody brought an older ledger back. Nothing
+// may be stored then, since what the ledger commits from now on has the numbers of what is stored.
+var ErrBranch = errors.New("ClickHouse holds commits that the ledger does not have, as after a restore of an older ledger: " +
+	"bring back a ClickHouse of the same time, or let its tables be made anew, see Backups in docs/operating.md")
+
 // place is where a commit stands in the stream.
 type place struct {
 	sequence uint64
 	ledgerID string
 	number   uint64
+	// commitID is empty where the commit cannot be read.
+	commitID string
 }
 
-// reconcile sets the consumer back if it acknowledged commits that ClickHouse does not hold.
+// reconcile sets the consumer back if it acknowledged commits that ClickHouse does not hold. Errors: ErrBranch.
 func (c *Consumer) reconcile(ctx context.Context) error {
 	asking, cancel := context.WithTimeout(ctx, remoteTimeout)
 	defer cancel()
@@ -42,6 +49,9 @@ func (c *Consumer) reconcile(ctx context.Context) error {
 	lowest := uint64(0)
 	for subject := range info.State.Subjects {
 		s := search{stream: stream, subject: subject, first: info.State.FirstSeq, floor: floor}
+		if err := c.onBranch(ctx, s, info.State.LastSeq); err != nil {
+			return fmt.Errorf("subject %s: %w", subject, err)
+		}
 		sequence, err := c.firstMissing(ctx, s)
 		if err != nil {
 			return fmt.Errorf("subject %s: %w", subject, err)
@@ -58,6 +68,45 @@ func (c *Consumer) reconcile(ctx context.Context) error {
 	defer cancel()
 	_, err = c.JetStream.ResetConsumerToSequence(resetting, c.Stream, c.Name, lowest)
 	return err
+}
+
+// onBranch returns ErrBranch unless the last commit of a workspace that both have is one and the same, and nothing is stored
+// beyond the ledger's end.
+func (c *Consumer) onBranch(ctx context.Context, s search, end uint64) error {
+	raw, err := s.stream.GetLastMsgForSubject(ctx, s.subject)
+	if err != nil {
+		return err
+	}
+	last, unreadable := ledger.Decode(raw.Data)
+	if unreadable != nil {
+		return nil //nolint:nilerr // it is kept raw, and does not tell which commits there are
+	}
+	stored := c.Writer.Stored(last.Ledger.String())
+	if stored == 0 {
+		return nil
+	}
+	s.floor = end
+	both, ok, err := s.find(ctx, min(stored, last.Number))
+	if err != nil || !ok {
+		return err
+	}
+	if both.number == min(stored, last.Number) && both.commitID != "" {
+		workspace, err := wire.WorkspaceOfLedgerSubject(s.subject)
+		if err != nil {
+			return err
+		}
+		id, err := c.Writer.storage.CommitID(ctx, workspace, both.ledgerID, both.number)
+		if err != nil {
+			return err
+		}
+		if id != "" && id != both.commitID {
+			return fmt.Errorf("%w; ledger %s has another commit %d", ErrBranch, both.ledgerID, both.number)
+		}
+	}
+	if stored > last.Number {
+		return fmt.Errorf("%w; ledger %s ends at commit %d, %d is stored", ErrBranch, both.ledgerID, last.Number, stored)
+	}
+	return nil
 }
 
 // firstMissing returns the place in the stream of the first commit of a workspace that was acknowledged
@@ -141,6 +190,9 @@ func (s search) next(ctx context.Context, sequence uint64) (p place, ok bool, er
 		}
 		if commit, err := ledger.Decode(raw.Data); err == nil && commit.Number > skipped {
 			p.ledgerID, p.number = commit.Ledger.String(), commit.Number-skipped
+			if skipped == 0 {
+				p.commitID = commit.ID.String()
+			}
 			return p, true, nil
 		}
 		sequence = raw.Sequence + 1

@@ -28,6 +28,7 @@ type Storage interface {
 	Settle(ctx context.Context) error
 	Partition(ctx context.Context) (schema.Partitions, error)
 	Ledgers(ctx context.Context) (map[string]store.Ledger, error)
+	CommitID(ctx context.Context, workspace, ledgerID string, commit uint64) (string, error)
 }
 
 // Message is one message of the ledger stream.

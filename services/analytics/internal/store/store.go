@@ -208,6 +208,17 @@ func (s *Store) Ledgers(ctx context.Context) (map[string]Ledger, error) {
 	return ledgers, nil
 }
 
+// CommitID returns the id of a commit that is stored; it is empty if the commit is not, or is kept raw.
+func (s *Store) CommitID(ctx context.Context, workspace, ledgerID string, commit uint64) (string, error) {
+	// Of a commit that is stored twice for a while both rows say the same.
+	const query = `SELECT max(commit_id) FROM bursar.ledger_events WHERE workspace = ? AND ledger_id = ? AND commit = ? AND idx = -1`
+	id, err := queryOne[string](ctx, s.conn, query, workspace, ledgerID, commit)
+	if err != nil {
+		return "", fmt.Errorf("looking which commit %d of ledger %s is stored: %w", commit, ledgerID, err)
+	}
+	return id, nil
+}
+
 // runs returns the runs of a ledger that has gaps, in order.
 func (s *Store) runs(ctx context.Context, ledgerID string) ([]Run, error) {
 	const query = `SELECT min(commit) AS first, max(commit)
