@@ -25,7 +25,8 @@ type refusal struct {
 	retryAfter Millis
 	reason     Reason
 	heldBack   int64
-	// watch is what has to change before the same ask can be granted: a limit's id, or one of the names in queue_watch.go.
+	// watch is what has to change before the same ask can be granted, and becomes the bound of an entry that waits: a limit's
+	// id, or one of the names in queue_watch.go.
 	watch string
 }
 
@@ -88,6 +89,12 @@ const (
 	ReasonClosed   Reason = "closed"    // the provider refuses until a reset
 	ReasonTooLarge Reason = "too_large" // more than the whole window
 )
+
+// Exhausts tells whether a refusal counts as exhaustion: there was no quota left, rather than some that is kept for others.
+// Analytics counts the same in SQL, in several places; tools/house holds them to be alike.
+func Exhausts(code Code, reason Reason) bool {
+	return (code == CodeInsufficientQuota || code == CodeConcurrentLimitExceeded) && reason != ReasonHeldBack
+}
 
 // shortClosed says that the provider refuses: after a 429 of ours, until the reset.
 func (a *ask) shortClosed(now Instant) *refusal {

@@ -105,6 +105,34 @@ func (a Amount) validate() error {
 	return errors.Join(errs...)
 }
 
+// part is the amount cut down to a total of tokens, class by class in proportion and rounded down, what is lost by that
+// given to the largest class. Requests are cut in the same proportion and rounded up.
+func (a Amount) part(tokens int64) Amount {
+	total := a.Tokens.Total()
+	if tokens >= total {
+		return a
+	}
+	scale := func(n int64, up bool) int64 {
+		var s sum128
+		s.addProduct(n, tokens)
+		if up {
+			return s.divCeil(uint64(total))
+		}
+		return s.divFloor(uint64(total))
+	}
+	t := a.Tokens
+	cut := Tokens{scale(t.Input, false), scale(t.CacheRead, false), scale(t.CacheWrite5m, false), scale(t.CacheWrite1h, false), scale(t.Output, false)}
+	rest := tokens - cut.Total()
+	for _, class := range []struct{ cut, of *int64 }{
+		{&cut.Output, &t.Output}, {&cut.Input, &t.Input}, {&cut.CacheRead, &t.CacheRead}, {&cut.CacheWrite5m, &t.CacheWrite5m}, {&cut.CacheWrite1h, &t.CacheWrite1h},
+	} {
+		more := min(rest, *class.of-*class.cut)
+		*class.cut += more
+		rest -= more
+	}
+	return Amount{Tokens: cut, Requests: max(1, scale(a.Requests, true))}
+}
+
 // Weights says how much each token class counts against a limit, in thousandths: 1000 counts in full, 0 not at all.
 type Weights struct {
 	Input        int64 `cbor:"1,keyasint,omitempty"`
@@ -204,4 +232,18 @@ func (s *sum128) divFloor(d uint64) int64 {
 func (s *sum128) divCeil(d uint64) int64 {
 	s.add(d - 1)
 	return s.divFloor(d)
+}
+
+// partOf is n × units / of, rounded down.
+func partOf(n, units, of int64) int64 {
+	var s sum128
+	s.addProduct(n, units)
+	return s.divFloor(uint64(of))
+}
+
+// percentOf is a part of n that is given in thousandths of a percent, rounded up.
+func percentOf(n, percentMilli int64) int64 {
+	var s sum128
+	s.addProduct(n, percentMilli)
+	return s.divCeil(100_000)
 }

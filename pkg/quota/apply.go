@@ -19,7 +19,7 @@ func Apply(s *State, e Event) {
 	case *ReservationDenied:
 		s.advance(e.At)
 		s.totals.Denied++
-		if (e.Code == CodeInsufficientQuota || e.Code == CodeConcurrentLimitExceeded) && e.Reason != ReasonHeldBack {
+		if Exhausts(e.Code, e.Reason) {
 			s.totals.Exhausted++
 		}
 	case *ReservationQueued, *ReservationWaiting, *ReservationDequeued:

@@ -221,6 +221,16 @@ func (c *Config) Account(id string) (*Account, bool) {
 // openTo tells whether a principal's work may be charged to the account.
 func (a *Account) openTo(p *Principal) bool { return oneOf(a.Teams, p.Team) && oneOf(p.Accounts, a.ID) }
 
+// oneOf tells whether a name is in a list that allows everything when it is empty.
+func oneOf(list []string, name string) bool {
+	for _, n := range list {
+		if n == name {
+			return true
+		}
+	}
+	return len(list) == 0
+}
+
 // Principal finds what applies to a principal; ok is false when it is to be refused.
 func (c *Config) Principal(name string) (p Principal, ok bool) {
 	for _, p := range c.Principals {

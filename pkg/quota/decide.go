@@ -298,16 +298,6 @@ func (c *Config) unsupported(provider, where string) *refusal {
 		message: fmt.Sprintf("provider %q%s is not configured; known are %s", provider, where, strings.Join(names, ", "))}
 }
 
-// oneOf tells whether a name is in a list that allows everything when it is empty.
-func oneOf(list []string, name string) bool {
-	for _, n := range list {
-		if n == name {
-			return true
-		}
-	}
-	return len(list) == 0
-}
-
 // stopped tells whether an operator's block covers the work wherever it runs.
 func (s *State) stopped(l *Labels) *refusal {
 	if r := s.blocked(BlockWorkspace, ""); r != nil {

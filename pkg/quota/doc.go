@@ -31,6 +31,8 @@
 //	token class   input, cache_read, cache_write_5m, cache_write_1h, output; a limit weighs each in thousandths
 //	counter       what a limit has counted in its present window: used, held, outside
 //	reserve       hold units on every binding limit before the work; the record is a reservation
+//	room          how many units of a limit an ask may take now
+//	reason        in one word why a limit refuses: depleted, held_back, closed, too_large
 //	hold          what one reservation keeps on one limit
 //	report        record actual usage; the reservation stays open
 //	settle        last usage and close; the rest returns
@@ -54,8 +56,12 @@
 //	bound         what an entry waits for: a limit with the units it needs there, or something else; all bounds of one choice
 //	              have to give way, and then that choice can serve it
 //	line          all entries that wait for the same; its first is the head
+//	lane          of a line, the entries of one team and priority, the oldest first
 //	passed        a head is, when what comes after it is granted before it; a line is kept when that may not go on
 //	grace         the time in which a grant from the queue needs a sign of life, or it expires
+//	share         what a team is to have of a limit that others use too: a floor, and the most that it may take
+//	hold back     keep the last part of a window for higher priorities
+//	fan-out       how many reservations a team or agent has at once, and how fast new ones come
 //	floor         what a team is guaranteed of a limit; what nobody has taken of it is lent, or kept
 //	borrow        to have more of a limit than one's floors; what is beyond them is borrowed
 //	reclaim       take back what is lent, for the owner of the floor

@@ -237,34 +237,6 @@ func (c *climb) shrink(on choice) (*offer, *refused) {
 	return smallest, nil
 }
 
-// part is the amount cut down to a total of tokens, class by class in proportion and rounded down, what is lost by that
-// given to the largest class. Requests are cut in the same proportion and rounded up.
-func (a Amount) part(tokens int64) Amount {
-	total := a.Tokens.Total()
-	if tokens >= total {
-		return a
-	}
-	scale := func(n int64, up bool) int64 {
-		var s sum128
-		s.addProduct(n, tokens)
-		if up {
-			return s.divCeil(uint64(total))
-		}
-		return s.divFloor(uint64(total))
-	}
-	t := a.Tokens
-	cut := Tokens{scale(t.Input, false), scale(t.CacheRead, false), scale(t.CacheWrite5m, false), scale(t.CacheWrite1h, false), scale(t.Output, false)}
-	rest := tokens - cut.Total()
-	for _, class := range []struct{ cut, of *int64 }{
-		{&cut.Output, &t.Output}, {&cut.Input, &t.Input}, {&cut.CacheRead, &t.CacheRead}, {&cut.CacheWrite5m, &t.CacheWrite5m}, {&cut.CacheWrite1h, &t.CacheWrite1h},
-	} {
-		more := min(rest, *class.of-*class.cut)
-		*class.cut += more
-		rest -= more
-	}
-	return Amount{Tokens: cut, Requests: max(1, scale(a.Requests, true))}
-}
-
 // step notes what a rung gave on a choice. What was granted at the first try needs no explanation.
 func (c *climb) step(rung Rung, on choice, r *refused) {
 	if len(c.steps) == MaxSteps || r == nil && len(c.steps) == 0 {

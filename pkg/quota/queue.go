@@ -125,7 +125,9 @@ func (s *State) queueKey(w *Waiting) queueKey {
 	return s.keyWith(w, s.fairShare(w.Labels.Team, s.Now))
 }
 
-// keyWith is the same where what the entry's team has had is known already.
+// keyWith is the same where what the entry's team has had is known already. Who does not wait has a key too: that of an
+// entry which has waited for no time, see passes. Lanes are searched by it: within one its order must be that of age, for good, so
+// that what it looks at besides has to be the same for a whole lane.
 func (s *State) keyWith(w *Waiting, share int64) queueKey {
 	return queueKey{
 		rank:  rank(w.Labels.Priority, s.Now.Sub(w.Since), s.Config.Policy.queueAgeing()),

@@ -1,5 +1,7 @@
 package quota
 
+import "slices"
+
 // checkQueue verifies that the queue, its index and the totals agree.
 func (s *State) checkQueue(say func(string, ...any)) {
 	q, t := &s.queue, &s.totals
@@ -36,6 +38,7 @@ func (s *State) checkQueue(say func(string, ...any)) {
 			say("the line for %q is not of its %d entries", on, n)
 		}
 	}
+	s.checkLanes(say)
 	for _, l := range q.lines {
 		for other, n := range l.linked {
 			if key := [2]string{l.on, other}; links[key] != n {
@@ -51,6 +54,19 @@ func (s *State) checkQueue(say func(string, ...any)) {
 	for actor, n := range agents {
 		if q.byAgent[actor] != n || n > MaxQueuedPerAgent {
 			say("%d reservations of agent %s wait, %d are indexed", n, actor.Agent, q.byAgent[actor])
+		}
+	}
+}
+
+// checkLanes verifies that the order of the queue within a lane is the age of its entries, as all that searches lanes takes it.
+func (s *State) checkLanes(say func(string, ...any)) {
+	for _, l := range s.queue.lines {
+		for _, lane := range l.lanes {
+			inOrder := slices.IsSortedFunc(lane.entries, func(a, b *Waiting) int { return queueOrder(s.queueKey(a), s.queueKey(b)) })
+			if !inOrder {
+				say("the line for %q: within the lane of team %s at %s the queue's order is not that of age: what the order looks at must be the same for a lane",
+					l.on, lane.team, lane.priority)
+			}
 		}
 	}
 }

@@ -30,17 +30,6 @@ func orDefault(given, usual Millis) Millis {
 	return usual
 }
 
-// Place is where a queued reservation stands.
-type Place struct {
-	Position  int64   `cbor:"1,keyasint,omitempty"` // among those that wait for the same; 1 is the head
-	Until     Instant `cbor:"2,keyasint,omitempty"` // then the wait ends
-	GrantFrom Instant `cbor:"3,keyasint,omitempty"` // the predicted grant, as an interval; 0 where nothing is known
-	GrantAt   Instant `cbor:"4,keyasint,omitempty"`
-	GrantTo   Instant `cbor:"5,keyasint,omitempty"`
-	Since     Instant `cbor:"6,keyasint,omitempty"`
-	Grace     Millis  `cbor:"7,keyasint,omitempty"` // for a sign of life after the grant
-}
-
 // wait gives a reserve that no rung granted a place in the queue; ok is false where waiting is of no use or there is no room.
 func (d decider) wait(c *Reserve, up *climb, reclaimed []Event) (events []Event, result Result, ok bool) {
 	s, now := d.state, d.env.Now

@@ -10,6 +10,7 @@ import (
 // has been granted, or is not the head any more. A line is not kept where the head has to wait for the window's reset
 // anyway: what fits before the reset does not delay it.
 
+// findKeeper is the head that a line is kept for, or nil. Rules ask keeper, which remembers it while a line is walked.
 func (s *State) findKeeper(l *line) *Waiting {
 	if w := s.head(l); w != nil && w.Kept && s.helped(w, l.on) {
 		return w
@@ -93,7 +94,7 @@ func (s *State) keptFor(a *ask, now Instant) *Waiting {
 	if l == nil {
 		return nil
 	}
-	if w := s.keeper(l); w != nil && s.passes(a.labels, a.waiting, w, now) && !s.leaves(l, w, a.need(), now) {
+	if w := s.keeper(l); w != nil && s.passes(a.labels, a.waiting, w) && !s.leaves(l, w, a.need(), now) {
 		return w
 	}
 	return nil
@@ -115,15 +116,15 @@ func (s *State) leaves(l *line, w *Waiting, units int64, now Instant) bool {
 const afterAll = "\xff"
 
 // passes tells whether work that is granted now would go past an entry, rather than come before it by the queue's order.
-func (s *State) passes(labels *Labels, waiting string, w *Waiting, now Instant) bool {
+func (s *State) passes(labels *Labels, waiting string, w *Waiting) bool {
 	if waiting == w.Reservation {
 		return false
 	}
 	if from := s.queue.entries[waiting]; from != nil {
 		return queueOrder(s.queueKey(w), s.queueKey(from)) < 0
 	}
-	newcomer := queueKey{rank: int(labels.Priority), share: s.fairShare(labels.Team, s.Now), since: now, id: afterAll}
-	return queueOrder(s.queueKey(w), newcomer) < 0
+	newcomer := Waiting{Reservation: afterAll, Labels: *labels, Since: s.Now}
+	return queueOrder(s.queueKey(w), s.queueKey(&newcomer)) < 0
 }
 
 // keptBack is the refusal where a limit is kept for a head.
@@ -139,7 +140,7 @@ func (s *State) keptBack(a *ask, w *Waiting, now Instant) *refusal {
 // goesPast tells whether what is held on a limit is taken from under the head of its line, which comes before it.
 func (s *State) goesPast(h LimitAmount, labels *Labels, waiting string, l *line, w *Waiting, now Instant) bool {
 	limit, counter := s.index.byID[h.Limit], s.counters[h.Limit]
-	return !s.promised(&ask{labels: labels, limit: limit, counter: counter, units: h.Amount}) && s.passes(labels, waiting, w, now) &&
+	return !s.promised(&ask{labels: labels, limit: limit, counter: counter, units: h.Amount}) && s.passes(labels, waiting, w) &&
 		!s.leaves(l, w, h.Amount, now)
 }
 
@@ -154,6 +155,22 @@ func (s *State) passedBy(held []LimitAmount, labels *Labels, reservation string,
 			continue
 		}
 		if w := s.head(l); w.Passed == 0 && s.isNextOnAny(w, h.Limit) && s.goesPast(h, labels, reservation, l, w, now) && !slices.Contains(ids, w.Reservation) {
+			ids = append(ids, w.Reservation)
+		}
+	}
+	return ids
+}
+
+// GoesPast lists the heads of lines that such a grant goes past, though they would be granted sooner if it waited: those
+// that the reset of the window has to help anyway are not delayed by what fits before it. The grant is not applied yet.
+func (s *State) GoesPast(held []LimitAmount, labels *Labels, reservation string, now Instant) (ids []string) {
+	for _, h := range held {
+		l := s.queue.lines[h.Limit]
+		if l == nil || h.Amount == 0 {
+			continue
+		}
+		w := s.head(l)
+		if s.helped(w, h.Limit) && s.goesPast(h, labels, reservation, l, w, now) && !slices.Contains(ids, w.Reservation) {
 			ids = append(ids, w.Reservation)
 		}
 	}

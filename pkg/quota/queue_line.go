@@ -17,6 +17,8 @@ type line struct {
 	stale       bool
 }
 
+// lane is what waits in a line of one team at one priority. Whatever else decides a place (see queueOrder) has to be part of
+// what tells lanes apart.
 type lane struct {
 	team     string
 	priority Priority

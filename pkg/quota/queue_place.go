@@ -1,6 +1,15 @@
 package quota
 
-import "slices"
+// Place is where a queued reservation stands.
+type Place struct {
+	Position  int64   `cbor:"1,keyasint,omitempty"` // among those that wait for the same; 1 is the head
+	Until     Instant `cbor:"2,keyasint,omitempty"` // then the wait ends
+	GrantFrom Instant `cbor:"3,keyasint,omitempty"` // the predicted grant, as an interval; 0 where nothing is known
+	GrantAt   Instant `cbor:"4,keyasint,omitempty"`
+	GrantTo   Instant `cbor:"5,keyasint,omitempty"`
+	Since     Instant `cbor:"6,keyasint,omitempty"`
+	Grace     Millis  `cbor:"7,keyasint,omitempty"` // for a sign of life after the grant
+}
 
 // Place tells where a queued reservation stands and when its grant is predicted; nil where it does not wait.
 func (s *State) Place(reservation string, now Instant) *Place {
@@ -9,20 +18,4 @@ func (s *State) Place(reservation string, now Instant) *Place {
 		return nil
 	}
 	return s.placeOf(w, max(now, s.Now))
-}
-
-// GoesPast lists the heads of lines that such a grant goes past, though they would be granted sooner if it waited: those
-// that the reset of the window has to help anyway are not delayed by what fits before it. The grant is not applied yet.
-func (s *State) GoesPast(held []LimitAmount, labels *Labels, reservation string, now Instant) (ids []string) {
-	for _, h := range held {
-		l := s.queue.lines[h.Limit]
-		if l == nil || h.Amount == 0 {
-			continue
-		}
-		w := s.head(l)
-		if s.helped(w, h.Limit) && s.goesPast(h, labels, reservation, l, w, now) && !slices.Contains(ids, w.Reservation) {
-			ids = append(ids, w.Reservation)
-		}
-	}
-	return ids
 }

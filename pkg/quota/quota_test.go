@@ -102,7 +102,7 @@ func (l *ledger) apply(events []Event) {
 	for _, e := range events {
 		Apply(l.state, e)
 		if broken := l.state.Check(); len(broken) > 0 {
-			l.t.Fatalf("after %s %+v: %v", e.Kind(), e, broken)
+			l.t.Fatalf("%q\nafter %s %+v", broken, e.Kind(), e)
 		}
 	}
 }

@@ -4,6 +4,18 @@ import "math"
 
 // Room is the one question of admission: how many units of a limit may this ask take now? The rules of windows, of who
 // is favoured and of the queue are named functions below; room composes them.
+//
+// A rule that is added here has to be told to those who ask a part of the question only:
+//
+//   - shortage (admit.go) and refuseWindow (holdback.go) word the refusal: with what reason, and when to ask again;
+//   - roomEver (grantable.go) asks what could be granted at all: estimates are cut to that;
+//   - isNext, helpedBefore and fitsIdle (queue_keep.go) ask whether what comes back helps the head of a line. A head that waits
+//     for itself must not be helped, or its line is kept for it and idle;
+//   - roomAt (queue_watch.go) knows when time alone makes room, and openings (queue_supply.go) foresee it;
+//   - shutLimit (queue_owed.go) passes over entries by what one before them was refused: it takes room to depend on nothing of an
+//     ask but its limit, team, priority, preemptible and units. The random commands of property_test.go rarely find a rule that
+//     looks at more; write the test of two entries that differ in that alone;
+//   - checkFloors (team_check.go) holds grants to the floors by arithmetic of its own.
 
 // noRoom is less than nothing: not even an ask for no units is granted.
 const noRoom = -1

@@ -36,7 +36,8 @@ type State struct {
 	learners     map[string]*Learner // by limit
 	foresight    map[foresightKey]*Foresight
 
-	// What follows is derived from the above.
+	// What follows is derived from the above: a snapshot leaves it out, [Restore] makes it again, and [State.Check] adds it up. A
+	// scratch state (decide_usage.go) has most of it nil; what writes there must take that.
 	due         dueHeap
 	nextWindow  Instant // the earliest end of an open window; 0 for none
 	liveByAgent map[Actor]int
@@ -171,6 +172,35 @@ func (r *Reservation) hold(limit string) *Hold {
 	}
 	return nil
 }
+
+// live and unlive keep what is derived from the live reservations, but for their holds.
+
+func (s *State) live(r *Reservation) {
+	s.reservations[r.ID] = r
+	s.liveByAgent[r.actor()]++
+	s.liveByTeam[r.Labels.Team]++
+	s.touchFanOut(&r.Labels)
+}
+
+func (s *State) unlive(r *Reservation) {
+	delete(s.reservations, r.ID)
+	if s.liveByAgent[r.actor()]--; s.liveByAgent[r.actor()] == 0 {
+		delete(s.liveByAgent, r.actor())
+	}
+	if s.liveByTeam == nil {
+		return // a scratch state
+	}
+	if s.liveByTeam[r.Labels.Team]--; s.liveByTeam[r.Labels.Team] == 0 {
+		delete(s.liveByTeam, r.Labels.Team)
+	}
+	if s.heldByTeam[r.Labels.Team] -= r.unused(); s.heldByTeam[r.Labels.Team] == 0 {
+		delete(s.heldByTeam, r.Labels.Team)
+	}
+	s.touchFanOut(&r.Labels)
+}
+
+// unused is what a reservation was granted and has not used, in tokens.
+func (r *Reservation) unused() int64 { return max(0, r.Granted.Tokens.Total()-r.Used.Tokens.Total()) }
 
 // NoticeKind says what a notice is about.
 type NoticeKind string

@@ -90,13 +90,6 @@ func (r *Reservation) share(units, held int64) Amount {
 	return a
 }
 
-// partOf is n × units / of, rounded down.
-func partOf(n, units, of int64) int64 {
-	var s sum128
-	s.addProduct(n, units)
-	return s.divFloor(uint64(of))
-}
-
 func (s *State) applyShrunk(e *ReservationShrunk) {
 	r := s.reservations[e.Reservation]
 	if r == nil {

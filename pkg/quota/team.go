@@ -94,7 +94,7 @@ func (c *Counter) takenBetween(team string, from, below Priority) (n int64) {
 	return n
 }
 
-// newWindow forgets what was used, and who has nothing left.
+// newTeamWindow forgets what teams have used, and which of them hold nothing.
 func (c *Counter) newTeamWindow() {
 	kept := c.Teams[:0]
 	for _, t := range c.Teams {
@@ -225,8 +225,6 @@ func (s *State) beyondFloors(team string, c *Counter) int64 {
 	return left
 }
 
-// Config lookups.
-
 func (c *Config) team(name string) *Team {
 	for i := range c.Teams {
 		if c.Teams[i].Name == name {
@@ -252,32 +250,3 @@ func (s *State) countTeam(l *Limit, c *Counter, labels *Labels, used, held int64
 	t.Used += used
 	t.Held += held
 }
-
-// live and unlive keep what is derived from the live reservations, but for their holds.
-
-func (s *State) live(r *Reservation) {
-	s.reservations[r.ID] = r
-	s.liveByAgent[r.actor()]++
-	s.liveByTeam[r.Labels.Team]++
-	s.touchFanOut(&r.Labels)
-}
-
-func (s *State) unlive(r *Reservation) {
-	delete(s.reservations, r.ID)
-	if s.liveByAgent[r.actor()]--; s.liveByAgent[r.actor()] == 0 {
-		delete(s.liveByAgent, r.actor())
-	}
-	if s.liveByTeam == nil {
-		return // a scratch state
-	}
-	if s.liveByTeam[r.Labels.Team]--; s.liveByTeam[r.Labels.Team] == 0 {
-		delete(s.liveByTeam, r.Labels.Team)
-	}
-	if s.heldByTeam[r.Labels.Team] -= r.unused(); s.heldByTeam[r.Labels.Team] == 0 {
-		delete(s.heldByTeam, r.Labels.Team)
-	}
-	s.touchFanOut(&r.Labels)
-}
-
-// unused is what a reservation was granted and has not used, in tokens.
-func (r *Reservation) unused() int64 { return max(0, r.Granted.Tokens.Total()-r.Used.Tokens.Total()) }

@@ -5,7 +5,8 @@ import (
 	"slices"
 )
 
-// Watch is what the provider said of an account that concerns no limit of ours.
+// Watch is what the provider said of an account that concerns no limit of ours. (What an entry of the queue waits for is a
+// bound; the names in queue_watch.go are those of bounds.)
 type Watch struct {
 	Account string `cbor:"1,keyasint,omitempty"`
 	// ClosedUntil is until when the provider refuses the account, where it did not say for which window.

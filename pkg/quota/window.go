@@ -147,13 +147,6 @@ func (c *Counter) observedUsed(l *Limit) int64 {
 	return 0
 }
 
-// percentOf rounds up, in 128 bits.
-func percentOf(n, percentMilli int64) int64 {
-	var s sum128
-	s.addProduct(n, percentMilli)
-	return s.divCeil(100_000)
-}
-
 // spent is what counts towards warnings: used and outside.
 func (c *Counter) spent(l *Limit) int64 { return c.Used + c.outside(l) }
 

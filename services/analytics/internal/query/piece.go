@@ -178,7 +178,7 @@ func (e *event) add(a *answer, q question, p piece) {
 	case kindShrunk:
 		t.returned = e.spent.TotalTokens
 	case kindDenied:
-		t.exhausted = (e.code == string(quota.CodeInsufficientQuota) || e.code == string(quota.CodeConcurrentLimitExceeded)) && e.reason != string(quota.ReasonHeldBack)
+		t.exhausted = quota.Exhausts(quota.Code(e.code), quota.Reason(e.reason))
 	}
 	a.tallies = append(a.tallies, t)
 }
