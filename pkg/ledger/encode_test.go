@@ -2,9 +2,14 @@ package ledger
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"testing"
+
+	"github.com/fxamacker/cbor/v2"
 
 	"github.com/bursarhq/bursar/pkg/quota"
 )
@@ -51,6 +56,32 @@ func byTags(t testing.TB, v any) []byte {
 	return b.Bytes()
 }
 
+// differingKeys says which fields are not encoded by hand as their cbor tags say, and what to do.
+func differingKeys(t testing.TB, byHand, byTags []byte) string {
+	t.Helper()
+	const todo = "add or correct their lines in encode.go, encode_queue.go or encode_observe.go, keys in ascending order"
+	var hand, tags map[uint64]cbor.RawMessage
+	if err := errors.Join(cbor.Unmarshal(byHand, &hand), cbor.Unmarshal(byTags, &tags)); err != nil {
+		return fmt.Sprintf("%s (no map of fields: by hand %x, by tags %x)", todo, byHand, byTags)
+	}
+	var keys []uint64
+	for key, value := range tags {
+		if !bytes.Equal(hand[key], value) {
+			keys = append(keys, key)
+		}
+	}
+	for key := range hand {
+		if _, ok := tags[key]; !ok {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	if len(keys) == 0 {
+		return todo + ": the fields are the same, and their order or the number of them is not"
+	}
+	return fmt.Sprintf("the fields with the cbor keys %d are not encoded by hand as the tags say: %s", keys, todo)
+}
+
 func TestHandEncodingIsTheSame(t *testing.T) {
 	t.Parallel()
 	r := newRand(21)
@@ -63,7 +94,7 @@ func TestHandEncodingIsTheSame(t *testing.T) {
 		}
 		byHand++
 		if want := byTags(t, e); !bytes.Equal(got, want) {
-			t.Fatalf("%+v\nby hand %x\nby tags %x", e, got, want)
+			t.Fatalf("%s: %s\n%+v", e.Kind(), differingKeys(t, got, want), e)
 		}
 	}
 	for _, e := range allEvents(t) {
@@ -81,17 +112,17 @@ func TestHandEncodingIsTheSame(t *testing.T) {
 		a := c.Answers[0]
 		thin(reflect.ValueOf(&a.Result).Elem(), r)
 		if got, want := appendAnswer(nil, &a), byTags(t, &storedAnswer{Key: a.Key, Params: a.Params, IssuedAt: a.IssuedAt, Result: a.Result}); !bytes.Equal(got, want) {
-			t.Fatalf("%+v\nby hand %x\nby tags %x", a, got, want)
+			t.Fatalf("an answer: %s\n%+v", differingKeys(t, got, want), a)
 		}
 		thin(reflect.ValueOf(&c.Totals).Elem(), r)
 		h := head{Ledger: c.Ledger, Epoch: c.Epoch, Number: c.Number, ID: c.ID, Prev: c.Prev, At: c.At, Totals: c.Totals}
 		if got, want := appendHead(nil, c), byTags(t, &h); !bytes.Equal(got, want) {
-			t.Fatalf("%+v\nby hand %x\nby tags %x", h, got, want)
+			t.Fatalf("the head of a commit: %s\n%+v", differingKeys(t, got, want), h)
 		}
 	}
 	full := fullCommit(t).Answers[0] // all 25 fields of a result: a header of two bytes
 	if got, want := appendResult(nil, &full.Result), byTags(t, &full.Result); !bytes.Equal(got, want) {
-		t.Fatalf("a full result\nby hand %x\nby tags %x", got, want)
+		t.Fatalf("a full result: %s", differingKeys(t, got, want))
 	}
 }
 

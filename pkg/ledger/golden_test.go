@@ -21,6 +21,9 @@ import (
 // once it is released. -golden writes those that are missing.
 var writeGolden = flag.Bool("golden", false, "write golden ledgers that are missing")
 
+// goldenAdvice is what to do when a golden ledger means something else.
+const goldenAdvice = "what a stored event means may not change: change Decide, or tell the difference by a new field of the event"
+
 const (
 	goldenDir  = "testdata/golden/v1"
 	sharedName = "shared-plan"
@@ -110,10 +113,10 @@ func TestGoldenLedgers(t *testing.T) {
 			}
 			r := verify(nil, log)
 			if !r.OK() {
-				t.Fatalf("violations: %q", r.Violations)
+				t.Fatalf("%s\nviolations: %q", goldenAdvice, r.Violations)
 			}
 			if got := summary(r.Ledger); got != string(want) {
-				t.Errorf("folds to\n%s\nit was\n%s", got, want)
+				t.Errorf("%s\nit folds to\n%s\nit was\n%s", goldenAdvice, got, want)
 			}
 		})
 	}
