@@ -47,7 +47,9 @@ func contracts() []contract {
 		}
 	}
 	for _, e := range everyEvent() {
-		list = append(list, eventContract(e.Kind(), publicData(e)))
+		if data := publicData(e); data != nil { // else TestEveryEventIsPublic says what to do
+			list = append(list, eventContract(e.Kind(), data))
+		}
 	}
 	return append(list, eventContract(KindSuggestionMade, &Suggestion{}), replyContract("suggestions.value", SuggestionList{}), replyContract("dismissals.value", SuggestionDismissals{}))
 }

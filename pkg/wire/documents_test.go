@@ -121,9 +121,13 @@ func submatches(pattern, text string) (found []string) {
 func sameSet(t *testing.T, what string, got, want []string) {
 	t.Helper()
 	got, want = slices.Sorted(slices.Values(got)), slices.Sorted(slices.Values(want))
-	if !slices.Equal(got, want) {
-		t.Errorf("%s: the document has\n%q, the code\n%q", what, got, want)
+	if slices.Equal(got, want) {
+		return
 	}
+	without := func(list, other []string) []string {
+		return slices.DeleteFunc(slices.Clone(list), func(s string) bool { return slices.Contains(other, s) })
+	}
+	t.Errorf("%s: the document lacks %q of the code, the code %q of the document (%d and %d in all)", what, without(want, got), without(got, want), len(got), len(want))
 }
 
 // asyncAPI is the part of an AsyncAPI 3 document that must agree with the code.

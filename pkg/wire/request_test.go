@@ -132,7 +132,44 @@ func TestParamsHash(t *testing.T) {
 	}
 }
 
-// TestAppendAgreesWithTags holds the field lists to the json tags.
+// TestEveryFieldReachesTheCommand: what a request says is in the command that is decided. (What observe tells is read first.)
+func TestEveryFieldReachesTheCommand(t *testing.T) {
+	t.Parallel()
+	for _, r := range []interface {
+		Command(by quota.Actor, reservation string) quota.Command
+	}{
+		new(ReserveRequest), new(ReportRequest), new(SettleRequest), new(ReleaseRequest), new(ExtendRequest),
+		new(RevokeRequest), new(HoldRequest), new(ResumeRequest),
+	} {
+		v := reflect.ValueOf(r).Elem()
+		fillAll(v, true)
+		if f := v.FieldByName("Priority"); f.IsValid() {
+			f.SetString(quota.PriorityHigh.String())
+		}
+		command := func() string {
+			text, err := json.Marshal(r.Command(quota.Actor{}, "r"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return string(text)
+		}
+		want := command()
+		eachField(v, v.Type().Name(), func(name string, field reflect.Value) {
+			if strings.Contains(name, ".Identified.") || strings.Contains(name, ".Acks.") {
+				return
+			}
+			was := reflect.ValueOf(field.Interface())
+			field.SetZero()
+			if command() == want {
+				t.Errorf("%s does not reach the command: add it to pkg/quota/command.go and to Command of the request", name)
+			}
+			field.Set(was)
+		})
+	}
+}
+
+// TestAppendAgreesWithTags holds the field lists to the json tags. The literals have no keys, so that a field that is added does
+// not compile before it is here: give it a value that is not zero.
 func TestAppendAgreesWithTags(t *testing.T) {
 	t.Parallel()
 	n, p := int64(7), Percent(42_500)
