@@ -247,8 +247,15 @@ func TestStructsAgreeWithSchema(t *testing.T) {
 		for i := range reflect.TypeOf(row.raw).NumField() {
 			got[reflect.TypeOf(row.raw).Field(i).Tag.Get("json")] = true
 		}
-		if !reflect.DeepEqual(got, want) {
-			t.Errorf("%T has %v, the schema %v", row.raw, got, want)
+		for key := range want {
+			if !got[key] {
+				t.Errorf("config.schema.json has %s in %v, %T has not: add a field to it in file.go or team.go, and have the builder use it", key, row.at, row.raw)
+			}
+		}
+		for key := range got {
+			if !want[key] {
+				t.Errorf("%T has %s, config.schema.json has it in none of %v: add it there", row.raw, key, row.at)
+			}
 		}
 	}
 }
