@@ -1,9 +1,11 @@
 package store
 
 import (
+	"errors"
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -98,6 +100,30 @@ func TestRowsComeBackAsTheyWere(t *testing.T) {
 		t.Error("there are rows of no commit")
 	}
 	t.Logf("%d rows", n)
+}
+
+// A column that a migration adds and nothing writes would be filled from its default, and stay so unseen.
+func TestEveryColumnIsWritten(t *testing.T) {
+	t.Parallel()
+	_, conn := newStore(t)
+	rows, err := conn.Query(t.Context(), "SELECT name FROM system.columns WHERE database = 'bursar' AND table = 'ledger_events'")
+	if err != nil {
+		t.Fatal(err)
+	}
+	statement := record.NewBatch().Statement()
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			t.Fatal(err)
+		}
+		const filledByClickHouse = "inserted_at"
+		if name != filledByClickHouse && !strings.Contains(statement, "`"+name+"`") {
+			t.Errorf("nothing writes the column %s: add it to a list in record/columns.go, and fill it in record/project.go", name)
+		}
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestOneInsertIsOnePart(t *testing.T) {
