@@ -187,6 +187,23 @@ func TestSchemasAgreeWithStructs(t *testing.T) {
 	}
 }
 
+// TestEveryFieldOfAReplyIsWritten: what encodes replies writes what their structs say.
+func TestEveryFieldOfAReplyIsWritten(t *testing.T) {
+	t.Parallel()
+	for _, c := range contracts() {
+		if c.strict || strings.HasPrefix(c.name, "event.") {
+			continue
+		}
+		v := reflect.New(c.carry)
+		fillAll(v.Elem(), true)
+		ours := c.encode(v.Interface())
+		theirs, err := json.Marshal(v.Interface())
+		if err != nil || !sameJSON(t, ours, theirs) {
+			t.Errorf("%s: its list of fields lacks or misspells one: it writes\n%s\nand the struct is\n%s (%v)", c.name, ours, theirs, err)
+		}
+	}
+}
+
 // property finds a property of an object schema, through references.
 func property(s *jsonschema.Schema, name string) *jsonschema.Schema {
 	for s != nil {
