@@ -42,11 +42,13 @@ type Service struct {
 // Run serves until ctx ends, then finishes what is in hand and returns nil. It returns an error when the service cannot
 // start, or can no longer read.
 func (s *Service) Run(ctx context.Context) error {
-	gate := s.Telemetry.Gate(s.Name)
+	gate, standing := s.Telemetry.Gate(s.Name), &natsconn.Standing{}
+	s.Telemetry.Check("nats of "+s.Name, standing.Ready)
 	nc, err := natsconn.Connect(ctx, s.NATS)
 	if err != nil {
 		return UnlessEnded(ctx, err)
 	}
+	standing.Add(nc)
 	defer nc.Close()
 	js, err := jetstream.New(nc)
 	if err != nil {

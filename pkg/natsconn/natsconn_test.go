@@ -129,6 +129,14 @@ func TestConnectionSurvivesARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer nc.Close()
+	var standing natsconn.Standing
+	if err := standing.Ready(t.Context()); err == nil {
+		t.Error("ready before there is a connection")
+	}
+	standing.Add(nc)
+	if err := standing.Ready(t.Context()); err != nil {
+		t.Errorf("with a connection: %v", err)
+	}
 	sub, err := nc.SubscribeSync("greeting")
 	if err != nil {
 		t.Fatal(err)
@@ -139,6 +147,9 @@ func TestConnectionSurvivesARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-lost
+	if err := standing.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "survivor") {
+		t.Errorf("without the server: %v", err)
+	}
 	if err := nc.Publish("greeting", nil); err == nil {
 		t.Error("a message was accepted while disconnected")
 	}
@@ -146,6 +157,9 @@ func TestConnectionSurvivesARestart(t *testing.T) {
 	<-back
 	if err := nc.Publish("greeting", []byte("again")); err != nil {
 		t.Fatal(err)
+	}
+	if err := standing.Ready(t.Context()); err != nil {
+		t.Errorf("after the restart: %v", err)
 	}
 	if msg, err := sub.NextMsg(5 * time.Second); err != nil || string(msg.Data) != "again" {
 		t.Errorf("after the restart: %v, %v", msg, err)

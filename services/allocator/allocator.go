@@ -148,10 +148,13 @@ type service struct {
 	metrics *metrics.Metrics
 	relayed *relay.Metrics
 	prices  *pricing
+	// standing tells readiness of the connections.
+	standing natsconn.Standing
 }
 
 func open(ctx context.Context, cfg Config, log *slog.Logger) (_ *service, err error) {
 	s := &service{cfg: cfg, log: log, metrics: metrics.New(cfg.Telemetry.Registerer()), relayed: relay.NewMetrics(cfg.Telemetry.Registerer())}
+	cfg.Telemetry.Check("nats of allocator", s.standing.Ready)
 	defer func() {
 		if err != nil {
 			s.close()
@@ -207,6 +210,7 @@ func (s *service) connect(ctx context.Context, cfg natsconn.Config) (*nats.Conn,
 		return nil, err
 	}
 	s.conns = append(s.conns, nc)
+	s.standing.Add(nc)
 	return nc, nil
 }
 

@@ -151,6 +151,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		return err
 	}
 	s := &service{cfg: cfg, log: log}
+	cfg.Telemetry.Check("nats of analytics", s.standing.Ready)
 	return runner.Run(ctx, log, drainTime,
 		runner.Part{Name: "clickhouse", Start: s.openClickHouse, Stop: func(context.Context) error { return s.conn.Close() }},
 		runner.Part{Name: "nats", Start: s.connect, Stop: s.disconnect},
@@ -174,11 +175,16 @@ type service struct {
 	progress *rollup.Progress
 	rollups  *rollup.Builder
 	mirror   *mirror.Mirror
+	// standing tells readiness of the connections.
+	standing natsconn.Standing
 }
 
 func (s *service) openClickHouse(context.Context) (err error) {
-	s.conn, err = open(s.cfg.ClickHouse)
-	return err
+	if s.conn, err = open(s.cfg.ClickHouse); err != nil {
+		return err
+	}
+	s.cfg.Telemetry.Check("queries of clickhouse", s.conn.Ping)
+	return nil
 }
 
 func (s *service) connect(ctx context.Context) (err error) {
@@ -187,8 +193,11 @@ func (s *service) connect(ctx context.Context) (err error) {
 	}
 	if s.front, err = natsconn.Connect(ctx, s.cfg.Front); err != nil {
 		s.ledger.Close()
+		return err
 	}
-	return err
+	s.standing.Add(s.ledger)
+	s.standing.Add(s.front)
+	return nil
 }
 
 func (s *service) disconnect(context.Context) error {

@@ -109,16 +109,19 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		return err
 	}
 	defer func() { _ = cfg.Listener.Close() }() // once more where the server has it closed
-	gate := cfg.Telemetry.Gate("page")
+	gate, standing := cfg.Telemetry.Gate("page"), &natsconn.Standing{}
+	cfg.Telemetry.Check("nats of page", standing.Ready)
 	asking, err := natsconn.Connect(ctx, cfg.Asking)
 	if err != nil {
 		return bus.UnlessEnded(ctx, err)
 	}
+	standing.Add(asking)
 	defer asking.Close()
 	reading, err := natsconn.Connect(ctx, cfg.Reading)
 	if err != nil {
 		return bus.UnlessEnded(ctx, err)
 	}
+	standing.Add(reading)
 	defer reading.Close()
 	broker, err := client.New(asking, client.Options{Workspace: cfg.Workspace, Principal: cfg.Viewer, Log: log})
 	if err != nil {
