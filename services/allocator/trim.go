@@ -120,7 +120,7 @@ func (t *trimmer) trim(ctx context.Context) error {
 		return fmt.Errorf("the log does not verify and is not trimmed: %w", err)
 	}
 	if horizon := l.Horizon(); quota.MillisOf(t.retention) <= horizon {
-		return fmt.Errorf("a retention of %s is not longer than request ids are remembered, %s", t.retention, horizon.Duration())
+		return fmt.Errorf("a retention of %s is not longer than request ids are remembered, %s: choose a longer one", t.retention, horizon.Duration())
 	}
 	at := l.Position()
 	if at.Number == began {
