@@ -2,13 +2,10 @@ package natsembed_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"log/slog"
 	"net"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -150,37 +147,12 @@ func TestServerLogsToSlog(t *testing.T) {
 // A stream that could not be written once takes nothing more, although the disk may have room again: callers have to know.
 func TestAFullDiskIsTold(t *testing.T) {
 	t.Parallel()
-	const full = "/dev/full"
-	if _, err := os.Stat(full); err != nil {
-		t.Skip("this system has no device that is always full: ", err)
-	}
 	dir := t.TempDir()
 	srv := natstest.Start(t, natstest.StoreDir(dir))
-	js, err := jetstream.New(natstest.Connect(t, srv))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: []string{"s"}}); err != nil {
-		t.Fatal(err)
-	}
 	if err := srv.Writes(); err != nil {
 		t.Errorf("before anything is wrong: %v", err)
 	}
-	// The stream's second file lies on that device: what does not fit into the first one, 8 MB at most, is not stored.
-	if err := os.Symlink(full, filepath.Join(dir, "jetstream", "$G", "streams", "S", "msgs", "2.blk")); err != nil {
-		t.Fatal(err)
-	}
-	stored, half := 0, make([]byte, natsembed.MaxPayloadBytes/2)
-	for publish := func() error {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		_, err := js.Publish(ctx, "s", half)
-		return err
-	}; publish() == nil; stored++ {
-		if stored > 32 {
-			t.Fatal("a full disk acknowledged messages")
-		}
-	}
+	natstest.FillDisk(t, srv, dir)
 	if err := srv.Writes(); !errors.Is(err, natsembed.ErrStore) {
 		t.Errorf("of the full disk it says %v", err)
 	}
