@@ -1,8 +1,10 @@
 package natsembed
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 )
 
@@ -30,10 +32,19 @@ func (l *slogLogger) fatal() string {
 }
 
 func (l *slogLogger) Noticef(format string, v ...any) { l.log.Debug(fmt.Sprintf(format, v...)) }
-func (l *slogLogger) Warnf(format string, v ...any)   { l.log.Warn(fmt.Sprintf(format, v...)) }
 func (l *slogLogger) Errorf(format string, v ...any)  { l.log.Error(fmt.Sprintf(format, v...)) }
 func (l *slogLogger) Debugf(format string, v ...any)  { l.log.Debug(fmt.Sprintf(format, v...)) }
 func (l *slogLogger) Tracef(format string, v ...any)  { l.log.Debug(fmt.Sprintf(format, v...)) }
+
+// Warnf leaves out what is no reason to worry: a server that was killed has not written what it keeps beside its streams, and
+// works that out anew from them. That is what a start after a power cut looks like.
+func (l *slogLogger) Warnf(format string, v ...any) {
+	text, level := fmt.Sprintf(format, v...), slog.LevelWarn
+	if strings.Contains(text, "state is outdated; attempting to recover") || strings.Contains(text, "Stream state outdated") {
+		level = slog.LevelDebug
+	}
+	l.log.Log(context.Background(), level, text)
+}
 
 func (l *slogLogger) Fatalf(format string, v ...any) {
 	text := fmt.Sprintf(format, v...)

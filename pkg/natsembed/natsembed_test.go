@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -141,6 +142,34 @@ func TestServerLogsToSlog(t *testing.T) {
 	}
 	if !strings.Contains(buf.String(), "component=nats-server") {
 		t.Errorf("log: %s", buf.String())
+	}
+}
+
+// A start after a kill is no reason to warn: what the server lacks beside its streams it works out anew.
+func TestAStartAfterAKillWarnsOfNothing(t *testing.T) {
+	t.Parallel()
+	running, killed := t.TempDir(), t.TempDir()
+	js := jetStream(t, natstest.Connect(t, natstest.Start(t, natstest.StoreDir(running))))
+	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: []string{"s"}, AllowMsgTTL: true}); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if _, err := js.Publish(t.Context(), "s", []byte("kept")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.CopyFS(killed, os.DirFS(running)); err != nil { // what a server leaves behind that is killed now
+		t.Fatal(err)
+	}
+	var lines lockedBuffer
+	log := slog.New(slog.NewTextHandler(&lines, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	natstest.Start(t, natstest.StoreDir(killed), natstest.Log(log))
+	told := lines.String()
+	if !strings.Contains(told, "outdated") {
+		t.Errorf("nothing was to be worked out anew, so this shows nothing:\n%s", told)
+	}
+	if strings.Contains(told, "level=WARN") || strings.Contains(told, "level=ERROR") {
+		t.Errorf("it warns:\n%s", told)
 	}
 }
 
